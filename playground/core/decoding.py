@@ -1,0 +1,179 @@
+"""How the next token is chosen: every knob, its range and the named presets; it knows no tensor.
+
+Names and meanings are those of ``transformers.GenerationConfig``, with two differences, both on
+purpose: nothing is silently on (the library's ``top_k=50`` is), and nonsense is refused here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from playground.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """The range of one field of ``Decoding``, for the door and for the sliders alike."""
+
+    label: str
+    low: float
+    high: float
+    step: float
+    help: str
+    whole: bool = False
+    above_low: bool = False
+
+    @property
+    def allowed(self) -> str:
+        """The range in words."""
+        low = f"above {self.low:g}, up to" if self.above_low else f"from {self.low:g} to"
+        return f"{'a whole number' if self.whole else 'a number'} {low} {self.high:g}"
+
+
+def _knob(default: Any, label: str, low: float, high: float, step: float, help: str, **more: bool) -> Any:
+    return field(default=default, metadata={"knob": Knob(label, low, high, step, help, **more)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoding:
+    """Every setting that chooses tokens. Neutral values switch a knob off.
+
+    Raises InvalidInput, naming the field, for a value outside its range.
+    """
+
+    do_sample: bool = False
+    temperature: float = _knob(
+        1.0, "Temperature", 0.0, 5.0, 0.05,
+        "Divides the logits before softmax: below 1 bolder, above 1 wilder.", above_low=True,
+    )
+    top_k: int = _knob(
+        0, "Top-k", 0, 1000, 1, "Only the k most likely tokens may be drawn. 0 is off.", whole=True
+    )
+    top_p: float = _knob(
+        1.0, "Top-p", 0.0, 1.0, 0.01,
+        "Only the smallest set of tokens whose probabilities reach p. 1 is off.", above_low=True,
+    )
+    min_p: float = _knob(
+        0.0, "Min-p", 0.0, 1.0, 0.01,
+        "Only tokens at least this share of the likeliest one's probability. 0 is off.",
+    )
+    typical_p: float = _knob(
+        1.0, "Typical-p", 0.0, 1.0, 0.01,
+        "Only the tokens whose surprise is nearest to the average surprise. 1 is off.", above_low=True,
+    )
+    repetition_penalty: float = _knob(
+        1.0, "Repetition penalty", 0.0, 5.0, 0.05,
+        "Above 1 makes tokens that already stood in the text less likely. 1 is off.", above_low=True,
+    )
+    no_repeat_ngram_size: int = _knob(
+        0, "No-repeat n-gram", 0, 20, 1, "No run of this many tokens may come twice. 0 is off.", whole=True
+    )
+    num_beams: int = _knob(
+        1, "Beams", 1, 16, 1, "How many texts beam search keeps at once. 1 is no beam search.", whole=True
+    )
+    length_penalty: float = _knob(
+        1.0, "Length penalty", -5.0, 5.0, 0.1,
+        "A beam's score is its log-probability divided by its length to this power.",
+    )
+    early_stopping: bool = False
+    max_new_tokens: int = _knob(
+        128, "New tokens", 1, 4096, 1, "The answer ends here at the latest.", whole=True
+    )
+    min_new_tokens: int = _knob(
+        0, "At least", 0, 4096, 1, "The answer cannot end before this many tokens.", whole=True
+    )
+    stop_strings: tuple[str, ...] = ()
+    candidates: int = _knob(
+        10, "Candidates", 1, 50, 1, "How many of the likeliest tokens each step reports.", whole=True
+    )
+
+    def __post_init__(self) -> None:
+        for name, knob in KNOBS.items():
+            _check(name, knob, getattr(self, name))
+        for name in ("do_sample", "early_stopping"):
+            if not isinstance(getattr(self, name), bool):
+                raise InvalidInput(
+                    f"{name} must be true or false.", field=name, given=getattr(self, name)
+                )
+        if self.min_new_tokens > self.max_new_tokens:
+            raise InvalidInput(
+                f"At least {self.min_new_tokens} tokens cannot fit in at most {self.max_new_tokens}.",
+                field="min_new_tokens",
+                given=self.min_new_tokens,
+                allowed=f"up to New tokens ({self.max_new_tokens})",
+            )
+        _check_stop_strings(self.stop_strings)
+
+    @property
+    def is_beam_search(self) -> bool:
+        """Whether several texts are kept at once."""
+        return self.num_beams > 1
+
+    @property
+    def name(self) -> str:
+        """The strategy in a word, as the field calls it."""
+        if self.is_beam_search:
+            return "beam sampling" if self.do_sample else "beam search"
+        if not self.do_sample:
+            return "greedy"
+        on = [label for name, label in _SAMPLERS.items() if getattr(self, name) != _DEFAULTS[name]]
+        return " + ".join(on) if on else "sampling"
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Labels of knobs that are set and have no effect: sampling knobs when nothing is drawn."""
+        if self.do_sample:
+            return ()
+        names = ("temperature", *_SAMPLERS)
+        return tuple(KNOBS[n].label for n in names if getattr(self, n) != _DEFAULTS[n])
+
+
+def _check(name: str, knob: Knob, value: object) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    fits = (
+        number
+        and math.isfinite(value)  # type: ignore[arg-type]
+        and (value > knob.low if knob.above_low else value >= knob.low)  # type: ignore[operator]
+        and value <= knob.high  # type: ignore[operator]
+        and (not knob.whole or isinstance(value, int))
+    )
+    if not fits:
+        shown = "NaN" if isinstance(value, float) and math.isnan(value) else repr(value)
+        raise InvalidInput(
+            f"{knob.label} is {shown}; it must be {knob.allowed}.",
+            field=name,
+            given=shown,
+            allowed=knob.allowed,
+        )
+
+
+def _check_stop_strings(given: object) -> None:
+    """At most four strings of one to 64 characters, as text-generation servers allow."""
+    fits = isinstance(given, tuple) and len(given) <= 4
+    if not fits or not all(isinstance(s, str) and 1 <= len(s) <= 64 for s in given):  # type: ignore[attr-defined]
+        raise InvalidInput(
+            "Stop strings are at most 4 texts of 1 to 64 characters each.",
+            field="stop_strings",
+            given=given,
+            allowed="at most 4 texts of 1 to 64 characters",
+        )
+
+
+KNOBS: Mapping[str, Knob] = {f.name: f.metadata["knob"] for f in fields(Decoding) if f.metadata}
+_DEFAULTS: Mapping[str, Any] = {f.name: f.default for f in fields(Decoding)}
+_SAMPLERS = {"top_k": "top-k", "top_p": "top-p", "min_p": "min-p", "typical_p": "typical", "temperature": "temperature"}
+
+PRESETS: Mapping[str, Decoding] = {
+    "Greedy": Decoding(),
+    "Beam search": Decoding(num_beams=4),
+    "Top-k": Decoding(do_sample=True, top_k=50),
+    "Top-p": Decoding(do_sample=True, top_p=0.9),
+    "Min-p": Decoding(do_sample=True, min_p=0.1),
+    "Typical": Decoding(do_sample=True, typical_p=0.9),
+    "Temperature 0.7": Decoding(do_sample=True, temperature=0.7),
+    "Pure sampling": Decoding(do_sample=True),
+    "Temperature 1.5": Decoding(do_sample=True, temperature=1.5),
+}

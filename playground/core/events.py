@@ -1,0 +1,145 @@
+"""What happens while a run runs, in order; plain values that pickle, compare and print well.
+
+    Queued* Loading* Started (Step | Beams)* Finished        or Failed at any point
+
+Beam search sends one ``Beams`` a step while it searches, and the winner's ``Step``s at its end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from playground.errors import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The run waits; ``ahead`` others go first."""
+
+    ahead: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """The model comes: ``stage`` says what is done, ``done`` the share of it (0 to 1) where known."""
+
+    stage: Literal["making room", "downloading", "starting", "loading"]
+    done: float | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One token of the prompt: its id, its own text (bytes that are no character as ``<0xE4>``)."""
+
+    id: int
+    text: str
+    special: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The prompt became ids and decoding begins; ``rendered`` is the exact text behind the ids."""
+
+    prompt: tuple[Piece, ...]
+    rendered: str
+    context: int
+    notices: tuple[str, ...] = ()
+
+    @property
+    def prompt_ids(self) -> tuple[int, ...]:
+        """The ids that the model was given."""
+        return tuple(piece.id for piece in self.prompt)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A token that could have come: natural log-probability before, probability after the processors."""
+
+    id: int
+    text: str
+    logprob: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One chosen token.
+
+    ``text`` is what the token adds to the text (empty while a character is incomplete), ``piece``
+    the token by itself. ``logprob`` (nats) and ``rank`` (1 is the likeliest) are the model's own,
+    before any processor; ``probability`` is the one the token was really chosen with; ``entropy``
+    (nats) is of the model's own distribution. ``candidates`` are the likeliest before processors.
+    """
+
+    position: int
+    id: int
+    text: str
+    piece: str
+    logprob: float
+    rank: int
+    probability: float
+    entropy: float
+    candidates: tuple[Candidate, ...]
+    special: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Beam:
+    """One hypothesis after a step of beam search.
+
+    ``parent`` is the index of the survivor it grew from (in the previous ``Beams``), ``total`` the
+    sum of log-probabilities (nats) and ``score`` the total over length to the length penalty.
+    """
+
+    parent: int
+    id: int
+    piece: str
+    total: float
+    score: float
+    state: Literal["kept", "finished", "dropped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Beams:
+    """One step of beam search: survivors first, then the finished and the best that were dropped."""
+
+    position: int
+    beams: tuple[Beam, ...]
+    leading: str
+
+    @property
+    def survivors(self) -> tuple[Beam, ...]:
+        """The hypotheses that go on, in the order that the next step's ``parent`` counts."""
+        return tuple(beam for beam in self.beams if beam.state == "kept")
+
+
+Reason = Literal["end", "length", "stop string", "stopped", "context"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The run is over: ``tail`` completes the text, times are seconds in the worker.
+
+    ``reason``: the model ended its turn, the token limit, a stop string, the Stop button, or the
+    end of the context.
+    """
+
+    reason: Reason
+    tail: str
+    prompt_tokens: int
+    new_tokens: int
+    prefill_seconds: float
+    decode_seconds: float
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The run ended in a failure that is explained; what came before it stays."""
+
+    problem: Problem
+
+
+Event = Queued | Loading | Started | Step | Beams | Finished | Failed

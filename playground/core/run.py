@@ -1,0 +1,76 @@
+"""One line of work, as a value: which model, what prompt, how decoded, with which dice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from playground.core.decoding import Decoding
+from playground.core.prompt import Prompt, check_text
+from playground.errors import InvalidInput
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Quantization = Literal["none", "nf4", "int8"]
+
+LARGEST_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Everything that decides which weights: the manager's key.
+
+    ``repo`` is a built-in name (``builtin/tiny-chat``), a Hub id, or a folder on this machine.
+    """
+
+    repo: str
+    revision: str = ""
+    dtype: Dtype = "auto"
+    quantization: Quantization = "none"
+    adapter: str = ""
+
+    def __post_init__(self) -> None:
+        check_text(self.repo, "model")
+        if not self.repo.strip():
+            raise InvalidInput(
+                "No model is chosen.", field="model", advice="Pick one from the list or type a Hub id."
+            )
+        if len(self.repo) > 300 or any(ord(c) < 32 for c in self.repo):
+            raise InvalidInput(
+                "A model is a Hub id such as owner/name, or a folder; this is neither.",
+                field="model",
+                given=self.repo,
+            )
+        for name, kind in (("dtype", Dtype), ("quantization", Quantization)):
+            if getattr(self, name) not in get_args(kind):
+                allowed = ", ".join(get_args(kind))
+                raise InvalidInput(
+                    f"{name} cannot be {getattr(self, name)!r}; it can be {allowed}.",
+                    field=name, given=getattr(self, name), allowed=allowed,
+                )
+
+    @property
+    def label(self) -> str:
+        """The name that people read: the last part of the repo, and what differs from plain."""
+        name = self.repo.rstrip("/").rsplit("/", 1)[-1]
+        extra = [p for p in (self.dtype, self.quantization) if p not in ("auto", "none")]
+        return " · ".join([name, *extra])
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One prompt through one model with one decoding and one seed."""
+
+    model: ModelSpec
+    prompt: Prompt
+    decoding: Decoding = field(default_factory=Decoding)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        seed = self.seed
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
+            raise InvalidInput(
+                f"Seed is {seed!r}; it must be a whole number from 0 to {LARGEST_SEED}.",
+                field="seed",
+                given=seed,
+                allowed=f"a whole number from 0 to {LARGEST_SEED}",
+            )

@@ -1,0 +1,99 @@
+"""A run as it stands: the fold of its events, with its text and statistics; it draws nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import exp
+from typing import Literal
+
+from playground.core.events import (
+    Beams,
+    Event,
+    Failed,
+    Finished,
+    Loading,
+    Queued,
+    Started,
+    Step,
+)
+from playground.core.run import Run
+from playground.errors import Problem
+
+State = Literal["new", "queued", "loading", "running", "finished", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Everything known of a run so far. ``add`` gives the next trace; nothing is ever changed."""
+
+    run: Run
+    waiting: Queued | Loading | None = None
+    started: Started | None = None
+    steps: tuple[Step, ...] = ()
+    beams: tuple[Beams, ...] = ()
+    finished: Finished | None = None
+    problem: Problem | None = None
+
+    def add(self, event: Event) -> Trace:
+        """This trace with one more event."""
+        match event:
+            case Queued() | Loading():
+                return replace(self, waiting=event)
+            case Started():
+                return replace(self, started=event, waiting=None)
+            case Step():
+                return replace(self, steps=(*self.steps, event))
+            case Beams():
+                return replace(self, beams=(*self.beams, event))
+            case Finished():
+                return replace(self, finished=event, waiting=None)
+            case Failed():
+                return replace(self, problem=event.problem, waiting=None)
+
+    @property
+    def state(self) -> State:
+        """Where the run is, in a word."""
+        if self.problem is not None:
+            return "failed"
+        if self.finished is not None:
+            return "finished"
+        if self.started is not None:
+            return "running"
+        match self.waiting:
+            case Queued():
+                return "queued"
+            case Loading():
+                return "loading"
+            case None:
+                return "new"
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The ids of the new tokens, as ``model.generate()`` would give them."""
+        return tuple(step.id for step in self.steps)
+
+    @property
+    def text(self) -> str:
+        """The new text without control tokens; while beam search runs, its leading hypothesis."""
+        if not self.steps and self.beams:
+            return self.beams[-1].leading
+        tail = self.finished.tail if self.finished else ""
+        return "".join(step.text for step in self.steps if not step.special) + tail
+
+    @property
+    def total_logprob(self) -> float:
+        """The sum of the new tokens' log-probabilities (nats) under the model itself."""
+        return sum(step.logprob for step in self.steps)
+
+    @property
+    def perplexity(self) -> float | None:
+        """exp of the mean surprise per new token; None before the first."""
+        return exp(-self.total_logprob / len(self.steps)) if self.steps else None
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """New tokens per second of decoding, the first (which prefill pays for) left out."""
+        done = self.finished
+        if done is None or done.new_tokens < 2 or done.decode_seconds <= 0:
+            return None
+        return (done.new_tokens - 1) / done.decode_seconds
