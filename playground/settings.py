@@ -1,0 +1,344 @@
+"""The app's settings as one frozen value, from spaces.yaml, environment and flags; draws no page.
+
+Every other module is handed what it needs: nothing else in the package reads the environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import math
+import os
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, NoReturn, get_args
+
+import yaml
+
+from playground.errors import InvalidInput
+
+Mode = Literal["local", "shared", "space"]
+
+DESCRIPTION = Path(__file__).resolve().parent.parent / "spaces.yaml"
+
+LOOPBACK = "127.0.0.1"
+EVERYWHERE = "0.0.0.0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one run may ask for, and how many runs there may be at once.
+
+    ``seconds`` is from a run's first token of work to its last; ``running`` and ``waiting`` count
+    runs (columns) of all visitors together.
+    """
+
+    prompt_characters: int
+    new_tokens: int
+    columns: int
+    beams: int
+    running: int
+    waiting: int
+    seconds: int
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InvalidInput(
+                    f"The limit {one.name} is {value!r}; it must be a whole number from 1.",
+                    field=one.name, given=value, allowed="a whole number from 1",
+                )
+
+
+LOCAL_LIMITS = Limits(prompt_characters=200_000, new_tokens=4096, columns=6, beams=16,
+                      running=16, waiting=64, seconds=600)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How this app runs. ``models`` are the offered repos, the first being the default.
+
+    ``auth`` is the user and password that the page asks for; ``password_is_new`` says that the
+    password was made up just now and must be shown once. ``memory_bytes`` bounds what loaded
+    models may take together; None leaves it to what the machine has.
+    """
+
+    mode: Mode = "local"
+    host: str = LOOPBACK
+    port: int = 7860
+    share: bool = False
+    auth: tuple[str, str] | None = field(default=None, repr=False)
+    password_is_new: bool = False
+    models: tuple[str, ...] = ("builtin/tiny-chat", "builtin/tiny-base")
+    device: str = "auto"
+    limits: Limits = LOCAL_LIMITS
+    idle_seconds: float = 1800.0
+    memory_bytes: int | None = None
+
+    @property
+    def any_model(self) -> bool:
+        """Whether a visitor may type any id or folder; in public only ``models`` may be used."""
+        return self.mode == "local"
+
+    @property
+    def default_model(self) -> str:
+        """The repo that is loaded at the start."""
+        return self.models[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One command-line flag: what the parser, ``--help`` and the README's table are made from."""
+
+    name: str
+    help: str
+    metavar: str = ""
+    default: str = ""
+    variable: str = ""
+    repeats: bool = False
+
+
+FLAGS = (
+    Flag("--host", "Address to listen on. Others than this machine's own need --password or --public.",
+         "ADDRESS", LOOPBACK, "GRADIO_SERVER_NAME"),
+    Flag("--port", "Port to listen on.", "NUMBER", "7860", "GRADIO_SERVER_PORT"),
+    Flag("--share", "Open a temporary public link through Gradio's server, behind a password.",
+         variable="GRADIO_SHARE"),
+    Flag("--user", "Name that visitors log in with, together with the password.", "NAME", "guest"),
+    Flag("--password", "Password that the page asks for. --share makes one up and prints it once.",
+         "WORD", variable="PLAYGROUND_PASSWORD"),
+    Flag("--public", "Let everybody in without a password."),
+    Flag("--model", "Offer this Hub id or folder, before those of spaces.yaml. May be repeated.",
+         "ID", repeats=True),
+    Flag("--device", "Where models run: auto, cpu, mps, cuda or cuda:1.", "NAME", "auto"),
+    Flag("--memory", "Most memory that loaded models may take together, such as 8GB.",
+         "SIZE", "what is free"),
+    Flag("--idle-minutes", "Unload a model that nobody has used for this long.", "NUMBER",
+         "from spaces.yaml"),
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are sentences instead of an exit."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InvalidInput(
+            f"The command line is not understood: {message}.",
+            field="command line",
+            advice="python app.py --help lists the flags.",
+        )
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of app.py, made from FLAGS."""
+    made = _Parser(prog="app.py", description="A playground over Hugging Face language models.",
+                   allow_abbrev=False)
+    for flag in FLAGS:
+        default = f" Default: {flag.default}." if flag.default else ""
+        if not flag.metavar:
+            made.add_argument(flag.name, action="store_true", help=flag.help)
+        elif flag.repeats:
+            made.add_argument(flag.name, action="append", default=[], metavar=flag.metavar,
+                              help=flag.help)
+        else:
+            made.add_argument(flag.name, metavar=flag.metavar, help=flag.help + default)
+    return made
+
+
+def flags_table() -> str:
+    """The flags as a Markdown table, as it stands in the README."""
+    rows = ["| flag | default | environment | what it does |", "|---|---|---|---|"]
+    for flag in FLAGS:
+        name = f"`{flag.name} {flag.metavar}`" if flag.metavar else f"`{flag.name}`"
+        variable = f"`{flag.variable}`" if flag.variable else ""
+        rows.append(f"| {name} | {flag.default or 'off'} | {variable} | {flag.help} |")
+    return "\n".join(rows)
+
+
+def settings_from(
+    argv: Sequence[str], environ: Mapping[str, str] | None = None, described_in: Path = DESCRIPTION
+) -> Settings:
+    """The settings of an app started with these flags (``sys.argv[1:]``) in this environment.
+
+    A flag wins over the environment, and both over spaces.yaml. On a Space (``SPACE_ID``) the mode
+    and the host are given. Raises InvalidInput with a sentence for whoever started the app.
+    """
+    environ = os.environ if environ is None else environ
+    flags = parser().parse_args(argv)
+    described = description(described_in)
+    on_space = bool(environ.get("SPACE_ID"))
+    share = (flags.share or _is_on(environ, "GRADIO_SHARE")) and not on_space
+    host = EVERYWHERE if on_space else (flags.host or environ.get("GRADIO_SERVER_NAME") or LOOPBACK)
+    mode: Mode = "space" if on_space else "shared" if share or not _is_loopback(host) else "local"
+    password = flags.password or environ.get("PLAYGROUND_PASSWORD") or ""
+    _check_door(mode, host, share, password, flags.public)
+    is_new = share and not password and not flags.public
+    password = secrets.token_urlsafe(9) if is_new else password
+    return Settings(
+        mode=mode,
+        host=host,
+        port=_port(flags.port or environ.get("GRADIO_SERVER_PORT") or "7860"),
+        share=share,
+        auth=(flags.user or "guest", password) if password else None,
+        password_is_new=is_new,
+        models=tuple(dict.fromkeys((*flags.model, *_models(described)))),
+        device=_device(flags.device or "auto"),
+        limits=_limits(described, mode),
+        idle_seconds=_idle_seconds(flags.idle_minutes, described),
+        memory_bytes=_bytes(flags.memory) if flags.memory else None,
+    )
+
+
+def prepare_environment() -> None:
+    """Switch telemetry off; must be called before gradio or huggingface_hub is imported."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    # Gradio groups its statistics with pandas after this many events: 10 ms each, and not for us.
+    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000"
+
+
+_SECRET = re.compile(r"TOKEN|SECRET|KEY|PASSWORD|CREDENTIAL", re.IGNORECASE)
+
+
+def worker_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a process that holds a model: no secret in it, and no way to the Hub.
+
+    A worker reads a folder that the download process has filled, so it needs neither.
+    """
+    environ = os.environ if environ is None else environ
+    kept = {name: value for name, value in environ.items() if not _SECRET.search(name)}
+    return kept | {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
+        "HF_TOKEN_PATH": os.devnull,
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+
+
+def hub_token(environ: Mapping[str, str] | None = None) -> str | None:
+    """The Hub token of whoever started the app, from HF_TOKEN or from ``hf auth login``'s file."""
+    environ = os.environ if environ is None else environ
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        if token := environ.get(name, "").strip():
+            return token
+    cache = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or Path.home()) / ".cache"
+    home = Path(environ.get("HF_HOME") or Path(cache) / "huggingface")
+    stored = Path(environ.get("HF_TOKEN_PATH") or home / "token")
+    try:
+        return stored.read_text(encoding="utf-8").strip() or None
+    except OSError:
+        return None
+
+
+def description(path: Path = DESCRIPTION) -> Mapping[str, Any]:
+    """spaces.yaml as a mapping. Raises InvalidInput when it is missing or is not one."""
+    try:
+        told = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidInput(
+            f"{path.name} cannot be read: {error.strerror}.", field=path.name, given=str(path),
+            advice="Start the app from a complete checkout.",
+        ) from error
+    except yaml.YAMLError as error:
+        raise InvalidInput(f"{path.name} is not YAML: {error}.", field=path.name) from error
+    if not isinstance(told, Mapping):
+        raise InvalidInput(f"{path.name} must hold keys and values.", field=path.name)
+    return told
+
+
+def _is_on(environ: Mapping[str, str], name: str) -> bool:
+    return environ.get(name, "").strip().lower() in ("1", "true", "yes", "on")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_door(mode: Mode, host: str, share: bool, password: str, public: bool) -> None:
+    """Nobody opens the app to strangers by accident."""
+    if password and public:
+        raise InvalidInput(
+            "--public lets everybody in and --password does not; give one of the two.",
+            field="--public",
+        )
+    if mode == "shared" and not share and not password and not public:
+        raise InvalidInput(
+            f"--host {host} would let anybody on the network use this machine.",
+            field="--host", given=host, allowed=f"{LOOPBACK}, or another address with a password",
+            advice="Add --password WORD, or --public to let everybody in.",
+        )
+
+
+def _port(given: str) -> int:
+    number = int(given) if given.isascii() and given.isdigit() else 0
+    if not 1 <= number <= 65535:
+        raise InvalidInput(
+            f"The port is {given!r}; it must be a whole number from 1 to 65535.",
+            field="--port", given=given, allowed="a whole number from 1 to 65535",
+        )
+    return number
+
+
+def _device(given: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", given):
+        allowed = "auto, cpu, mps, cuda or cuda:1"
+        raise InvalidInput(f"The device is {given!r}; it can be {allowed}.",
+                           field="--device", given=given, allowed=allowed)
+    return given
+
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12,
+          "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+
+
+def _bytes(given: str) -> int:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?", given.strip().lower())
+    size = int(float(found[1]) * _UNITS[found[2] or ""]) if found else 0
+    if size < 1:
+        raise InvalidInput(f"The memory is {given!r}; write a size such as 8GB or 512MiB.",
+                           field="--memory", given=given, allowed="a size such as 8GB or 512MiB")
+    return size
+
+
+def _idle_seconds(minutes: str | None, described: Mapping[str, Any]) -> float:
+    given: object = described.get("idle_seconds") if minutes is None else minutes
+    try:
+        number = math.nan if isinstance(given, bool) else float(given)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        name = "idle_seconds" if minutes is None else "--idle-minutes"
+        raise InvalidInput(f"{name} is {given!r}; it must be a number above 0.",
+                           field=name, given=given, allowed="a number above 0")
+    return number if minutes is None else number * 60
+
+
+def _models(described: Mapping[str, Any]) -> tuple[str, ...]:
+    told = described.get("models")
+    if not isinstance(told, list) or not told or not all(isinstance(m, str) and m for m in told):
+        raise InvalidInput("models in spaces.yaml must be a list of at least one model.",
+                           field="models", given=told)
+    return tuple(told)
+
+
+def _limits(described: Mapping[str, Any], mode: Mode) -> Limits:
+    told = described.get("limits")
+    if not isinstance(told, Mapping) or set(told) != set(get_args(Mode)):
+        raise InvalidInput("limits in spaces.yaml must have the entries local, shared and space.",
+                           field="limits", given=told)
+    names = {one.name for one in fields(Limits)}
+    if not isinstance(told[mode], Mapping) or set(told[mode]) != names:
+        allowed = ", ".join(sorted(names))
+        raise InvalidInput(f"limits.{mode} in spaces.yaml must name exactly {allowed}.",
+                           field="limits", given=told[mode], allowed=allowed)
+    return Limits(**told[mode])
