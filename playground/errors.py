@@ -1,9 +1,9 @@
-"""Everything that can go wrong for the person who reads the screen, as one tree; it knows no page and no model.
+"""Everything that can go wrong for the person at the screen, as one tree; knows no page, no model.
 
     PlaygroundError
     ├── InvalidInput        VALIDATION         a field was given something it cannot take
     │   └── ContextOverflow CONTEXT_OVERFLOW   prompt and new tokens do not fit the model's context
-    ├── TemplateProblem     TEMPLATE           no chat template, or the template refused the messages
+    ├── TemplateProblem     TEMPLATE           no chat template, or it refused the messages
     ├── ModelNotFound       MODEL_NOT_FOUND    no such id on the Hub, no such folder here
     ├── ModelInvalid        MODEL_INVALID      files that do not make a causal language model
     ├── ModelUnsafe         MODEL_UNSAFE       a repo that wants its own code or pickles to be run
@@ -47,7 +47,8 @@ class PlaygroundError(Exception):
     code: ClassVar[str] = "ERROR"
 
     def __init__(
-        self, message: str, *, field: str = "", given: object = "", allowed: str = "", advice: str = ""
+        self, message: str, *,
+        field: str = "", given: object = "", allowed: str = "", advice: str = "",
     ) -> None:
         super().__init__(message)
         self.problem = Problem(self.code, message, field, _shown(given), allowed, advice)

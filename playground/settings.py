@@ -103,7 +103,7 @@ class Flag:
 
 
 FLAGS = (
-    Flag("--host", "Address to listen on. Others than this machine's own need --password or --public.",
+    Flag("--host", "Address to listen on. Any but this machine's own needs --password or --public.",
          "ADDRESS", LOOPBACK, "GRADIO_SERVER_NAME"),
     Flag("--port", "Port to listen on.", "NUMBER", "7860", "GRADIO_SERVER_PORT"),
     Flag("--share", "Open a temporary public link through Gradio's server, behind a password.",

@@ -1,1 +1,1 @@
-"""The values that everything speaks: prompt, decoding, run, events, trace. Standard library only."""
+"""The values that everything speaks: prompt, decoding, run, events, trace. Standard library."""

@@ -22,7 +22,7 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """The model comes: ``stage`` says what is done, ``done`` the share of it (0 to 1) where known."""
+    """The model comes: ``stage`` says what is done, ``done`` the share of it (0 to 1) if known."""
 
     stage: Literal["making room", "downloading", "starting", "loading"]
     done: float | None = None
@@ -55,7 +55,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A token that could have come: natural log-probability before, probability after the processors."""
+    """A token that could have come: log-probability (nats) before processors, probability after."""
 
     id: int
     text: str
@@ -103,7 +103,7 @@ class Beam:
 
 @dataclass(frozen=True, slots=True)
 class Beams:
-    """One step of beam search: survivors first, then the finished and the best that were dropped."""
+    """One step of beam search: survivors first, then the finished and the best of the dropped."""
 
     position: int
     beams: tuple[Beam, ...]

@@ -1,4 +1,4 @@
-"""What crosses the pipe between the app and a worker process: commands down, replies up; plain values."""
+"""What crosses the pipe between app and worker process: commands down, replies up; plain values."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ Command = Load | Begin | Cancel | Render | Shutdown
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What is known of a model once it is loaded; ``bytes`` are weights in memory, ``context`` tokens."""
+    """What is known of a loaded model; ``bytes`` are weights in memory, ``context`` tokens."""
 
     spec: ModelSpec
     architecture: str

@@ -20,7 +20,7 @@ class Message:
     def __post_init__(self) -> None:
         if self.role not in get_args(Role):
             raise InvalidInput(
-                f"A message cannot have the role {self.role!r}; it can be system, user or assistant.",
+                f"A message cannot have the role {self.role!r}; it is system, user or assistant.",
                 field="role",
                 given=self.role,
                 allowed="system, user, assistant",
@@ -40,7 +40,9 @@ class Chat:
     def __post_init__(self) -> None:
         asked = [m for m in self.messages if m.role != "system"]
         if not asked or not asked[-1].content.strip():
-            raise InvalidInput("The message is empty.", field="message", advice="Write something to send.")
+            raise InvalidInput(
+                "The message is empty.", field="message", advice="Write something to send."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ class Raw:
         check_text(self.text, "prompt")
         if not self.text:
             raise InvalidInput(
-                "The prompt is empty.", field="prompt", advice="Write the beginning of a text to continue."
+                "The prompt is empty.", field="prompt",
+                advice="Write the beginning of a text to continue.",
             )
 
 
@@ -67,7 +70,9 @@ class Ids:
         if not self.ids:
             raise InvalidInput("The prompt has no token ids.", field="prompt")
         if any(isinstance(i, bool) or not isinstance(i, int) or i < 0 for i in self.ids):
-            raise InvalidInput("Token ids are whole numbers from 0.", field="prompt", given=self.ids)
+            raise InvalidInput(
+                "Token ids are whole numbers from 0.", field="prompt", given=self.ids
+            )
 
 
 Prompt = Chat | Raw | Ids

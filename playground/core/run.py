@@ -32,7 +32,8 @@ class ModelSpec:
         check_text(self.repo, "model")
         if not self.repo.strip():
             raise InvalidInput(
-                "No model is chosen.", field="model", advice="Pick one from the list or type a Hub id."
+                "No model is chosen.", field="model",
+                advice="Pick one from the list or type a Hub id.",
             )
         if len(self.repo) > 300 or any(ord(c) < 32 for c in self.repo):
             raise InvalidInput(
