@@ -33,7 +33,9 @@ class Knob:
         return f"{'a whole number' if self.whole else 'a number'} {low} {self.high:g}"
 
 
-def _knob(default: Any, label: str, low: float, high: float, step: float, help: str, **more: bool) -> Any:
+def _knob(
+    default: Any, label: str, low: float, high: float, step: float, help: str, **more: bool
+) -> Any:
     return field(default=default, metadata={"knob": Knob(label, low, high, step, help, **more)})
 
 
@@ -62,17 +64,21 @@ class Decoding:
     )
     typical_p: float = _knob(
         1.0, "Typical-p", 0.0, 1.0, 0.01,
-        "Only the tokens whose surprise is nearest to the average surprise. 1 is off.", above_low=True,
+        "Only the tokens whose surprise is nearest to the average surprise. 1 is off.",
+        above_low=True,
     )
     repetition_penalty: float = _knob(
         1.0, "Repetition penalty", 0.0, 5.0, 0.05,
-        "Above 1 makes tokens that already stood in the text less likely. 1 is off.", above_low=True,
+        "Above 1 makes tokens that already stood in the text less likely. 1 is off.",
+        above_low=True,
     )
     no_repeat_ngram_size: int = _knob(
-        0, "No-repeat n-gram", 0, 20, 1, "No run of this many tokens may come twice. 0 is off.", whole=True
+        0, "No-repeat n-gram", 0, 20, 1,
+        "No run of this many tokens may come twice. 0 is off.", whole=True,
     )
     num_beams: int = _knob(
-        1, "Beams", 1, 16, 1, "How many texts beam search keeps at once. 1 is no beam search.", whole=True
+        1, "Beams", 1, 16, 1,
+        "How many texts beam search keeps at once. 1 is no beam search.", whole=True,
     )
     length_penalty: float = _knob(
         1.0, "Length penalty", -5.0, 5.0, 0.1,
@@ -87,7 +93,8 @@ class Decoding:
     )
     stop_strings: tuple[str, ...] = ()
     candidates: int = _knob(
-        10, "Candidates", 1, 50, 1, "How many of the likeliest tokens each step reports.", whole=True
+        10, "Candidates", 1, 50, 1,
+        "How many of the likeliest tokens each step reports.", whole=True,
     )
 
     def __post_init__(self) -> None:
@@ -100,7 +107,8 @@ class Decoding:
                 )
         if self.min_new_tokens > self.max_new_tokens:
             raise InvalidInput(
-                f"At least {self.min_new_tokens} tokens cannot fit in at most {self.max_new_tokens}.",
+                f"At least {self.min_new_tokens} tokens cannot fit "
+                f"in at most {self.max_new_tokens}.",
                 field="min_new_tokens",
                 given=self.min_new_tokens,
                 allowed=f"up to New tokens ({self.max_new_tokens})",
@@ -123,12 +131,26 @@ class Decoding:
         return " + ".join(on) if on else "sampling"
 
     @property
+    def summary(self) -> str:
+        """The strategy and every knob that was moved from neutral, in one line."""
+        shown = [
+            f"{knob.label.lower()} {getattr(self, name):g}"
+            for name, knob in KNOBS.items()
+            if getattr(self, name) != _DEFAULTS[name]
+            and name not in ("max_new_tokens", "candidates", "num_beams")
+            and KNOBS[name].label not in self.ignored
+        ]
+        plain = self.name if self.name in ("greedy", "sampling") or self.is_beam_search else ""
+        if self.is_beam_search:
+            plain += f" · {self.num_beams} beams"
+        return " · ".join(part for part in (plain, *shown) if part)
+
+    @property
     def ignored(self) -> tuple[str, ...]:
         """Labels of knobs that are set and have no effect: sampling knobs when nothing is drawn."""
         if self.do_sample:
             return ()
-        names = ("temperature", *_SAMPLERS)
-        return tuple(KNOBS[n].label for n in names if getattr(self, n) != _DEFAULTS[n])
+        return tuple(KNOBS[n].label for n in _SAMPLERS if getattr(self, n) != _DEFAULTS[n])
 
 
 def _check(name: str, knob: Knob, value: object) -> None:
@@ -164,7 +186,8 @@ def _check_stop_strings(given: object) -> None:
 
 KNOBS: Mapping[str, Knob] = {f.name: f.metadata["knob"] for f in fields(Decoding) if f.metadata}
 _DEFAULTS: Mapping[str, Any] = {f.name: f.default for f in fields(Decoding)}
-_SAMPLERS = {"top_k": "top-k", "top_p": "top-p", "min_p": "min-p", "typical_p": "typical", "temperature": "temperature"}
+_SAMPLERS = {"temperature": "temperature", "top_k": "top-k", "top_p": "top-p", "min_p": "min-p",
+             "typical_p": "typical"}
 
 PRESETS: Mapping[str, Decoding] = {
     "Greedy": Decoding(),

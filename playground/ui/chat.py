@@ -1,0 +1,219 @@
+"""The Chat tab: a conversation, the exact prompt behind it, and each answer token by token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from playground.errors import PlaygroundError
+from playground.settings import Settings
+from playground.ui.actions import Actions, action_row, resting, running, sentence
+from playground.ui.columns import describe, make_run
+from playground.ui.controls import DecodingPanel, decoding_panel, model_picker
+from playground.ui.streaming import Stage
+from playground.ui.token_stream import TokenFeed, idle, token_stream
+from playground.ui.transcript import Transcript
+
+TAB = "chat"
+EXAMPLES = (
+    "What is the capital of France?",
+    "《梦游天姥吟留别》的作者是谁",
+    "Write an email apologizing to Sarah for the tragic gardening mishap. Explain how it happened.",
+    "Tell me a short story about a fox.",
+)
+SYSTEM_EXAMPLES = (
+    "Answer with one word.",
+    "Talk like a pirate.",
+    "Answer in Chinese.",
+    "Answer in JSON.",
+)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The components of the tab that its handlers speak to."""
+
+    chatbot: gr.Chatbot
+    message: gr.Textbox
+    system: gr.Textbox
+    model: gr.Dropdown
+    panel: DecodingPanel
+    lane: gr.HTML
+    actions: Actions
+    state: gr.State
+
+    @property
+    def inputs(self) -> list[Any]:
+        return [self.state, self.system, self.model, *self.panel.inputs]
+
+    @property
+    def outputs(self) -> list[Any]:
+        a = self.actions
+        return [a.run, a.stop, a.notice, self.state, self.chatbot, self.message, self.lane]
+
+
+def build_chat(stage: Stage, settings: Settings) -> None:
+    """Build the tab inside the open Blocks."""
+    with gr.Row(elem_classes="tab-body"):
+        with gr.Column(scale=4, min_width=320):
+            chatbot = gr.Chatbot(
+                label="Chat",
+                show_label=False,
+                height=440,
+                editable="all",
+                buttons=["copy", "copy_all"],
+                placeholder="### Ask something\nBelow the answer stands the exact prompt.",
+                examples=[{"text": text} for text in EXAMPLES],
+                feedback_options=None,
+                allow_file_downloads=False,
+                elem_id="chat-messages",
+            )
+            with gr.Row(elem_classes="tab-head"):
+                message = gr.Textbox(
+                    label="Message",
+                    placeholder="Enter sends, Shift+Enter starts a line, Escape stops.",
+                    lines=1,
+                    max_lines=8,
+                    scale=6,
+                    autofocus=True,
+                    elem_id="chat-message",
+                )
+                actions = action_row(TAB, "Send")
+            with gr.Accordion("The exact prompt, and the answer token by token", open=True):
+                lane = token_stream(
+                    "Answer",
+                    view="tokens",
+                    name="chat",
+                    height=200,
+                    hint="After a message: every id the model was given, control tokens marked, and "
+                    "each token of its answer.",
+                )
+        with gr.Column(scale=1, min_width=260, elem_classes="side"):
+            with gr.Accordion("Settings", open=True):
+                model = model_picker(settings)
+                system = gr.Textbox(
+                    label="System prompt",
+                    lines=2,
+                    max_lines=8,
+                    placeholder="How the model should answer. Empty: none.",
+                    elem_id="chat-system",
+                )
+                with gr.Row(elem_classes="examples"):
+                    systems = [
+                        gr.Button(t, size="sm", elem_classes="example", min_width=60)
+                        for t in SYSTEM_EXAMPLES
+                    ]
+                panel = decoding_panel(settings, "Greedy", 128)
+    state = gr.State(Transcript())
+    for button, text in zip(systems, SYSTEM_EXAMPLES, strict=True):
+        button.click(
+            lambda t=text: t,
+            None,
+            system,
+            queue=False,
+            show_progress="hidden",
+            api_visibility="private",
+        )
+    _wire(stage, _Parts(chatbot, message, system, model, panel, lane, actions, state))
+
+
+def _wire(stage: Stage, parts: _Parts) -> None:
+    ask = _asker(stage, parts)
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    wide = {**quiet, "show_progress_on": parts.actions.notice}
+    go = {**wide, "concurrency_limit": None}
+
+    def send(
+        request: gr.Request, message: Any, chat: Transcript, system: Any, model: Any, *knobs: Any
+    ) -> Iterator[list[Any]]:
+        yield from ask(request, message, chat, system, model, knobs)
+
+    def retry(
+        request: gr.Request, chat: Transcript, system: Any, model: Any, *knobs: Any
+    ) -> Iterator[list[Any]]:
+        earlier, text = chat.before_last_question()
+        yield from ask(request, text, earlier, system, model, knobs)
+
+    def edit(
+        request: gr.Request,
+        event: gr.EditData,
+        chat: Transcript,
+        system: Any,
+        model: Any,
+        *knobs: Any,
+    ) -> Iterator[list[Any]]:
+        number = event.index[0] if isinstance(event.index, (list, tuple)) else event.index
+        earlier, text = chat.edited(number, str(event.value))
+        if text:
+            yield from ask(request, text, earlier, system, model, knobs)
+        else:
+            yield [*resting(), "", earlier, earlier.messages(), gr.update(), gr.update()]
+
+    def example(
+        request: gr.Request,
+        event: gr.SelectData,
+        chat: Transcript,
+        system: Any,
+        model: Any,
+        *knobs: Any,
+    ) -> Iterator[list[Any]]:
+        yield from ask(request, event.value["text"], chat, system, model, knobs)
+
+    inputs, outputs, chatbot = parts.inputs, parts.outputs, parts.chatbot
+    gr.on(
+        [parts.message.submit, parts.actions.run.click],
+        send,
+        [parts.message, *inputs],
+        outputs,
+        **{**go, "api_visibility": "public", "api_name": "chat"},
+    )
+    chatbot.retry(retry, inputs, outputs, **go)
+    chatbot.edit(edit, inputs, outputs, **go)
+    chatbot.example_select(example, inputs, outputs, **go)
+    chatbot.undo(_undo, parts.state, [parts.state, chatbot, parts.message], queue=False, **wide)
+    chatbot.clear(
+        lambda: (Transcript(), idle(), ""),
+        None,
+        [parts.state, parts.lane, parts.actions.notice],
+        queue=False,
+        **wide,
+    )
+    parts.actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
+
+
+def _undo(chat: Transcript) -> list[Any]:
+    """Take the last question and its answer back; the question returns to the box."""
+    earlier, text = chat.before_last_question()
+    return [earlier, earlier.messages(), text]
+
+
+def _asker(stage: Stage, parts: _Parts) -> Callable[..., Iterator[list[Any]]]:
+    def ask(
+        request: gr.Request,
+        message: Any,
+        chat: Transcript,
+        system: Any,
+        model: Any,
+        knobs: Sequence[Any],
+    ) -> Iterator[list[Any]]:
+        """One question and its answer; on bad input everything written stays where it was."""
+        try:
+            asked = chat.asked(message)
+            run = make_run(model, asked.prompt(system or ""), parts.panel, knobs)
+        except PlaygroundError as error:
+            yield [*resting(), sentence(error.problem), chat, chat.messages(), message, gr.update()]
+            return
+        feed = TokenFeed(run, run.model.label, describe(run))
+        yield [*running(), "", asked, asked.messages(), "", feed.flush()]
+        for _ in stage.play(TAB, request, [feed]):
+            chat = asked.answered(feed.trace) if feed.trace.text or feed.trace.problem else asked
+            yield [*running(), "", chat, chat.messages(), "", feed.flush()]
+        chat = asked.answered(feed.trace)
+        problem = feed.trace.problem
+        notice = sentence(problem) if problem else ""
+        yield [*resting(), notice, chat, chat.messages(), "", feed.flush()]
+
+    return ask

@@ -1,0 +1,125 @@
+"""Columns side by side, built once and shown as wanted, each with its settings and its lane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from playground.core.prompt import Chat, Message, Prompt, Raw
+from playground.core.run import ModelSpec, Run
+from playground.errors import PlaygroundError
+from playground.settings import Settings
+from playground.ui.actions import resting, running
+from playground.ui.controls import DecodingPanel, decoding_panel, model_picker, read_model
+from playground.ui.streaming import Stage
+from playground.ui.token_stream import TokenFeed, idle, refused, token_stream
+
+RAW, CHAT = "Raw text", "Chat template"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: a model and a prompt of its own where the tab has them, a decoding, a lane."""
+
+    box: gr.Column
+    panel: DecodingPanel
+    lane: gr.HTML
+    model: gr.Dropdown | None = None
+    form: gr.Radio | None = None
+    prompt: gr.Textbox | None = None
+
+    @property
+    def inputs(self) -> list[Any]:
+        """What a handler lists as inputs for this column."""
+        own = [part for part in (self.model, self.form, self.prompt) if part is not None]
+        return [*own, *self.panel.inputs]
+
+
+def prompt_of(form: Any, text: Any) -> Prompt:
+    """A text continued as it stands, or as the user's turn of a chat."""
+    return Chat((Message("user", text),)) if form == CHAT else Raw(text)
+
+
+def build_column(
+    settings: Settings,
+    number: int,
+    name: str,
+    *,
+    preset: str,
+    visible: bool,
+    own_prompt: bool,
+    new_tokens: int,
+) -> Column:
+    """One column of the row that is open; with ``own_prompt`` it has its own model and prompt."""
+    model = form = prompt = None
+    with gr.Column(min_width=280, visible=visible, elem_classes="lane-column") as box:
+        if own_prompt:
+            model = model_picker(settings, label=f"Model {number + 1}")
+            form = gr.Radio([RAW, CHAT], value=RAW, show_label=False, container=False)
+            prompt = gr.Textbox(
+                label=f"Prompt {number + 1}",
+                lines=3,
+                max_lines=12,
+                placeholder="The beginning of a text …",
+                elem_classes="prompt-box",
+            )
+        with gr.Accordion(f"Decoding {number + 1}", open=False):
+            panel = decoding_panel(settings, preset, new_tokens)
+        lane = token_stream(preset, hint="What this column writes appears here.", name=name)
+    return Column(box, panel, lane, model, form, prompt)
+
+
+@dataclass(frozen=True)
+class Lane:
+    """What one column is about to show: a feed with its run, or why there is no run."""
+
+    feed: TokenFeed | None
+    refusal: str = ""
+
+    @property
+    def value(self) -> str:
+        """What the lane must be told now."""
+        return self.feed.flush() if self.feed else self.refusal
+
+
+def plan_lane(title: str, read: Callable[[], Run]) -> Lane:
+    """Read one column into a run; what is wrong with it stays in its own column."""
+    try:
+        run = read()
+    except PlaygroundError as error:
+        return Lane(None, refused(title, error.problem))
+    return Lane(TokenFeed(run, title or run.model.label, describe(run)))
+
+
+def play_lanes(
+    stage: Stage, tab: str, request: gr.Request, lanes: Sequence[Lane], total: int
+) -> Iterator[list[Any]]:
+    """Run the lanes together; yields updates for run, stop, notice and ``total`` lanes."""
+    feeds = [lane.feed for lane in lanes if lane.feed is not None]
+    rest = [idle()] * (total - len(lanes))
+    if feeds:
+        for _ in stage.play(tab, request, feeds):
+            yield [*running(), "", *(lane.value for lane in lanes), *rest]
+    yield [*resting(), "", *(lane.value for lane in lanes), *rest]
+
+
+def describe(run: Run) -> str:
+    """How a run decodes, and with which dice, in one quiet line."""
+    seed = f"seed {run.seed}" if run.decoding.do_sample else ""
+    form = "chat template" if isinstance(run.prompt, Chat) else ""
+    return " · ".join(part for part in (form, run.decoding.summary, seed) if part)
+
+
+def make_run(model: Any, prompt: Prompt, panel: DecodingPanel, values: Sequence[Any]) -> Run:
+    """A run from the values of a panel. Raises InvalidInput naming the field."""
+    decoding, seed = panel.read(values)
+    spec = model if isinstance(model, ModelSpec) else read_model(model)
+    return Run(spec, prompt, decoding, seed)
+
+
+def shown(count: int, total: int) -> list[Any]:
+    """Updates that show the first ``count`` of ``total`` columns."""
+    return [gr.update(visible=number < count) for number in range(total)]

@@ -1,0 +1,82 @@
+"""Stands before every request: refuses other sites' pages, and keeps the browser at home."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+# What a model writes may hold Markdown images: without this an image's address would carry the
+# conversation to another host. Gradio's own bundle needs inline scripts, styles and workers.
+POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
+    "font-src 'self' data:; connect-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; worker-src 'self' blob:; "
+    "object-src 'none'; base-uri 'self'; form-action 'self'"
+)
+HEADERS = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+class Guard:
+    """ASGI middleware: a POST that another site's page sends is refused with 403.
+
+    The rule is that of Sec-Fetch-Site and Origin, as in Datasette's csrf.py; clients that send
+    neither header (curl, gradio_client) are no browsers and pass. With ``loopback_only`` a request
+    whose Host is another name is refused too, which stops DNS rebinding.
+    """
+
+    def __init__(self, app: Any, loopback_only: bool = False) -> None:
+        self.app = app
+        self.loopback_only = loopback_only
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in scope["headers"]
+        }
+        if self._refused(scope["method"], headers):
+            await _refuse(send)
+            return
+
+        async def send_guarded(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *HEADERS]
+            await send(message)
+
+        await self.app(scope, receive, send_guarded)
+
+    def _refused(self, method: str, headers: dict[str, str]) -> bool:
+        host = headers.get("host", "")
+        name = urlsplit(f"//{host}").hostname or ""
+        if self.loopback_only and name not in LOOPBACK:
+            return True
+        if method in ("GET", "HEAD", "OPTIONS"):
+            return False
+        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            return True
+        origin = headers.get("origin")
+        return origin is not None and urlsplit(origin).netloc != host
+
+
+async def _refuse(send: Send) -> None:
+    body = b"This request came from another site's page and is refused."
+    await send(
+        {
+            "type": "http.response.start",
+            "status": 403,
+            "headers": [(b"content-type", b"text/plain; charset=utf-8"), *HEADERS],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})

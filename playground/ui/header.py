@@ -1,0 +1,48 @@
+"""The one row on top: the name, the models in memory with their state, and the memory."""
+
+from __future__ import annotations
+
+from html import escape
+
+import psutil
+
+from playground.engine.engine import Engine, ModelStatus
+from playground.settings import Settings
+from playground.ui.models import size
+
+
+def header(engine: Engine, settings: Settings) -> str:
+    """The header as safe HTML; it is asked for every few seconds, so it must stay cheap."""
+    known = [status for status in engine.models() if status.state != "absent"]
+    chips = "".join(_chip(status) for status in known)
+    if not known:
+        chips = '<span class="chip">no model in memory</span>'
+    memory = psutil.virtual_memory()
+    used = f"{size(memory.total - memory.available)} of {size(memory.total)} memory"
+    return (
+        '<div class="masthead"><h1>Token by Token</h1>'
+        '<p class="claim">what a language model really does, side by side</p>'
+        f'<div class="chips" role="status">{chips}<span class="memory">{escape(used)}</span></div>'
+        "</div>"
+    )
+
+
+def _chip(status: ModelStatus) -> str:
+    card = status.card
+    match status.state:
+        case "loading":
+            said = "loading"
+            if status.progress is not None:
+                said += f" {status.progress:.0%}"
+        case "failed":
+            said = "failed"
+        case "busy":
+            said = "in use"
+        case _:
+            said = "ready"
+    where = f" · {card.device} · {size(card.bytes)}" if card else ""
+    bar = "<progress></progress>" if status.state == "loading" else ""
+    return (
+        f'<span class="chip {escape(status.state)}"><b>{escape(status.spec.label)}</b> '
+        f"{escape(said + where)}{bar}</span>"
+    )

@@ -1,0 +1,87 @@
+"""The page: header, tabs and launch settings; it knows each tab only by its ``build`` function."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+
+from playground.engine.engine import Engine
+from playground.settings import Settings
+from playground.ui.chat import build_chat
+from playground.ui.complete import build_complete
+from playground.ui.guard import Guard
+from playground.ui.header import header
+from playground.ui.models import build_models, list_models
+from playground.ui.strategies import build_strategies
+from playground.ui.streaming import SessionStreams, Stage
+from playground.ui.theme import KEYS, STYLES, theme
+from playground.ui.tokens import build_tokens
+
+TITLE = "Token by Token"
+REFRESH_SECONDS = 3
+
+
+def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
+    """The whole page over one engine; ``launch_options`` says how to serve it."""
+    stage = Stage(engine, SessionStreams())
+    with gr.Blocks(
+        title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, 86400)
+    ) as page:
+        top = gr.HTML(lambda: header(engine, settings), elem_id="header", padding=False)
+        with gr.Tabs():
+            with gr.Tab("Chat", id="chat"):
+                build_chat(stage, settings)
+            with gr.Tab("Complete", id="complete"):
+                build_complete(stage, settings)
+            with gr.Tab("Strategies", id="strategies"):
+                build_strategies(stage, settings)
+            with gr.Tab("Tokens", id="tokens"):
+                build_tokens(stage, settings)
+            with gr.Tab("Models", id="models"):
+                listing = build_models(engine, settings)
+        clock = gr.Timer(REFRESH_SECONDS)
+        clock.tick(
+            lambda: [header(engine, settings), list_models(engine)],
+            None,
+            [top, listing],
+            queue=False,
+            show_progress="hidden",
+            api_visibility="private",
+        )
+        page.unload(lambda request: stage.streams.close(str(request.session_hash)))
+    page.queue(api_open=False, max_size=64, default_concurrency_limit=None)
+    return page
+
+
+def launch_options(settings: Settings) -> dict[str, Any]:
+    """Arguments of ``launch``: what nobody needs is off, and the Guard stands in front."""
+    loopback_only = settings.mode == "local"
+    return {
+        "server_name": settings.host,
+        "server_port": settings.port,
+        "share": settings.share,
+        "auth": settings.auth,
+        "theme": theme(),
+        "css_paths": STYLES,
+        "js": KEYS,
+        "footer_links": ["gradio", "settings"],
+        "show_error": False,
+        "quiet": True,
+        "run_history": False,
+        "enable_monitoring": False,
+        "mcp_server": False,
+        "pwa": False,
+        "ssr_mode": False,
+        "max_file_size": "1mb",
+        "allowed_paths": [],
+        "state_session_capacity": 500,
+        "app_kwargs": {
+            "max_body_size": 1_000_000,
+            "middleware": [Middleware(Guard, loopback_only=loopback_only)],
+            "docs_url": None,
+            "redoc_url": None,
+            "openapi_url": None,
+        },
+    }

@@ -1,0 +1,104 @@
+"""Between a tab and the engine: plays runs into feeds at a reader's pace, and can stop them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import gradio as gr
+
+from playground.core.events import Failed
+from playground.engine.engine import Engine, Stream
+from playground.errors import PlaygroundError
+from playground.ui.token_stream import TokenFeed
+
+FLUSH_SECONDS = 1 / 15
+
+
+class SessionStreams:
+    """The streams that each open page has running, so that Stop and a closed tab reach them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._streams: dict[tuple[str, str], Stream] = {}
+
+    def put(self, session: str, tab: str, stream: Stream) -> None:
+        """Remember ``stream``; one that still runs in the same tab of the same page is stopped."""
+        with self._lock:
+            before = self._streams.get((session, tab))
+            self._streams[session, tab] = stream
+        if before is not None:
+            before.close()
+
+    def forget(self, session: str, tab: str, stream: Stream) -> None:
+        """Drop ``stream`` if it is still the one that is remembered."""
+        with self._lock:
+            if self._streams.get((session, tab)) is stream:
+                del self._streams[session, tab]
+
+    def stop(self, session: str, tab: str) -> None:
+        """Stop what runs in this tab; nothing happens when nothing does."""
+        with self._lock:
+            stream = self._streams.get((session, tab))
+        if stream is not None:
+            stream.stop()
+
+    def close(self, session: str) -> None:
+        """Stop everything of a page that was closed."""
+        with self._lock:
+            ended = [key for key in self._streams if key[0] == session]
+            streams = [self._streams.pop(key) for key in ended]
+        for stream in streams:
+            stream.close()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a tab needs to run things: the engine, and where its streams are kept."""
+
+    engine: Engine
+    streams: SessionStreams
+
+    def play(self, tab: str, request: gr.Request, feeds: Sequence[TokenFeed]) -> Iterator[None]:
+        """Play each feed's run into it, side by side; yields whenever there may be news to show.
+
+        Closing the generator stops the runs; it never blocks.
+        """
+        session = str(request.session_hash)
+        yield
+        try:
+            stream = self.engine.start([feed.trace.run for feed in feeds], visitor=session)
+        except PlaygroundError as error:
+            for feed in feeds:
+                feed.add(Failed(error.problem))
+            yield
+            return
+        self.streams.put(session, tab, stream)
+        try:
+            yield from _pump(stream, feeds)
+        finally:
+            stream.close()
+            self.streams.forget(session, tab, stream)
+
+    def stopper(self, tab: str) -> Callable[[gr.Request], None]:
+        """The handler of a tab's Stop button."""
+
+        def stop(request: gr.Request) -> None:
+            self.streams.stop(str(request.session_hash), tab)
+
+        return stop
+
+
+def _pump(stream: Stream, feeds: Sequence[TokenFeed]) -> Iterator[None]:
+    """Events into feeds, in portions: a page takes 15 updates a second well and 100 badly."""
+    while not stream.done:
+        flushed = time.monotonic()
+        for column, event in stream.read(0.5):
+            feeds[column].add(event)
+        yield
+        time.sleep(max(0.0, FLUSH_SECONDS - (time.monotonic() - flushed)))
+    for column, event in stream.read(0.0):
+        feeds[column].add(event)
+    yield

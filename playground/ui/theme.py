@@ -1,0 +1,77 @@
+"""How the page looks, and its keys: quiet surfaces, one accent, nothing fetched from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+ASSETS = Path(__file__).parent / "assets"
+STYLES = [ASSETS / "page.css"]
+
+SANS = (
+    "ui-sans-serif",
+    "system-ui",
+    "-apple-system",
+    "Segoe UI",
+    "Roboto",
+    "Noto Sans",
+    "sans-serif",
+)
+MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
+
+KEYS = """
+() => {
+  const seen = (selector) =>
+    [...document.querySelectorAll(selector)].find((b) => b.offsetParent !== null);
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && !event.defaultPrevented) {
+      const stop = seen("button.stop-run");
+      if (stop) stop.click();
+    }
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      const run = seen("button.start-run");
+      if (run) { event.preventDefault(); run.click(); }
+    }
+  });
+}
+"""
+
+
+def theme() -> gr.themes.Base:
+    """Slate neutrals and one blue accent, small spacing, the fonts of the reader's own system."""
+    return gr.themes.Base(
+        primary_hue=gr.themes.colors.indigo,
+        secondary_hue=gr.themes.colors.indigo,
+        neutral_hue=gr.themes.colors.slate,
+        text_size=gr.themes.sizes.text_sm,
+        spacing_size=gr.themes.sizes.spacing_sm,
+        radius_size=gr.themes.sizes.radius_md,
+        font=[gr.themes.Font(name) for name in SANS],
+        font_mono=[gr.themes.Font(name) for name in MONO],
+    ).set(
+        body_background_fill="*neutral_50",
+        body_background_fill_dark="*neutral_950",
+        block_background_fill="white",
+        block_background_fill_dark="*neutral_900",
+        block_border_width="1px",
+        block_shadow="none",
+        block_label_background_fill="transparent",
+        block_label_background_fill_dark="transparent",
+        block_label_border_width="0px",
+        block_label_text_color="*neutral_600",
+        block_label_text_color_dark="*neutral_300",
+        block_title_text_color="*neutral_700",
+        block_title_text_color_dark="*neutral_200",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_400",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_600",
+        button_primary_background_fill_hover_dark="*primary_500",
+        button_primary_text_color="white",
+        input_background_fill="white",
+        input_background_fill_dark="*neutral_950",
+        slider_color="*primary_700",
+        slider_color_dark="*primary_400",
+    )
