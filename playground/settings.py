@@ -11,7 +11,8 @@ import math
 import os
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args
@@ -155,7 +156,8 @@ def flags_table() -> str:
     for flag in FLAGS:
         name = f"`{flag.name} {flag.metavar}`" if flag.metavar else f"`{flag.name}`"
         variable = f"`{flag.variable}`" if flag.variable else ""
-        rows.append(f"| {name} | {flag.default or 'off'} | {variable} | {flag.help} |")
+        default = flag.default or ("" if flag.metavar else "off")
+        rows.append(f"| {name} | {default} | {variable} | {flag.help} |")
     return "\n".join(rows)
 
 
@@ -218,6 +220,30 @@ def worker_environment(environ: Mapping[str, str] | None = None) -> dict[str, st
         "HF_TOKEN_PATH": os.devnull,
         "TOKENIZERS_PARALLELISM": "false",
     }
+
+
+@contextmanager
+def children_inherit(environment: Mapping[str, str]) -> Iterator[None]:
+    """Inside, children inherit ``environment`` instead of this process's own.
+
+    For children that are started without a say in it, as multiprocessing's forkserver is. The block
+    must be short: the rest of this process sees the same environment meanwhile.
+    """
+    own = dict(os.environ)
+    changed = [name for name in {*own, *environment} if own.get(name) != environment.get(name)]
+    _set(environment, changed)
+    try:
+        yield
+    finally:
+        _set(own, changed)
+
+
+def _set(environment: Mapping[str, str], names: Sequence[str]) -> None:
+    for name in names:
+        if name in environment:
+            os.environ[name] = environment[name]
+        else:
+            os.environ.pop(name, None)
 
 
 def hub_token(environ: Mapping[str, str] | None = None) -> str | None:

@@ -186,8 +186,8 @@ def _check_stop_strings(given: object) -> None:
 
 KNOBS: Mapping[str, Knob] = {f.name: f.metadata["knob"] for f in fields(Decoding) if f.metadata}
 _DEFAULTS: Mapping[str, Any] = {f.name: f.default for f in fields(Decoding)}
-_SAMPLERS = {"temperature": "temperature", "top_k": "top-k", "top_p": "top-p", "min_p": "min-p",
-             "typical_p": "typical"}
+_SAMPLERS = {"top_k": "top-k", "top_p": "top-p", "min_p": "min-p", "typical_p": "typical",
+             "temperature": "temperature"}
 
 PRESETS: Mapping[str, Decoding] = {
     "Greedy": Decoding(),

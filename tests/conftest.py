@@ -1,0 +1,36 @@
+"""What holds for every test: no telemetry, one thread for torch, nobody's Hub cache or token."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+_HOME = tempfile.TemporaryDirectory(prefix="playground-tests-")
+
+# Set before any test module imports torch, gradio or huggingface_hub, which read them once.
+os.environ.update(
+    OMP_NUM_THREADS="1",
+    MKL_NUM_THREADS="1",
+    TOKENIZERS_PARALLELISM="false",
+    GRADIO_ANALYTICS_ENABLED="False",
+    GRADIO_TEMP_DIR=f"{_HOME.name}/gradio",
+    HF_HOME=f"{_HOME.name}/huggingface",
+    HF_HUB_DISABLE_TELEMETRY="1",
+)
+for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "SPACE_ID"):
+    os.environ.pop(name, None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--screenshots DIR`` keeps a picture of every view that the browser tests visit."""
+    parser.addoption("--screenshots", metavar="DIR", default=None,
+                     help="keep pictures of the page in this folder")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The folder of the checkout."""
+    return Path(__file__).resolve().parent.parent

@@ -1,0 +1,152 @@
+"""The laws of ``Decoding``: what is in range is taken as it is, what is not is refused by name."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from dataclasses import FrozenInstanceError, fields, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from playground.core.decoding import KNOBS, PRESETS, Decoding
+from playground.errors import InvalidInput
+
+WHOLE = [name for name, knob in KNOBS.items() if knob.whole]
+FRACTIONS = [name for name in KNOBS if name not in WHOLE]
+
+
+def _with(name: str, value: Any) -> Decoding:
+    """A decoding with one knob set, and room around it so that only this knob is judged."""
+    around = {"min_new_tokens": {"max_new_tokens": 4096}}.get(name, {})
+    return Decoding(**{**around, name: value})
+
+
+@st.composite
+def decodings(draw: st.DrawFn) -> Decoding:
+    """Any decoding that the ranges allow."""
+    values: dict[str, Any] = {name: draw(st.booleans()) for name in ("do_sample", "early_stopping")}
+    for name, knob in KNOBS.items():
+        values[name] = draw(
+            st.integers(int(knob.low), int(knob.high)) if knob.whole
+            else st.floats(knob.low, knob.high, exclude_min=knob.above_low)
+        )
+    values["min_new_tokens"] = min(values["min_new_tokens"], values["max_new_tokens"])
+    texts = st.text(min_size=1, max_size=64)
+    values["stop_strings"] = tuple(draw(st.lists(texts, max_size=4)))
+    return Decoding(**values)
+
+
+@given(decodings())
+def test_every_decoding_survives_the_pipe_and_equals_its_copy(decoding: Decoding) -> None:
+    again = pickle.loads(pickle.dumps(decoding))
+    assert again == decoding and hash(again) == hash(decoding)
+    assert replace(decoding) == decoding
+    assert decoding.name and decoding.summary
+
+
+def test_nothing_is_silently_on() -> None:
+    """transformers' own default is top_k=50; ours leaves every token its probability."""
+    plain = Decoding()
+    assert (plain.temperature, plain.top_k, plain.top_p, plain.min_p) == (1.0, 0, 1.0, 0.0)
+    assert plain.name == "greedy" and plain.ignored == ()
+
+
+def test_a_decoding_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Decoding().temperature = 2.0  # type: ignore[misc]
+
+
+def test_every_number_has_a_range_and_starts_inside_it() -> None:
+    numbers = {one.name for one in fields(Decoding) if type(one.default) in (int, float)}
+    assert numbers == set(KNOBS)
+    assert Decoding() == Decoding(**{name: getattr(Decoding(), name) for name in KNOBS})
+
+
+@pytest.mark.parametrize("name", KNOBS)
+def test_the_ends_of_the_range(name: str) -> None:
+    knob = KNOBS[name]
+    high = int(knob.high) if knob.whole else knob.high
+    low = int(knob.low) if knob.whole else knob.low
+    assert getattr(_with(name, high), name) == high
+    just_inside = math.nextafter(low, math.inf) if knob.above_low else low
+    assert getattr(_with(name, just_inside), name) == just_inside
+    outside = [low - 1, high + 1] if knob.whole else [
+        low if knob.above_low else math.nextafter(low, -math.inf), math.nextafter(high, math.inf)
+    ]
+    for value in outside:
+        with pytest.raises(InvalidInput) as refused:
+            _with(name, value)
+        problem = refused.value.problem
+        assert problem.field == name and problem.allowed == knob.allowed
+        assert knob.label in problem.message and repr(value) in problem.message
+
+
+@pytest.mark.parametrize("name", KNOBS)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, True, "1", None, [1], 1 + 0j])
+def test_what_is_no_number_is_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        _with(name, value)
+    assert refused.value.problem.field == name
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_half_a_token_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInput, match="whole number"):
+        _with(name, 1.5)
+
+
+def test_nan_is_named_as_people_write_it() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        Decoding(temperature=math.nan)
+    assert str(refused.value) == "Temperature is NaN; it must be a number above 0, up to 5."
+
+
+@pytest.mark.parametrize("name", ["do_sample", "early_stopping"])
+@pytest.mark.parametrize("value", [1, 0, "true", None])
+def test_a_switch_is_true_or_false(name: str, value: object) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        Decoding(**{name: value})  # type: ignore[arg-type]
+    assert refused.value.problem.field == name
+
+
+@pytest.mark.parametrize("value", [("a", "b", "c", "d", "e"), ("",), ("x" * 65,), (1,), ["a"], "a"])
+def test_stop_strings_are_four_short_texts(value: Any) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        Decoding(stop_strings=value)
+    assert refused.value.problem.field == "stop_strings"
+
+
+def test_the_least_cannot_be_above_the_most() -> None:
+    with pytest.raises(InvalidInput, match="At least 11 tokens cannot fit in at most 10"):
+        Decoding(min_new_tokens=11, max_new_tokens=10)
+    assert Decoding(min_new_tokens=10, max_new_tokens=10).min_new_tokens == 10
+
+
+@pytest.mark.parametrize(
+    ("decoding", "name"),
+    [
+        (Decoding(), "greedy"),
+        (Decoding(temperature=2.0), "greedy"),
+        (Decoding(do_sample=True), "sampling"),
+        (Decoding(do_sample=True, top_k=50), "top-k"),
+        (Decoding(do_sample=True, top_k=50, top_p=0.9), "top-k + top-p"),
+        (Decoding(num_beams=4), "beam search"),
+        (Decoding(num_beams=4, do_sample=True), "beam sampling"),
+    ],
+)
+def test_a_strategy_has_the_fields_name(decoding: Decoding, name: str) -> None:
+    assert decoding.name == name
+
+
+def test_a_knob_without_effect_is_said_to_be_ignored() -> None:
+    """It once named the temperature twice, which stood in both lists that it was read from."""
+    greedy = Decoding(temperature=0.5, top_k=5, repetition_penalty=1.2)
+    assert greedy.ignored == ("Top-k", "Temperature")
+    assert replace(greedy, do_sample=True).ignored == ()
+
+
+def test_presets_differ_from_each_other() -> None:
+    assert len(set(PRESETS.values())) == len(PRESETS)

@@ -1,0 +1,99 @@
+"""The laws of a run and its parts: they pickle, compare, and refuse what no model can take."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+
+from playground.core.decoding import Decoding
+from playground.core.prompt import Chat, Ids, Message, Raw
+from playground.core.run import LARGEST_SEED, ModelSpec, Run
+from playground.errors import InvalidInput
+
+SPEC = ModelSpec("builtin/tiny-chat")
+TEXTS = ["a", " ", "\n", "\x00", "🇫🇷👨‍👩‍👧", "《梦游天姥吟留别》", "e\u0301", "مرحبا",
+         "<|im_end|>", "{{value}}${1}"]
+
+
+def _refused(field: str, make: Any, *given: Any, **named: Any) -> str:
+    with pytest.raises(InvalidInput) as refused:
+        make(*given, **named)
+    assert refused.value.problem.field == field
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_prompt_is_carried_as_it_stands(text: str) -> None:
+    run = Run(SPEC, Raw(text), Decoding(do_sample=True), seed=7)
+    again = pickle.loads(pickle.dumps(run))
+    assert again == run and hash(again) == hash(run)
+    assert again.prompt.text == text
+
+
+def test_a_chat_survives_the_pipe() -> None:
+    chat = Chat((Message("system", ""), Message("user", "Hi."), Message("assistant", "Oh!")))
+    assert pickle.loads(pickle.dumps(chat)) == chat
+    _refused("message", Chat, (*chat.messages, Message("user", " \n")))
+
+
+def test_an_empty_prompt_is_refused_and_says_what_to_do() -> None:
+    assert _refused("prompt", Raw, "").startswith("The prompt is empty. Write")
+    assert _refused("message", Chat, ()).startswith("The message is empty. Write")
+    _refused("message", Chat, (Message("user", " \t"),))
+    _refused("message", Chat, (Message("system", "You are kind."),))
+    _refused("prompt", Ids, ())
+
+
+def test_half_a_character_is_refused() -> None:
+    """A lone surrogate passes through JSON and then ends any tokenizer with a TypeError."""
+    _refused("prompt", Raw, "ab\ud83d")
+    _refused("message", Message, "user", "\udc00")
+    _refused("model", ModelSpec, "owner/\ud800")
+
+
+@pytest.mark.parametrize("ids", [(-1,), (1.0,), (True,), ("1",), (None,)])
+def test_ids_are_whole_numbers_from_zero(ids: Any) -> None:
+    _refused("prompt", Ids, ids)
+
+
+def test_a_role_is_one_of_three() -> None:
+    assert "tool" in _refused("role", Message, "tool", "x")
+
+
+@pytest.mark.parametrize("repo", ["", "  ", "a" * 301, "a\nb", "a\x00b"])
+def test_a_model_has_a_name(repo: str) -> None:
+    _refused("model", ModelSpec, repo)
+
+
+@pytest.mark.parametrize(("field", "value"), [("dtype", "float64"), ("quantization", "int3")])
+def test_a_spec_lists_what_it_takes(field: str, value: Any) -> None:
+    sentence = _refused(field, ModelSpec, "a/b", **{field: value})
+    assert value in sentence and ("auto, float32" in sentence or "none, nf4, int8" in sentence)
+
+
+def test_equal_specs_are_one_key() -> None:
+    """The manager counts on this: two visitors who ask for the same weights share one worker."""
+    assert len({ModelSpec("a/b"), ModelSpec("a/b", dtype="auto"), ModelSpec("a/b", "main")}) == 2
+
+
+@pytest.mark.parametrize(
+    ("spec", "label"),
+    [
+        (ModelSpec("builtin/tiny-chat"), "tiny-chat"),
+        (ModelSpec("owner/name", dtype="bfloat16", quantization="nf4"), "name · bfloat16 · nf4"),
+        (ModelSpec("/models/mine/"), "mine"),
+    ],
+)
+def test_a_label_is_short(spec: ModelSpec, label: str) -> None:
+    assert spec.label == label
+
+
+@pytest.mark.parametrize("seed", [-1, LARGEST_SEED + 1, 1.0, True, "1", None, float("nan")])
+def test_a_seed_out_of_range_is_refused(seed: Any) -> None:
+    _refused("seed", Run, SPEC, Raw("a"), seed=seed)
+
+
+def test_the_ends_of_the_seeds() -> None:
+    assert Run(SPEC, Raw("a"), seed=0) != Run(SPEC, Raw("a"), seed=LARGEST_SEED)

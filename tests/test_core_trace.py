@@ -1,0 +1,126 @@
+"""The laws of the fold from events to a trace, with numbers that a person can check by hand."""
+
+from __future__ import annotations
+
+import pickle
+from math import log
+
+import pytest
+
+from playground.core.decoding import Decoding
+from playground.core.events import (
+    Beam,
+    Beams,
+    Candidate,
+    Event,
+    Failed,
+    Finished,
+    Loading,
+    Piece,
+    Queued,
+    Started,
+    Step,
+)
+from playground.core.prompt import Raw
+from playground.core.run import ModelSpec, Run
+from playground.core.trace import State, Trace
+from playground.errors import InvalidInput, Problem
+
+RUN = Run(ModelSpec("builtin/tiny-base"), Raw("Hi"), Decoding())
+STARTED = Started((Piece(0, "<s>", special=True), Piece(7, "Hi")), "<s>Hi", context=512)
+
+
+def _step(position: int, text: str, probability: float = 0.5, special: bool = False) -> Step:
+    """A greedy step whose model gave this probability to the token that was chosen."""
+    candidate = Candidate(100 + position, text, log(probability), probability)
+    return Step(position, 100 + position, text, text, log(probability), 1, probability, 0.7,
+                (candidate,), special)
+
+
+def _finished(tail: str = "", new_tokens: int = 3, decode_seconds: float = 0.5) -> Finished:
+    return Finished("end", tail, 2, new_tokens, 0.1, decode_seconds)
+
+
+def _fold(*events: Event) -> Trace:
+    trace = Trace(RUN)
+    for event in events:
+        trace = trace.add(event)
+    return trace
+
+
+PROBLEM = Problem("OOM", "Memory ended.", advice="Ask for less.")
+
+
+@pytest.mark.parametrize(
+    ("events", "state"),
+    [
+        ((), "new"),
+        ((Queued(2),), "queued"),
+        ((Queued(2), Loading("loading", 0.5)), "loading"),
+        ((Queued(2), Loading("loading"), STARTED), "running"),
+        ((STARTED, _step(2, "a")), "running"),
+        ((STARTED, _step(2, "a"), _finished()), "finished"),
+        ((STARTED, _step(2, "a"), Failed(PROBLEM)), "failed"),
+        ((Queued(1), Failed(PROBLEM)), "failed"),
+        ((Failed(PROBLEM),), "failed"),
+    ],
+)
+def test_the_state_follows_the_events(events: tuple[Event, ...], state: State) -> None:
+    trace = _fold(*events)
+    assert trace.state == state
+    assert (trace.waiting is not None) == (state in ("queued", "loading"))
+
+
+def test_adding_leaves_the_trace_before_as_it_was() -> None:
+    before = _fold(STARTED, _step(2, "a"))
+    after = before.add(_step(3, "b"))
+    assert (before.text, after.text) == ("a", "ab")
+
+
+def test_the_text_has_no_control_tokens_and_has_its_tail() -> None:
+    """A character of several bytes is empty until it is whole; the tail is what was held back."""
+    trace = _fold(STARTED, _step(2, "Paris"), _step(3, ""), _step(4, "é"),
+                  _step(5, "<|im_end|>", special=True), _finished(tail="�"))
+    assert trace.text == "Parisé�"
+    assert trace.ids == (102, 103, 104, 105)
+    assert trace.started is not None and trace.started.prompt_ids == (0, 7)
+
+
+def test_perplexity_by_hand() -> None:
+    """Probabilities 1/2, 1/4 and 1/8 multiply to 1/64, whose third root is 1/4: perplexity 4."""
+    trace = _fold(STARTED, _step(2, "a", 1 / 2), _step(3, "b", 1 / 4), _step(4, "c", 1 / 8))
+    assert trace.total_logprob == pytest.approx(-6 * log(2))
+    assert trace.perplexity == pytest.approx(4.0)
+    assert _fold(STARTED).perplexity is None
+
+
+def test_the_speed_leaves_out_the_token_that_prefill_pays_for() -> None:
+    """Three tokens, half a second of decoding: two of them were decoded, so four a second."""
+    assert _fold(STARTED, _finished()).tokens_per_second == pytest.approx(4.0)
+    assert _fold(STARTED, _finished(new_tokens=1)).tokens_per_second is None
+    assert _fold(STARTED, _finished(decode_seconds=0.0)).tokens_per_second is None
+    assert _fold(STARTED).tokens_per_second is None
+
+
+def test_beam_search_shows_its_leader_until_the_winner_comes() -> None:
+    kept, lost = Beam(0, 5, " a", -1.0, -1.0, "kept"), Beam(0, 6, " b", -3.0, -3.0, "dropped")
+    searching = _fold(STARTED, Beams(2, (kept, lost), "Hi a"))
+    assert searching.text == "Hi a" and searching.state == "running"
+    assert searching.beams[-1].survivors == (kept,)
+    assert searching.add(_step(2, " b")).text == " b"
+
+
+def test_a_failure_keeps_what_was_written() -> None:
+    trace = _fold(STARTED, _step(2, "so far"), Failed(PROBLEM))
+    assert trace.text == "so far" and str(trace.problem) == "Memory ended. Ask for less."
+
+
+def test_a_trace_survives_the_pipe() -> None:
+    trace = _fold(Queued(1), STARTED, _step(2, "a"), _finished())
+    assert pickle.loads(pickle.dumps(trace)) == trace
+
+
+def test_a_problem_says_what_and_what_next() -> None:
+    error = InvalidInput("Too hot.", field="temperature", given="x" * 200, advice="Cool it.")
+    assert str(error) == "Too hot. Cool it."
+    assert error.problem.code == "VALIDATION" and len(error.problem.given) == 78

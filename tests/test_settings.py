@@ -1,0 +1,202 @@
+"""The laws of the settings: who wins, who is kept out, what no worker may see."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from playground.errors import InvalidInput
+from playground.settings import (
+    DESCRIPTION,
+    FLAGS,
+    LOCAL_LIMITS,
+    Limits,
+    Settings,
+    description,
+    flags_table,
+    hub_token,
+    parser,
+    settings_from,
+    worker_environment,
+)
+
+
+def _refused(argv: list[str], **environ: str) -> str:
+    with pytest.raises(InvalidInput) as refused:
+        settings_from(argv, environ)
+    assert refused.value.problem.field
+    return str(refused.value)
+
+
+def test_a_start_without_flags_is_local_and_closed_to_the_network() -> None:
+    plain = settings_from([], {})
+    assert plain == Settings()
+    assert (plain.mode, plain.host, plain.port, plain.share) == ("local", "127.0.0.1", 7860, False)
+    assert plain.any_model and plain.auth is None
+    assert plain.models == ("builtin/tiny-chat", "builtin/tiny-base")
+    assert plain.limits == LOCAL_LIMITS
+    assert pickle.loads(pickle.dumps(plain)) == plain
+
+
+def test_a_flag_wins_over_the_environment_and_both_over_the_file() -> None:
+    environ = {"GRADIO_SERVER_PORT": "7999", "GRADIO_SERVER_NAME": "::1"}
+    assert settings_from([], environ).port == 7999
+    assert settings_from([], environ).host == "::1"
+    assert settings_from(["--port", "8000"], environ).port == 8000
+    assert settings_from([], {}).idle_seconds == description()["idle_seconds"]
+    assert settings_from(["--idle-minutes", "0.5"], {}).idle_seconds == 30.0
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9", "::1", "localhost"])
+def test_this_machine_itself_needs_no_password(host: str) -> None:
+    assert settings_from(["--host", host], {}).mode == "local"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.2", "example.org"])
+def test_strangers_need_a_password_or_a_word_that_lets_them_in(host: str) -> None:
+    assert "--password" in _refused(["--host", host])
+    closed = settings_from(["--host", host, "--password", "s3cret", "--user", "me"], {})
+    assert closed.mode == "shared" and closed.auth == ("me", "s3cret")
+    assert settings_from(["--host", host, "--public"], {}).auth is None
+    _refused(["--host", host, "--public", "--password", "x"])
+
+
+def test_a_share_link_makes_up_a_password_each_time() -> None:
+    one, two = (settings_from(["--share"], {}) for _ in range(2))
+    assert one.mode == "shared" and one.share and one.host == "127.0.0.1"
+    assert one.auth and two.auth and one.auth != two.auth and len(one.auth[1]) >= 12
+    assert one.password_is_new
+    given = settings_from(["--share"], {"PLAYGROUND_PASSWORD": "word"})
+    assert given.auth == ("guest", "word") and not given.password_is_new
+    assert settings_from(["--share", "--public"], {}).auth is None
+    assert settings_from([], {"GRADIO_SHARE": "True"}).share
+
+
+def test_a_password_is_not_printed_with_the_settings() -> None:
+    assert "s3cret" not in repr(settings_from(["--password", "s3cret"], {}))
+
+
+@pytest.mark.parametrize("argv", [["--share"], ["--host", "0.0.0.0", "--public"]])
+def test_in_public_only_offered_models_and_smaller_limits(argv: list[str]) -> None:
+    shared = settings_from(argv, {})
+    assert not shared.any_model
+    assert shared.limits.new_tokens == 512 and shared.limits.seconds == 60
+    assert shared.limits.beams == 4 and shared.limits.prompt_characters == 16_000
+
+
+def test_a_space_is_known_by_its_id() -> None:
+    space = settings_from([], {"SPACE_ID": "owner/name", "GRADIO_SHARE": "1"})
+    assert (space.mode, space.host, space.share) == ("space", "0.0.0.0", False)
+    assert not space.any_model and space.auth is None
+
+
+def test_a_model_of_ones_own_is_offered_first() -> None:
+    own = settings_from(["--model", "a/b", "--model", "builtin/tiny-base"], {})
+    assert own.models == ("a/b", "builtin/tiny-base", "builtin/tiny-chat")
+    assert own.default_model == "a/b"
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [("8GB", 8 * 10**9), ("8 gb", 8 * 10**9), ("512MiB", 2**29), ("1.5g", 15 * 10**8),
+     ("123", 123)],
+)
+def test_a_size_is_read_as_people_write_it(size: str, expected: int) -> None:
+    assert settings_from(["--memory", size], {}).memory_bytes == expected
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["--port", "0"], ["--port", "65536"], ["--port", "x"], ["--port", "-1"], ["--port", "٣"],
+     ["--memory", "8XB"], ["--memory", "0"], ["--memory", "-1GB"], ["--memory", "nan"],
+     ["--device", "tpu"], ["--device", "cuda:"], ["--idle-minutes", "0"],
+     ["--idle-minutes", "nan"], ["--idle-minutes", "inf"], ["--idle-minutes", "x"],
+     ["--nonsense"], ["--por", "1"], ["--port"], ["stray"]],
+)
+def test_nonsense_on_the_command_line_is_a_sentence(argv: list[str]) -> None:
+    sentence = _refused(argv)
+    assert sentence.endswith(".") and "Traceback" not in sentence
+
+
+def test_a_port_in_the_environment_is_checked_too() -> None:
+    assert "'many'" in _refused([], GRADIO_SERVER_PORT="many")
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, "8", None, float("nan")])
+def test_a_limit_is_a_whole_number(value: object) -> None:
+    whole = {name: getattr(LOCAL_LIMITS, name) for name in Limits.__slots__}
+    with pytest.raises(InvalidInput, match="beams"):
+        Limits(**{**whole, "beams": value})
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [{"models": []}, {"models": "a/b"}, {"models": [1]}, {"limits": {}}, {"idle_seconds": "soon"},
+     {"limits": {"local": {}, "shared": {}, "space": {}}}, {"idle_seconds": True}],
+)
+def test_a_broken_description_names_the_place(tmp_path: Path, broken: dict[str, object]) -> None:
+    path = tmp_path / "spaces.yaml"
+    path.write_text(yaml.safe_dump({**description(), **broken}))
+    with pytest.raises(InvalidInput) as refused:
+        settings_from([], {}, path)
+    assert next(iter(broken)) in str(refused.value)
+
+
+@pytest.mark.parametrize("text", [None, "a: [", "- a\n- b\n", ""])
+def test_a_description_that_is_none_is_a_sentence(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "spaces.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InvalidInput, match="spaces.yaml"):
+        description(path)
+
+
+def test_every_flag_is_parsed_and_told() -> None:
+    known = {option for action in parser()._actions for option in action.option_strings}
+    assert known == {flag.name for flag in FLAGS} | {"-h", "--help"}
+    assert all(f"| `{flag.name}" in flags_table() for flag in FLAGS)
+    assert not [flag for flag in FLAGS if not flag.help.endswith(".")]
+
+
+SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY",
+           "PLAYGROUND_PASSWORD", "my_secret", "GOOGLE_APPLICATION_CREDENTIALS", "Token")
+
+
+def test_a_worker_sees_no_secret_and_no_way_to_the_hub() -> None:
+    given = {**dict.fromkeys(SECRETS, "s3cret"), "PATH": "/bin", "CUDA_VISIBLE_DEVICES": "1"}
+    seen = worker_environment(given)
+    assert "s3cret" not in seen.values()
+    assert (seen["PATH"], seen["CUDA_VISIBLE_DEVICES"]) == ("/bin", "1")
+    assert seen["HF_HUB_OFFLINE"] == "1"
+    assert not Path(seen["HF_TOKEN_PATH"]).read_text()
+
+
+def test_the_hub_token_is_found_where_the_hub_keeps_it(tmp_path: Path) -> None:
+    home = {"HOME": str(tmp_path)}
+    assert hub_token(home) is None
+    stored = tmp_path / ".cache" / "huggingface" / "token"
+    stored.parent.mkdir(parents=True)
+    stored.write_text("hf_stored\n")
+    assert hub_token(home) == "hf_stored"
+    assert hub_token({**home, "HF_TOKEN": " hf_given "}) == "hf_given"
+    assert hub_token({**home, "HF_HOME": str(tmp_path / "elsewhere")}) is None
+    stored.write_text(" ")
+    assert hub_token(home) is None
+
+
+def test_telemetry_is_off_before_gradio_and_the_hub_are_imported() -> None:
+    script = (
+        "from playground.settings import prepare_environment; prepare_environment();"
+        "import huggingface_hub.constants as hub, gradio.analytics as analytics;"
+        "print(hub.HF_HUB_DISABLE_TELEMETRY, analytics.analytics_enabled())"
+    )
+    told = subprocess.run([sys.executable, "-c", script], cwd=DESCRIPTION.parent, text=True,
+                          env={"PATH": os.environ["PATH"], "HOME": os.environ["HF_HOME"]},
+                          capture_output=True, check=False)
+    assert told.stdout.strip() == "True False", told.stderr
