@@ -1,0 +1,106 @@
+// Tokens as values, and how one is written down: visible marks, figures, strength of surprise.
+// Everything that comes from a model reaches the page through textContent; nothing here takes HTML.
+
+function h(tag, className, text) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+
+// The order is that of encode_step in token_feed.py.
+function readToken(row) {
+  const [id, text, piece, logprob, rank, final, entropy, special, candidates] = row;
+  return {
+    id, text, piece: piece === 0 ? text : piece, logprob, rank, final, entropy,
+    special: special === 1,
+    candidates: candidates.map(([cid, ctext, clogprob, cfinal]) => (
+      { id: cid, text: ctext, logprob: clogprob, final: cfinal })),
+  };
+}
+
+const BYTES = /<0x[0-9A-F]{2}>/;
+const isHalf = (token) => token.text === '' && !token.special && BYTES.test(token.piece);
+
+// A token by itself; the one that completes a character shows the character, not its last byte.
+const shownOf = (token) => (token.text && BYTES.test(token.piece) ? token.text : token.piece);
+
+const GLYPHS = { 0x09: '⇥', 0x0a: '⏎', 0x0d: '␍', 0x20: '·', 0xa0: '⍽' };
+const NAMED = {
+  0xad: 'SHY', 0x61c: 'ALM', 0x180e: 'MVS', 0x200b: 'ZWSP', 0x200c: 'ZWNJ', 0x200d: 'ZWJ',
+  0x200e: 'LRM', 0x200f: 'RLM', 0x2028: 'LS', 0x2029: 'PS', 0x202a: 'LRE', 0x202b: 'RLE',
+  0x202c: 'PDF', 0x202d: 'LRO', 0x202e: 'RLO', 0x2060: 'WJ', 0x2066: 'LRI', 0x2067: 'RLI',
+  0x2068: 'FSI', 0x2069: 'PDI', 0x3000: 'IDSP', 0x3164: 'HF', 0xfeff: 'BOM',
+};
+const HIDDEN = /[\p{Zs}\p{Zl}\p{Zp}\p{Cc}\p{Cf}\u3164]/u;
+const hex = (code) => 'U+' + code.toString(16).toUpperCase().padStart(4, '0');
+
+// Appends `text` to `parent` with everything that leaves no ink shown for what it is.
+function writeVisible(parent, text) {
+  if (!HIDDEN.test(text)) {
+    parent.append(text);
+    return;
+  }
+  let run = '';
+  const endRun = () => { if (run) parent.append(run); run = ''; };
+  for (const char of text) {
+    if (!HIDDEN.test(char)) { run += char; continue; }
+    endRun();
+    const code = char.codePointAt(0);
+    const glyph = GLYPHS[code];
+    parent.append(h('i', glyph ? 'mark' : 'mark named', glyph ?? NAMED[code] ?? hex(code)));
+  }
+  endRun();
+}
+
+// The token as it is drawn everywhere but in running text.
+function writeToken(parent, text, { special = false, half = false } = {}) {
+  if (special) parent.classList.add('special');
+  if (half || (!special && BYTES.test(text))) parent.classList.add('half');
+  writeVisible(parent, text);
+  return parent;
+}
+
+// The token in words, for a label that is read aloud.
+function spoken(text) {
+  const words = { 0x09: 'tab', 0x0a: 'newline', 0x0d: 'carriage return', 0xa0: 'no-break space' };
+  const trimmed = text.replace(/^ +| +$/g, '');
+  if (!trimmed) return text ? (text.length > 1 ? text.length + ' spaces' : 'space') : 'nothing';
+  return Array.from(trimmed, (char) => {
+    const code = char.codePointAt(0);
+    return words[code] ? ' ' + words[code] + ' ' : NAMED[code] ? ' ' + NAMED[code] + ' ' : char;
+  }).join('').trim();
+}
+
+const probabilityOf = (logprob) => (logprob === null ? 0 : Math.exp(logprob));
+
+function percent(share) {
+  const value = 100 * share;
+  if (value >= 99.95) return '100 %';
+  if (value >= 9.95) return value.toFixed(0) + ' %';
+  if (value >= 0.995) return value.toFixed(1) + ' %';
+  if (value >= 0.01) return value.toFixed(2) + ' %';
+  return value > 0 ? '< 0.01 %' : '0 %';
+}
+
+const figure = (value, digits) => (
+  value === null ? '−∞' : value.toFixed(digits).replace('-', '−'));
+
+// How strongly a token is tinted, 0 (plain) to 5, by each measure; and the same in words.
+const MEASURES = {
+  probability: {
+    label: 'probability', plain: 'expected', strong: 'a surprise',
+    steps: ['50 % or more', '20 %', '5 %', '1 %', '0.1 %', 'less'],
+    level: (t) => [0.5, 0.2, 0.05, 0.01, 0.001].filter((edge) => probabilityOf(t.logprob) < edge).length,
+  },
+  rank: {
+    label: 'rank', plain: 'first choice', strong: 'far down the list',
+    steps: ['1st', '2–3', '4–10', '11–100', '101–1000', 'below'],
+    level: (t) => [1, 3, 10, 100, 1000].filter((edge) => t.rank > edge).length,
+  },
+  entropy: {
+    label: 'entropy', plain: 'one clear way on', strong: 'many ways on',
+    steps: ['under 0.5 nats', '1', '2', '3', '4.5', 'more'],
+    level: (t) => [0.5, 1, 2, 3, 4.5].filter((edge) => t.entropy === null || t.entropy >= edge).length,
+  },
+};

@@ -1,0 +1,214 @@
+// What else could have come: the candidates of one token, in one panel for the whole page.
+
+const MARGIN = 8;
+
+class Popover {
+  constructor() {
+    this.box = h('div', 'token-popover');
+    this.box.id = 'token-popover';
+    this.box.tabIndex = -1;
+    this.box.setAttribute('role', 'dialog');
+    this.lane = null;
+    this.pinned = false;
+    this.box.addEventListener('pointerenter', () => clearTimeout(this.closing));
+    this.box.addEventListener('pointerleave', () => this.leave());
+    this.box.addEventListener('keydown', (event) => this.key(event));
+    this.box.addEventListener('click', (event) => this.choose(event));
+    document.addEventListener('pointerdown', (event) => {
+      const inside = this.box.contains(event.target) || event.target.closest?.('[data-i]');
+      if (this.lane && !inside) this.close();
+    });
+    document.addEventListener('keydown', (event) => {
+      if (event.key === 'Escape' && this.lane && !this.box.contains(event.target)) this.close();
+    });
+    window.addEventListener('scroll', () => this.place(), { capture: true, passive: true });
+    window.addEventListener('resize', () => this.place());
+  }
+
+  // Shows token `index` of `lane` beside `anchor`; a pinned panel stays until it is closed.
+  show(lane, index, anchor, pinned) {
+    clearTimeout(this.closing);
+    clearTimeout(this.opening);
+    const before = this.lane;
+    Object.assign(this, { lane, index, anchor, pinned });
+    if (before && before !== lane) before.released();
+    this.fill();
+    if (!this.box.isConnected) document.body.append(this.box);
+    this.box.classList.toggle('pinned', pinned);
+    this.box.hidden = false;
+    this.place();
+  }
+
+  // A pointer rests on a token: shown after a moment, unless another one is pinned.
+  hover(lane, index, anchor) {
+    if (this.pinned) return;
+    clearTimeout(this.opening);
+    clearTimeout(this.closing);
+    this.opening = setTimeout(() => this.show(lane, index, anchor, false), this.lane ? 20 : 110);
+  }
+
+  leave() {
+    clearTimeout(this.opening);
+    if (this.pinned || !this.lane) return;
+    clearTimeout(this.closing);
+    this.closing = setTimeout(() => this.close(), 180);
+  }
+
+  close(refocus = false) {
+    clearTimeout(this.opening);
+    clearTimeout(this.closing);
+    const { lane, index } = this;
+    this.lane = this.anchor = null;
+    this.pinned = false;
+    this.box.hidden = true;
+    if (lane) lane.released();
+    if (lane && refocus) lane.focusToken(index);
+  }
+
+  key(event) {
+    const turn = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const walk = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    if (event.key === 'Escape' || event.key === 'Tab') {
+      this.close(true);
+    } else if (turn) {
+      const next = this.lane.neighbour(this.index, turn);
+      const anchor = next === null ? null : this.lane.elementOf(next);
+      if (anchor) this.show(this.lane, next, anchor, true);
+    } else if (walk && this.lane.canBranch) {
+      const buttons = [...this.box.querySelectorAll('button')];
+      const at = buttons.indexOf(document.activeElement);
+      buttons[Math.min(Math.max(at + walk, 0), buttons.length - 1)]?.focus();
+    } else {
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  choose(event) {
+    const row = event.target.closest('[data-candidate]');
+    if (!row || !this.lane?.canBranch) return;
+    const choice = { key: this.lane.key, position: this.index, id: Number(row.dataset.candidate) };
+    const lane = this.lane;
+    this.close(true);
+    lane.branch(choice);
+  }
+
+  // Inside the viewport at any width: below the token, above it where there is no room below.
+  place() {
+    if (!this.lane || !this.anchor) return;
+    if (!this.anchor.isConnected) {
+      this.anchor = this.lane.elementOf(this.index);
+      if (!this.anchor) { if (!this.pinned) this.close(); return; }
+    }
+    const at = this.anchor.getClientRects()[0];
+    if (!at) return;
+    const { offsetWidth: width, offsetHeight: height } = this.box;
+    const { clientWidth, clientHeight } = document.documentElement;
+    const below = at.bottom + 6;
+    const fits = below + height <= clientHeight - MARGIN;
+    const top = fits ? below : Math.max(MARGIN, at.top - height - 6);
+    const left = Math.max(MARGIN, Math.min(at.left - 12, clientWidth - width - MARGIN));
+    this.box.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
+  }
+
+  fill() {
+    const { lane, index, box } = this;
+    box.replaceChildren();
+    if (lane.kind === 'pieces') {
+      this.fillPiece(lane.pieces[index], index);
+      return;
+    }
+    const token = lane.tokens[index];
+    box.setAttribute('aria-label', `Candidates of token ${index + 1}`);
+    const head = h('div', 'head');
+    head.append(writeToken(h('b', 'tok'), shownOf(token), { special: token.special, half: isHalf(token) }));
+    head.append(h('span', 'where', `token ${index + 1}`));
+    box.append(head, this.facts(token));
+    const completes = token.piece !== shownOf(token);
+    if (isHalf(token)) box.append(h('p', 'note', 'A part of a character; the next tokens complete it.'));
+    if (completes) box.append(h('p', 'note', `Completes a character; by itself it is ${token.piece}.`));
+    box.append(...this.candidates(token, lane.canBranch));
+  }
+
+  facts(token) {
+    const list = h('dl', 'facts');
+    const add = (name, value) => {
+      const pair = h('div');
+      pair.append(h('dt', '', name), h('dd', '', value));
+      list.append(pair);
+    };
+    add('probability', percent(probabilityOf(token.logprob)));
+    add('rank', String(token.rank));
+    add('log-prob', figure(token.logprob, 3));
+    add('entropy', figure(token.entropy, 2));
+    add('id', String(token.id));
+    return list;
+  }
+
+  candidates(token, canBranch) {
+    const all = token.candidates;
+    const inList = all.some((c) => c.id === token.id);
+    const changed = Math.abs(probabilityOf(token.logprob) - token.final) > 0.0006
+      || all.some((c) => Math.abs(probabilityOf(c.logprob) - c.final) > 0.0006);
+    const table = h('div', changed ? 'candidates two' : 'candidates');
+    const titles = h('div', 'titles');
+    titles.append(h('span', '', 'candidates'), h('span', '', 'model'));
+    if (changed) titles.append(h('span', '', 'as chosen'));
+    const list = h('ol');
+    for (const c of all) list.append(this.row(c, c.id === token.id, changed, canBranch));
+    if (!inList) {
+      const chosen = { id: token.id, text: token.piece, logprob: token.logprob, final: token.final };
+      const row = this.row(chosen, true, changed, canBranch);
+      row.classList.add('outside');
+      row.value = token.rank;
+      list.append(row);
+    }
+    const listed = (of) => all.reduce((sum, c) => sum + of(c), 0);
+    const rest = h('div', 'rest');
+    rest.append(h('span', '', 'all other tokens'));
+    rest.append(h('span', 'figure', percent(Math.max(0, 1 - listed((c) => probabilityOf(c.logprob))
+      - (inList ? 0 : probabilityOf(token.logprob))))));
+    if (changed) {
+      rest.append(h('span', 'figure', percent(Math.max(0, 1 - listed((c) => c.final)
+        - (inList ? 0 : token.final)))));
+    }
+    table.append(titles, list, rest);
+    const words = changed
+      ? '“model” is the model’s own probability; “as chosen” is what the settings made of it, and what the token was picked with.'
+      : 'The settings left these probabilities as the model gave them.';
+    return [table, h('p', 'note', words)];
+  }
+
+  row(candidate, chosen, changed, canBranch) {
+    const item = h('li', chosen ? 'chosen' : '');
+    const line = h(canBranch ? 'button' : 'div', 'line');
+    if (canBranch) {
+      line.type = 'button';
+      line.dataset.candidate = candidate.id;
+      line.title = 'Continue with this token instead';
+    }
+    const own = probabilityOf(candidate.logprob);
+    const bar = h('span', 'bar');
+    bar.style.setProperty('--share', own);
+    if (changed) bar.style.setProperty('--final', candidate.final);
+    const name = writeToken(h('bdi', 'tok'), candidate.text);
+    name.title = `id ${candidate.id}`;
+    line.append(bar, name, h('span', 'tick', chosen ? 'chosen' : ''), h('span', 'figure', percent(own)));
+    if (changed) line.append(h('span', 'figure', percent(candidate.final)));
+    item.append(line);
+    return item;
+  }
+
+  fillPiece([id, text, special], index) {
+    const { box } = this;
+    box.setAttribute('aria-label', `Piece ${index + 1} of the prompt`);
+    const head = h('div', 'head');
+    head.append(writeToken(h('b', 'tok'), text, { special: special === 1 }));
+    head.append(h('span', 'where', `piece ${index + 1}`));
+    const words = special ? `id ${id}, a control token` : `id ${id}`;
+    box.append(head, h('p', 'note', words));
+  }
+}
+
+const popover = new Popover();

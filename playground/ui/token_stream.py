@@ -1,0 +1,178 @@
+"""The one token view: every token in the app is shown by this component; it knows no model.
+
+A tab that streams two lanes, whole::
+
+    from playground.ui.token_stream import TokenFeed, idle, token_stream
+
+    with gr.Row():
+        lanes = [token_stream("Greedy", name="compare"), token_stream("Top-p", name="compare")]
+    status, go = gr.HTML(), gr.Button("Run", variant="primary")
+
+    def answer(prompt):
+        runs = [Run(spec, Raw(prompt), PRESETS[n]) for n in ("Greedy", "Top-p")]
+        feeds = [TokenFeed(run, name) for run, name in zip(runs, ("Greedy", "Top-p"))]
+        for column, event in engine.together(runs):
+            feeds[column].add(event)
+            if any(feed.due() for feed in feeds):
+                yield [feed.flush() for feed in feeds]
+        yield [feed.final() for feed in feeds]
+
+    go.click(answer, prompt, lanes, show_progress="hidden", show_progress_on=[status])
+
+``feed.due()`` keeps the page at 15 flushes a second. A lane without news gives the same string
+again, which costs the browser nothing. ``feed.trace`` is the run as it stands. ``idle(title,
+subtitle, hint)`` is the value that empties a lane. ``TokenFeed.of(trace)`` shows a kept run.
+``piece_view()`` shows a prompt's pieces; its value is ``pieces_value(pieces)``.
+
+Safety: the template is static and every text reaches the page as a text node. Gradio evaluates
+``{{value}}`` and ``${value}`` in a template as code and as HTML, so neither may stand there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import gradio as gr
+
+from playground.core.events import Piece
+from playground.ui.token_feed import (
+    TokenFeed,
+    encode,
+    encode_pieces,
+    idle,
+    read_prompt,
+    read_tokens,
+)
+
+__all__ = ["TokenFeed", "idle", "piece_view", "pieces_value", "token_stream"]
+
+View = Literal["text", "tokens", "table"]
+_ASSETS = Path(__file__).parent / "assets"
+_SCRIPTS = (
+    "token_marks.js",
+    "token_popover.js",
+    "token_text.js",
+    "token_table.js",
+    "token_beams.js",
+    "token_pieces.js",
+    "token_stream.js",
+)
+
+# The scripts come once a page, on the first mount, through a server function: a copy in each of a
+# dozen components would make the page's configuration half a megabyte. The quoted 'branch' is how
+# Gradio finds out which events a component has.
+_LOADER = """
+const page = window;
+page.tokenStreamReady ??= server.token_stream_code({}).then((code) => {
+  const style = document.createElement('style');
+  style.textContent = code.css;
+  document.head.append(style);
+  const script = document.createElement('script');
+  script.textContent = code.js;
+  document.head.append(script);
+});
+page.tokenStreamReady.then(
+  () => page.tokenStream.mount(element, {
+    props, watch, server, branch: (data) => trigger('branch', data),
+  }),
+  (error) => { page.tokenStreamReady = undefined; throw error; },
+);
+"""
+
+
+@cache
+def _code() -> dict[str, str]:
+    """The component's script and style sheet; the files share one scope."""
+    parts = "\n".join((_ASSETS / name).read_text("utf-8") for name in _SCRIPTS)
+    css = (_ASSETS / "token_stream.css").read_text("utf-8")
+    return {"js": f"(() => {{\n'use strict';\n{parts}\n}})();", "css": css}
+
+
+def token_stream_code(request: object) -> dict[str, str]:
+    """Server function: script and style, asked for once a page."""
+    return _code()
+
+
+def token_stream_tokens(request: object) -> str:
+    """Server function: tokens or beam steps that a browser missed."""
+    return read_tokens(request)
+
+
+def token_stream_prompt(request: object) -> str:
+    """Server function: the pieces of the prompt, when somebody opens that block."""
+    return read_prompt(request)
+
+
+def token_stream(
+    title: str = "",
+    subtitle: str = "",
+    *,
+    hint: str = "Tokens appear here.",
+    view: View = "text",
+    height: int = 320,
+    name: str = "tokens",
+    branch: bool = False,
+    visible: bool = True,
+    elem_id: str | None = None,
+    elem_classes: Sequence[str] = (),
+    render: bool = True,
+    min_width: int = 260,
+) -> gr.HTML:
+    """One lane of tokens. Its value is a string from ``idle``, ``flush`` or ``final``.
+
+    ``hint`` stands in the empty lane. ``view`` is the first view; a reader's own choice is
+    remembered in the browser for all lanes with the same ``name``. ``height`` is that of the part
+    which scrolls, in pixels. With ``branch`` a candidate can be chosen: ``lane.branch(handler)``
+    gets ``gr.EventData`` with ``key``, ``position`` and ``id``.
+    """
+    return gr.HTML(
+        value=idle(title, subtitle),
+        html_template='<div class="token-stream"></div>',
+        js_on_load=_LOADER,
+        apply_default_css=False,
+        server_functions=[token_stream_code, token_stream_tokens, token_stream_prompt],
+        visible=visible,
+        elem_id=elem_id,
+        elem_classes=["token-stream-block", *elem_classes],
+        render=render,
+        min_width=min_width,
+        mode="lane",
+        hint=hint,
+        view=view,
+        height=height,
+        name=name,
+        can_branch=branch,
+    )
+
+
+def piece_view(
+    *,
+    hint: str = "The prompt appears here.",
+    height: int = 160,
+    visible: bool = True,
+    elem_id: str | None = None,
+    render: bool = True,
+) -> gr.HTML:
+    """A prompt, piece by piece, with control tokens marked. Its value is ``pieces_value(...)``."""
+    return gr.HTML(
+        value=pieces_value(()),
+        html_template='<div class="token-stream"></div>',
+        js_on_load=_LOADER,
+        apply_default_css=False,
+        server_functions=[token_stream_code],
+        visible=visible,
+        elem_id=elem_id,
+        elem_classes=["token-stream-block"],
+        render=render,
+        mode="pieces",
+        hint=hint,
+        height=height,
+    )
+
+
+def pieces_value(pieces: Sequence[Piece], notices: Sequence[str] = ()) -> str:
+    """The value of a ``piece_view``: what the model sees, and what was noticed about it."""
+    return f'{{"notices":{encode(list(notices))},"pieces":{encode_pieces(pieces)}}}'
