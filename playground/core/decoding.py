@@ -49,52 +49,52 @@ class Decoding:
     do_sample: bool = False
     temperature: float = _knob(
         1.0, "Temperature", 0.0, 5.0, 0.05,
-        "Divides the logits before softmax: below 1 bolder, above 1 wilder.", above_low=True,
+        "Below 1 bolder, above 1 wilder.", above_low=True,
     )
     top_k: int = _knob(
-        0, "Top-k", 0, 1000, 1, "Only the k most likely tokens may be drawn. 0 is off.", whole=True
+        0, "Top-k", 0, 1000, 1, "Only the k likeliest tokens. 0 is off.", whole=True
     )
     top_p: float = _knob(
         1.0, "Top-p", 0.0, 1.0, 0.01,
-        "Only the smallest set of tokens whose probabilities reach p. 1 is off.", above_low=True,
+        "The likeliest that together reach p. 1 is off.", above_low=True,
     )
     min_p: float = _knob(
         0.0, "Min-p", 0.0, 1.0, 0.01,
-        "Only tokens at least this share of the likeliest one's probability. 0 is off.",
+        "At least this share of the likeliest. 0 is off.",
     )
     typical_p: float = _knob(
         1.0, "Typical-p", 0.0, 1.0, 0.01,
-        "Only the tokens whose surprise is nearest to the average surprise. 1 is off.",
+        "Surprise near the average. 1 is off.",
         above_low=True,
     )
     repetition_penalty: float = _knob(
         1.0, "Repetition penalty", 0.0, 5.0, 0.05,
-        "Above 1 makes tokens that already stood in the text less likely. 1 is off.",
+        "Above 1: less of what was said. 1 is off.",
         above_low=True,
     )
     no_repeat_ngram_size: int = _knob(
         0, "No-repeat n-gram", 0, 20, 1,
-        "No run of this many tokens may come twice. 0 is off.", whole=True,
+        "No run of so many tokens twice. 0 is off.", whole=True,
     )
     num_beams: int = _knob(
         1, "Beams", 1, 16, 1,
-        "How many texts beam search keeps at once. 1 is no beam search.", whole=True,
+        "Texts kept at once. 1 is no beam search.", whole=True,
     )
     length_penalty: float = _knob(
         1.0, "Length penalty", -5.0, 5.0, 0.1,
-        "A beam's score is its log-probability divided by its length to this power.",
+        "Score = log-probability / length to this power.",
     )
     early_stopping: bool = False
     max_new_tokens: int = _knob(
-        128, "New tokens", 1, 4096, 1, "The answer ends here at the latest.", whole=True
+        128, "New tokens", 1, 4096, 1, "The text ends here at the latest.", whole=True
     )
     min_new_tokens: int = _knob(
-        0, "At least", 0, 4096, 1, "The answer cannot end before this many tokens.", whole=True
+        0, "At least", 0, 4096, 1, "The text cannot end before.", whole=True
     )
     stop_strings: tuple[str, ...] = ()
     candidates: int = _knob(
         10, "Candidates", 1, 50, 1,
-        "How many of the likeliest tokens each step reports.", whole=True,
+        "Likeliest tokens that a step reports.", whole=True,
     )
 
     def __post_init__(self) -> None:

@@ -22,20 +22,21 @@ class Actions:
 
 
 def action_row(tab: str, run: str = "Run") -> Actions:
-    """The one primary button of a tab with its Stop; keys: Ctrl+Enter runs, Escape stops."""
-    with gr.Column(scale=1, min_width=110, elem_classes="actions"):
+    """The one primary button of a tab with its Stop; keys: Ctrl+Enter runs, Escape stops.
+
+    The sentence is not placed yet: the tab calls ``actions.notice.render()`` where it has width.
+    """
+    look: dict[str, Any] = {"size": "md", "min_width": 90}
+    with gr.Column(scale=1, min_width=100, elem_classes="actions"):
         start = gr.Button(
-            run, variant="primary", elem_id=f"{tab}-run", elem_classes="start-run", min_width=90
+            run, variant="primary", elem_id=f"{tab}-run", elem_classes="start-run", **look
         )
         stop = gr.Button(
-            "Stop",
-            variant="stop",
-            visible=False,
-            elem_id=f"{tab}-stop",
-            elem_classes="stop-run",
-            min_width=90,
+            "Stop", visible=False, elem_id=f"{tab}-stop", elem_classes="stop-run", **look
         )
-        notice = gr.HTML("", elem_id=f"{tab}-notice", elem_classes="notice", padding=False)
+    notice = gr.HTML(
+        "", elem_id=f"{tab}-notice", elem_classes="notice", padding=False, render=False
+    )
     return Actions(start, stop, notice)
 
 

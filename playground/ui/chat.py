@@ -82,6 +82,7 @@ def build_chat(stage: Stage, settings: Settings) -> None:
                     elem_id="chat-message",
                 )
                 actions = action_row(TAB, "Send")
+            actions.notice.render()
             with gr.Accordion("The exact prompt, and the answer token by token", open=True):
                 lane = token_stream(
                     "Answer",

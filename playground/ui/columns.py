@@ -10,12 +10,13 @@ import gradio as gr
 
 from playground.core.prompt import Chat, Message, Prompt, Raw
 from playground.core.run import ModelSpec, Run
-from playground.errors import PlaygroundError
+from playground.errors import PlaygroundError, Problem
 from playground.settings import Settings
 from playground.ui.actions import resting, running
 from playground.ui.controls import DecodingPanel, decoding_panel, model_picker, read_model
 from playground.ui.streaming import Stage
-from playground.ui.token_stream import TokenFeed, idle, refused, token_stream
+from playground.ui.token_feed import encode
+from playground.ui.token_stream import TokenFeed, idle, token_stream
 
 RAW, CHAT = "Raw text", "Chat template"
 
@@ -57,16 +58,16 @@ def build_column(
     model = form = prompt = None
     with gr.Column(min_width=280, visible=visible, elem_classes="lane-column") as box:
         if own_prompt:
-            model = model_picker(settings, label=f"Model {number + 1}")
+            model = model_picker(settings, settings.models[-1], f"Model {number + 1}")
             form = gr.Radio([RAW, CHAT], value=RAW, show_label=False, container=False)
             prompt = gr.Textbox(
                 label=f"Prompt {number + 1}",
-                lines=3,
+                lines=2,
                 max_lines=12,
                 placeholder="The beginning of a text …",
                 elem_classes="prompt-box",
             )
-        with gr.Accordion(f"Decoding {number + 1}", open=False):
+        with gr.Accordion("Settings", open=False, elem_classes="folded"):
             panel = decoding_panel(settings, preset, new_tokens)
         lane = token_stream(preset, hint="What this column writes appears here.", name=name)
     return Column(box, panel, lane, model, form, prompt)
@@ -90,8 +91,13 @@ def plan_lane(title: str, read: Callable[[], Run]) -> Lane:
     try:
         run = read()
     except PlaygroundError as error:
-        return Lane(None, refused(title, error.problem))
+        return Lane(None, _refused(title, error.problem))
     return Lane(TokenFeed(run, title or run.model.label, describe(run)))
+
+
+def _refused(title: str, problem: Problem) -> str:
+    """The value of a lane whose run cannot be: the sentence stands where the text would."""
+    return encode({"state": "failed", "title": title, "say": "Not run", "problem": str(problem)})
 
 
 def play_lanes(

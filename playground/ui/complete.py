@@ -49,6 +49,7 @@ def build_complete(stage: Stage, settings: Settings) -> None:
             elem_classes="prompt-box",
         )
         actions = action_row(TAB)
+    actions.notice.render()
     examples = examples_row(EXAMPLES)
     with gr.Row(elem_classes="tools"):
         lens = gr.Button("Raw beside chat template", size="sm", elem_classes="tool", min_width=60)

@@ -135,7 +135,9 @@ def _follow_preset(panel: DecodingPanel) -> None:
     )
 
 
-def model_picker(settings: Settings, value: str = "", label: str = "Model") -> gr.Dropdown:
+def model_picker(
+    settings: Settings, value: str = "", label: str = "Model", explained: bool = False
+) -> gr.Dropdown:
     """The offered models; in local use any Hub id or folder may be typed as well."""
     local = settings.mode == "local"
     return gr.Dropdown(
@@ -143,7 +145,7 @@ def model_picker(settings: Settings, value: str = "", label: str = "Model") -> g
         value=value or settings.models[0],
         label=label,
         allow_custom_value=local,
-        info="Pick one, or type a Hub id or a folder." if local else None,
+        info="Pick one, or type a Hub id or a folder." if local and explained else None,
         interactive=True,
         min_width=140,
     )

@@ -30,7 +30,7 @@ STATES = {
 def build_models(engine: Engine, settings: Settings) -> gr.HTML:
     """Build the tab inside the open Blocks; gives the list, which the page keeps fresh."""
     with gr.Row(elem_classes="tab-head"):
-        model = model_picker(settings)
+        model = model_picker(settings, explained=True)
         dtype = gr.Dropdown(
             ["auto", "float32", "bfloat16", "float16"],
             value="auto",

@@ -50,7 +50,11 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
             show_progress="hidden",
             api_visibility="private",
         )
-        page.unload(lambda request: stage.streams.close(str(request.session_hash)))
+
+        def closed(request: gr.Request) -> None:
+            stage.streams.close(str(request.session_hash))
+
+        page.unload(closed)
     page.queue(api_open=False, max_size=64, default_concurrency_limit=None)
     return page
 

@@ -59,10 +59,11 @@ def build_strategies(stage: Stage, settings: Settings) -> None:
         )
         with gr.Column(scale=2, min_width=200):
             model = model_picker(settings, value=settings.models[-1])
-            form = gr.Radio([RAW, CHAT], value=RAW, show_label=False, container=False)
         actions = action_row(TAB)
+    actions.notice.render()
     examples = examples_row(EXAMPLES)
     with gr.Row(elem_classes="tools"):
+        form = gr.Radio([RAW, CHAT], value=RAW, show_label=False, container=False)
         more = gr.Button("Add column", size="sm", elem_classes="tool", min_width=60)
         fewer = gr.Button("Remove column", size="sm", elem_classes="tool", min_width=60)
     with gr.Row(elem_classes="lanes"):

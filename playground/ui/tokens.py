@@ -36,6 +36,7 @@ def build_tokens(stage: Stage, settings: Settings) -> None:
                     elem_classes="prompt-box",
                 )
                 actions = action_row(TAB)
+            actions.notice.render()
             examples = examples_row(EXAMPLES)
             tokens = token_stream(
                 "Tokens",
