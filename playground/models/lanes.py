@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -25,7 +26,12 @@ _LONG, _SHORT = 7, 3
 
 def takes(lm: Any, name: str) -> bool:
     """Whether the model's forward has an argument of this name."""
-    return name in inspect.signature(lm.forward).parameters
+    return name in _arguments(type(lm))
+
+
+@lru_cache(maxsize=64)
+def _arguments(kind: type) -> frozenset[str]:
+    return frozenset(inspect.signature(kind.forward).parameters)  # type: ignore[attr-defined]
 
 
 def new_cache(lm: Any) -> DynamicCache:

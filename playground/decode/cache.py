@@ -1,0 +1,103 @@
+"""The KV cache of a batch: rows joined, chosen, trimmed and rolled back; it knows no run and no text.
+
+Rows lie right-aligned: a row of ``n`` cached tokens fills the last ``n`` columns, and what stands to
+the left of them is padding that the attention mask hides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicSlidingWindowLayer
+
+
+def width(cache: DynamicCache) -> int:
+    """How many columns (tokens) the cache stands for, padding included."""
+    return int(cache.get_seq_length())
+
+
+def size(cache: DynamicCache) -> int:
+    """Bytes of keys and values."""
+    return sum(
+        tensor.numel() * tensor.element_size()
+        for layer in cache.layers
+        if layer.is_initialized
+        for tensor in (layer.keys, layer.values)
+    )
+
+
+def join(caches: Sequence[DynamicCache]) -> DynamicCache:
+    """One cache with the rows of all, in order; shorter ones are padded on their left.
+
+    The first is changed and returned. Every layer must be plain or sliding attention.
+    """
+    target = caches[0]
+    for parts in zip(*(cache.layers for cache in caches), strict=True):
+        stored = max(layer.keys.shape[-2] for layer in parts)
+        target_layer = parts[0]
+        keys = torch.cat([_padded(layer.keys, stored) for layer in parts])
+        values = torch.cat([_padded(layer.values, stored) for layer in parts])
+        if isinstance(target_layer, DynamicSlidingWindowLayer):
+            target_layer.cumulative_length = max(layer.cumulative_length for layer in parts)
+        target_layer.keys, target_layer.values = keys, values
+    return target
+
+
+def _padded(states: torch.Tensor, stored: int) -> torch.Tensor:
+    """``states`` [rows, heads, tokens, size] with zeros on the left up to ``stored`` tokens."""
+    missing = stored - states.shape[-2]
+    return torch.nn.functional.pad(states, (0, 0, missing, 0)) if missing else states
+
+
+def select(cache: DynamicCache, rows: Sequence[int]) -> None:
+    """Keep these rows, in this order; a row may be taken more than once."""
+    for layer in cache.layers:
+        if layer.is_initialized:
+            layer.reorder_cache(torch.tensor(rows, device=layer.keys.device))
+
+
+def copy(cache: DynamicCache, rows: Sequence[int]) -> DynamicCache:
+    """Another cache with these rows of this one, which stays as it is."""
+    other = DynamicCache()
+    other.layer_class_to_replicate = None
+    other.layers = [_layer_copy(layer) for layer in cache.layers]
+    select(other, rows)
+    return other
+
+
+def _layer_copy(layer: object) -> object:
+    """The same layer object again, sharing tensors, which are replaced and never written in place."""
+    twin = object.__new__(type(layer))
+    twin.__dict__.update(layer.__dict__)
+    return twin
+
+
+def trim(cache: DynamicCache, columns: int) -> None:
+    """Keep the last ``columns`` columns: what is left of them is padding in every row."""
+    for layer in cache.layers:
+        if not layer.is_initialized:
+            continue
+        if isinstance(layer, DynamicSlidingWindowLayer):
+            layer.cumulative_length = min(layer.cumulative_length, columns)
+        if layer.keys.shape[-2] > columns:
+            layer.keys = layer.keys[..., -columns:, :].contiguous()
+            layer.values = layer.values[..., -columns:, :].contiguous()
+
+
+class Snapshot:
+    """The cache as it was, to go back to after a forward that broke off in its middle.
+
+    Costs nothing: layers replace their tensors when they grow, so the old ones need only be kept.
+    """
+
+    def __init__(self, cache: DynamicCache) -> None:
+        self._cache = cache
+        self._states = [dict(layer.__dict__) for layer in cache.layers]
+
+    def restore(self) -> None:
+        """Put every layer back."""
+        for layer, state in zip(self._cache.layers, self._states, strict=True):
+            layer.__dict__.clear()
+            layer.__dict__.update(state)

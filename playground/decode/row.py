@@ -1,0 +1,186 @@
+"""One run while it is decoded: its ids, processors, dice and text; it knows no other row and no cache."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import torch
+
+from playground.core.events import Event, Failed, Finished, Reason, Step
+from playground.core.run import Run
+from playground.decode.choice import Reading, Report, draw, report
+from playground.decode.processors import build
+from playground.errors import BadLogits, InvalidInput
+from playground.models.loading import Model
+from playground.models.text import Detokenizer, Encoded, Pieces, pieces_of
+
+
+class Stops:
+    """The stop strings of a run, searched in bytes, as ``StopStringCriteria`` finds them.
+
+    A string counts when it ends inside the newest token, even if it began in the prompt.
+    """
+
+    def __init__(self, strings: Sequence[str], pieces: Pieces) -> None:
+        self._strings = [s.encode() for s in strings]
+        self._longest = max((len(s) for s in self._strings), default=0)
+        self._pieces = pieces
+
+    def tail(self, before: bytes, id: int) -> bytes:
+        """What must be remembered of the bytes so far once ``id`` is added."""
+        return (before + self._pieces.data(id))[-self._longest :] if self._strings else b""
+
+    def tail_of(self, ids: Sequence[int]) -> bytes:
+        """The same for a whole prompt."""
+        found = b""
+        for id in reversed(ids if self._strings else ()):
+            if len(found) >= self._longest:
+                break
+            found = self._pieces.data(id) + found
+        return found[-self._longest :] if self._strings else b""
+
+    def hit(self, before: bytes, id: int) -> bool:
+        """Whether the token ``id`` after the bytes ``before`` completes a stop string."""
+        if not self._strings:
+            return False
+        new = self._pieces.data(id)
+        text = before + new
+        return bool(new) and any(s in text[-(len(new) + len(s) - 1) :] for s in self._strings)
+
+
+class Row:
+    """A run with its prompt encoded, growing token by token."""
+
+    def __init__(self, model: Model, key: int, run: Run, encoded: Encoded) -> None:
+        self.key, self.run, self.encoded = key, run, encoded
+        self.decoding = run.decoding
+        device = model.lm.device
+        self.ends = _ends(model)
+        self.pieces = pieces_of(model.tokenizer)
+        self.stops = Stops(self.decoding.stop_strings, self.pieces)
+        self.prompt_tokens = len(encoded.ids)
+        room = model.card.context - self.prompt_tokens
+        self.limit = min(self.decoding.max_new_tokens, room)
+        self.limit_reason: Reason = "length" if self.decoding.max_new_tokens <= room else "context"
+        self._ids = torch.empty((1, self.prompt_tokens + self.limit), dtype=torch.long, device=device)
+        self._ids[0, : self.prompt_tokens] = torch.tensor(encoded.ids, device=device)
+        self.length = self.prompt_tokens
+        self.chain = build(self.decoding, self.prompt_tokens, self.ends, device)
+        self.generator = (
+            torch.Generator(device=device).manual_seed(run.seed) if self.decoding.do_sample else None
+        )
+        self._text = Detokenizer(model.tokenizer, encoded.ids, self.ends)
+        self.prompt_tail = self._tail = self.stops.tail_of(encoded.ids)
+        self._began = time.perf_counter()
+        self._first: float | None = None
+
+    @property
+    def ids(self) -> torch.Tensor:
+        """Prompt and new tokens, [1, length]."""
+        return self._ids[:, : self.length]
+
+    @property
+    def new_tokens(self) -> int:
+        """How many tokens came after the prompt."""
+        return self.length - self.prompt_tokens
+
+    @property
+    def last(self) -> int:
+        """The newest token."""
+        return int(self._ids[0, self.length - 1])
+
+    def start_clock(self) -> None:
+        """The prefill begins."""
+        self._began = time.perf_counter()
+
+    def choose(self, logits: torch.Tensor, reading: Reading, index: int) -> list[Event]:
+        """Choose the next token from ``logits`` [vocabulary], row ``index`` of ``reading``.
+
+        Gives the ``Step``, and ``Finished`` or ``Failed`` after or instead of it.
+        """
+        if reading.is_broken(index):
+            return [self.fail_broken()]
+        chosen = draw(self.chain(self.ids, logits.float()[None]), self.generator)
+        if chosen is None:
+            return [Failed(_impossible(self).problem)]
+        id, probabilities = chosen
+        told = report(reading, index, probabilities, id, self.decoding.candidates, self.pieces)
+        reason = self.reason_after(self._tail, id, self.new_tokens + 1)
+        self._tail = self.stops.tail(self._tail, id)
+        events: list[Event] = [self.step(told)]
+        if reason is not None:
+            events.append(self.finish(reason))
+        return events
+
+    def reason_after(self, tail: bytes, id: int, new_tokens: int) -> Reason | None:
+        """Why the text ends with this token, or None where it goes on."""
+        if id in self.ends:
+            return "end"
+        if self.stops.hit(tail, id):
+            return "stop string"
+        return self.limit_reason if new_tokens >= self.limit else None
+
+    def step(self, told: Report) -> Step:
+        """Add a token and tell it."""
+        self.mark_first()
+        self._ids[0, self.length] = told.id
+        position = self.new_tokens
+        self.length += 1
+        return Step(
+            position=position,
+            id=told.id,
+            text=self._text.push(told.id),
+            piece=self.pieces[told.id].text,
+            logprob=told.logprob,
+            rank=told.rank,
+            probability=told.probability,
+            entropy=told.entropy,
+            candidates=told.candidates,
+            special=self._text.is_special(told.id),
+        )
+
+    def mark_first(self) -> None:
+        """The prefill ends with the first token (or the first step of beam search)."""
+        if self._first is None:
+            self._first = time.perf_counter()
+
+    def finish(self, reason: Reason, score: float | None = None) -> Finished:
+        """The end of the run, with what is left of the text and the times."""
+        now = time.perf_counter()
+        first = self._first if self._first is not None else now
+        return Finished(
+            reason=reason,
+            tail=self._text.finish(),
+            prompt_tokens=self.prompt_tokens,
+            new_tokens=self.new_tokens,
+            prefill_seconds=first - self._began,
+            decode_seconds=now - first,
+            score=score,
+        )
+
+    def fail_broken(self) -> Failed:
+        """The end of the run by NaN or infinity in its logits; what was told before stays."""
+        return Failed(
+            BadLogits(
+                f"At token {self.new_tokens + 1} the model {self.run.model.label} computed NaN or "
+                "infinity instead of logits; the text so far stays.",
+                field="model",
+                advice="Its files may be damaged, or its numbers too large for 16 bits: try float32.",
+            ).problem
+        )
+
+
+def _ends(model: Model) -> tuple[int, ...]:
+    """The checked end tokens of the model."""
+    eos = model.lm.generation_config.eos_token_id
+    return tuple(eos) if isinstance(eos, list) else () if eos is None else (int(eos),)
+
+
+def _impossible(row: Row) -> InvalidInput:
+    on = ", ".join(row.chain.names) or "none"
+    return InvalidInput(
+        f"At token {row.new_tokens + 1} the settings leave no token to choose ({on}).",
+        field=row.chain.names[-1] if row.chain.names else "decoding",
+        advice="Use milder settings.",
+    )
