@@ -1,0 +1,63 @@
+"""Laws of the guard: other sites' pages are refused, plain clients pass, headers always stand."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from playground.ui.guard import Guard
+
+
+def answer(
+    method: str, loopback_only: bool = True, **headers: str
+) -> tuple[int, dict[bytes, bytes]]:
+    """Status and headers that a request gets through the guard in front of an app that says 200."""
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    given = {"host": "127.0.0.1:7860", **{k.replace("_", "-"): v for k, v in headers.items()}}
+    scope = {
+        "type": "http",
+        "method": method,
+        "headers": [(k.encode(), v.encode()) for k, v in given.items()],
+    }
+    asyncio.run(Guard(app, loopback_only)(scope, None, send))  # type: ignore[arg-type]
+    return sent[0]["status"], dict(sent[0]["headers"])
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_post_from_another_site_is_refused(site: str) -> None:
+    assert answer("POST", sec_fetch_site=site)[0] == 403
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:9999"])
+def test_a_post_with_a_foreign_origin_is_refused(origin: str) -> None:
+    assert answer("POST", origin=origin)[0] == 403
+
+
+def test_our_own_page_and_plain_clients_pass() -> None:
+    own = {"sec_fetch_site": "same-origin", "origin": "http://127.0.0.1:7860"}
+    assert answer("POST", **own)[0] == 200
+    assert answer("POST")[0] == 200
+
+
+def test_a_foreign_host_name_never_reaches_a_loopback_server() -> None:
+    """DNS rebinding: evil.example resolves to 127.0.0.1 and asks as if it were our own page."""
+    assert answer("GET", host="evil.example")[0] == 403
+    assert answer("GET", loopback_only=False, host="owner-space.hf.space")[0] == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_picture_can_come_from_nowhere_else(method: str) -> None:
+    """A Markdown image in a model's answer would carry the chat to its host in the address."""
+    policy = answer(method)[1][b"content-security-policy"].decode()
+    assert "img-src 'self' data: blob:;" in policy
+    assert "default-src 'self';" in policy

@@ -1,0 +1,182 @@
+"""Laws of the page as it is built: its events, its panels, and its handlers over a fake engine."""
+
+from __future__ import annotations
+
+import json
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from playground.core.decoding import KNOBS, Decoding
+from playground.errors import InvalidInput
+from playground.settings import Settings
+from playground.ui.controls import DecodingPanel, decoding_panel
+from playground.ui.page import build_page, launch_options
+from playground.ui.streaming import SessionStreams
+from tests.fake_engine import FakeEngine, FakeStream, words
+
+REQUEST = SimpleNamespace(session_hash="a-page")
+
+
+def page(engine: FakeEngine) -> gr.Blocks:
+    return build_page(engine, Settings())  # type: ignore[arg-type]
+
+
+def handler(blocks: gr.Blocks, name: str) -> tuple[Any, list[Any]]:
+    """The function behind a named event, and the values that its inputs start with."""
+    event = next(f for f in blocks.fns.values() if f.api_name == name)
+    return event.fn, [getattr(component, "value", None) for component in event.inputs]
+
+
+@pytest.fixture(scope="module")
+def panel() -> DecodingPanel:
+    with gr.Blocks():
+        return decoding_panel(Settings(), "Greedy")
+
+
+def values(panel: DecodingPanel, **changed: Any) -> list[Any]:
+    start = {name: component.value for name, component in panel.knobs.items()}
+    seed, fresh = changed.pop("seed", 7), changed.pop("fresh", False)
+    return [*{**start, **changed}.values(), seed, fresh]
+
+
+def test_every_wide_event_shows_progress_in_one_place() -> None:
+    """Gradio tells every component that ever was an output of each later update: 200 of them cost
+    a quarter of a second for each token. ``show_progress_on`` ends that."""
+    wide = [f for f in page(FakeEngine()).fns.values() if len(f.outputs) > 3 and f.fn is not None]
+    assert wide
+    assert [f.api_name for f in wide if not f.show_progress_on] == []
+
+
+def test_no_event_can_be_called_past_the_queue() -> None:
+    """Without this ``/run/<name>`` skips the queue and its limits."""
+    assert page(FakeEngine()).api_open is False
+
+
+def test_launching_switches_off_what_nobody_needs() -> None:
+    options = launch_options(Settings())
+    assert options["server_name"] == "127.0.0.1"
+    assert not (options["run_history"] or options["enable_monitoring"] or options["show_error"])
+    assert options["allowed_paths"] == []
+    assert options["max_file_size"] == "1mb"
+
+
+def test_a_panel_reads_what_its_sliders_show(panel: DecodingPanel) -> None:
+    decoding, seed = panel.read(values(panel, do_sample=True, top_k=40.0, temperature=0.5))
+    assert decoding == Decoding(do_sample=True, top_k=40, temperature=0.5, max_new_tokens=64)
+    assert seed == 7
+
+
+@pytest.mark.parametrize("name", sorted(KNOBS))
+def test_nan_in_any_knob_is_refused_by_its_field(panel: DecodingPanel, name: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        panel.read(values(panel, **{name: math.nan}))
+    assert refused.value.problem.field == name
+    assert KNOBS[name].label in str(refused.value)
+
+
+@pytest.mark.parametrize("given", [2.5, None, "3", True, [3]])
+def test_a_whole_knob_takes_whole_numbers_only(panel: DecodingPanel, given: Any) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        panel.read(values(panel, top_k=given))
+    assert refused.value.problem.field == "top_k"
+
+
+def test_a_fresh_seed_is_drawn_only_when_something_is_drawn_with_it(panel: DecodingPanel) -> None:
+    seeds = {panel.read(values(panel, do_sample=True, fresh=True))[1] for _ in range(5)}
+    assert len(seeds) == 5
+    assert panel.read(values(panel, do_sample=False, fresh=True))[1] == 7
+
+
+def test_stop_strings_are_lines_with_escapes(panel: DecodingPanel) -> None:
+    decoding, _ = panel.read(values(panel, stop_strings="\\n\nEND\n"))
+    assert decoding.stop_strings == ("\n", "END")
+
+
+def test_an_answer_streams_into_the_chat_and_the_token_view() -> None:
+    engine = FakeEngine(words("Par", "is", reason="end"))
+    ask, inputs = handler(page(engine), "chat")
+    inputs[0] = "Capital of France?"
+    updates = list(ask(REQUEST, *inputs))
+    shown = [update[4][-1]["content"][0]["text"] for update in updates]
+    assert shown[0] == "Capital of France?"
+    assert "Par" in shown
+    final = updates[-1]
+    assert final[4][1]["content"][0]["text"] == "Paris"
+    assert json.loads(final[6])["n"] == 2
+    assert final[0]["visible"] is True and final[1]["visible"] is False
+
+
+def test_an_empty_message_is_a_sentence_and_keeps_the_chat() -> None:
+    engine = FakeEngine()
+    ask, inputs = handler(page(engine), "chat")
+    inputs[0] = "  "
+    (update,) = ask(REQUEST, *inputs)
+    assert "The message is empty." in update[2]
+    assert update[5] == "  "
+    assert engine.history == []
+
+
+def test_a_wrong_column_says_why_and_the_others_run() -> None:
+    engine = FakeEngine(words("a", "b"))
+    run, inputs = handler(page(engine), "complete")
+    event = run
+    prompts = [n for n, value in enumerate(inputs) if value == "Raw text"]
+    inputs[prompts[0] + 1], inputs[prompts[1] + 1] = "", "Once"
+    final = list(event(REQUEST, *inputs))[-1]
+    first, second = json.loads(final[3]), json.loads(final[4])
+    assert first["state"] == "failed" and "The prompt is empty." in first["problem"]
+    assert second["state"] == "finished" and second["n"] == 2
+    assert len(engine.history) == 1
+
+
+def test_strategies_play_side_by_side() -> None:
+    engine = FakeEngine(*[words(str(n)) for n in range(5)])
+    run, inputs = handler(page(engine), "strategies")
+    inputs[0] = "Once"
+    final = list(run(REQUEST, *inputs))[-1]
+    titles = [json.loads(lane)["title"] for lane in final[3:8]]
+    assert titles == ["Greedy", "Beam search", "Top-k", "Top-p", "Temperature 0.7"]
+    assert len({(r.decoding.name, r.decoding.temperature) for r in engine.history}) == 5
+
+
+def test_a_full_engine_is_a_sentence_in_every_column() -> None:
+    run, inputs = handler(page(FakeEngine(full=True)), "tokens")
+    inputs[0] = "Once"
+    final = list(run(REQUEST, *inputs))[-1]
+    assert "Too many runs wait already. Try again in a minute." in json.loads(final[3])["problem"]
+    assert final[3] == final[4]
+
+
+def test_closing_a_handler_in_mid_stream_stops_its_runs() -> None:
+    """A closed tab ends the generator wherever it is; the engine must not go on for nobody."""
+    engine = FakeEngine(words(*"abcdefgh"))
+    run, inputs = handler(page(engine), "tokens")
+    inputs[0] = "Once"
+    updates = run(REQUEST, *inputs)
+    for _ in range(4):
+        next(updates)
+    updates.close()
+    assert engine.streams[0].stopped == 1
+
+
+def test_stop_twice_and_stop_of_nothing_are_harmless() -> None:
+    streams, stream = SessionStreams(), FakeStream([words("a")])
+    streams.stop("a-page", "chat")
+    streams.put("a-page", "chat", stream)  # type: ignore[arg-type]
+    streams.stop("a-page", "chat")
+    streams.stop("a-page", "chat")
+    assert stream.stopped == 2
+
+
+def test_a_second_run_in_one_tab_ends_the_first_and_no_other_pages() -> None:
+    streams = SessionStreams()
+    first, second, other = (FakeStream([words("a")]) for _ in range(3))
+    streams.put("a-page", "chat", first)  # type: ignore[arg-type]
+    streams.put("b-page", "chat", other)  # type: ignore[arg-type]
+    streams.put("a-page", "chat", second)  # type: ignore[arg-type]
+    streams.close("a-page")
+    assert (first.stopped, second.stopped, other.stopped) == (1, 1, 0)
