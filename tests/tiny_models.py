@@ -1,4 +1,4 @@
-"""Tiny random models and tokenizers, made in memory in a moment; no file and no network is needed."""
+"""Tiny random models and tokenizers, made in memory in a moment; no file and no network."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    trainers,
+)
 from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
@@ -53,7 +61,7 @@ _CORPUS = [
 
 @lru_cache(maxsize=1)
 def byte_level_backend() -> Tokenizer:
-    """A byte-level BPE of 400 entries and the three ChatML control tokens, trained on five lines."""
+    """A byte-level BPE of 400 entries with three ChatML control tokens, trained on five lines."""
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
@@ -85,20 +93,59 @@ def _metaspace_backend() -> Tokenizer:
     """A BPE of the SentencePiece kind (Llama 2): ``▁`` for a space, bytes as ``<0xE4>``."""
     bytes_ = [f"<0x{b:02X}>" for b in range(256)]
     letters = sorted({c for line in _CORPUS for c in line.replace(" ", "▁")})
-    words = ["▁t", "▁th", "▁the", "he", "in", "▁a", "▁i", "▁is", "re", "▁c", "▁ca", "▁cap", "it", "al"]
-    merges = [("▁", "t"), ("▁t", "h"), ("▁th", "e"), ("h", "e"), ("i", "n"), ("▁", "a"), ("▁", "i"),
-              ("▁i", "s"), ("r", "e"), ("▁", "c"), ("▁c", "a"), ("▁ca", "p"), ("i", "t"), ("a", "l")]
+    words = [
+        "▁t",
+        "▁th",
+        "▁the",
+        "he",
+        "in",
+        "▁a",
+        "▁i",
+        "▁is",
+        "re",
+        "▁c",
+        "▁ca",
+        "▁cap",
+        "it",
+        "al",
+    ]
+    merges = [
+        ("▁", "t"),
+        ("▁t", "h"),
+        ("▁th", "e"),
+        ("h", "e"),
+        ("i", "n"),
+        ("▁", "a"),
+        ("▁", "i"),
+        ("▁i", "s"),
+        ("r", "e"),
+        ("▁", "c"),
+        ("▁c", "a"),
+        ("▁ca", "p"),
+        ("i", "t"),
+        ("a", "l"),
+    ]
     vocabulary = {
-        piece: i for i, piece in enumerate(dict.fromkeys(["<unk>", "<s>", "</s>", *bytes_, *letters, *words]))
+        piece: i
+        for i, piece in enumerate(
+            dict.fromkeys(["<unk>", "<s>", "</s>", *bytes_, *letters, *words])
+        )
     }
     backend = Tokenizer(
-        models.BPE(vocab=vocabulary, merges=merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
+        models.BPE(
+            vocab=vocabulary, merges=merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True
+        )
     )
     backend.normalizer = normalizers.Sequence(
         [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
     )
     backend.decoder = decoders.Sequence(
-        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+        [
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
     )
     backend.add_special_tokens([AddedToken(t, special=True) for t in ("<unk>", "<s>", "</s>")])
     from tokenizers.processors import TemplateProcessing
@@ -113,7 +160,10 @@ def metaspace_tokenizer() -> PreTrainedTokenizerFast:
     """A tokenizer of the SentencePiece kind with byte fallback and a BOS before every text."""
     return PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer.from_str(_metaspace_backend().to_str()),
-        bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="</s>",
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        pad_token="</s>",
     )
 
 
@@ -123,25 +173,58 @@ def tiny_lm(kind: str, vocabulary: int, seed: int = 0, **changes: Any) -> Any:
     wild = 0.35
     match kind:
         case "llama":
-            return LlamaForCausalLM(LlamaConfig(**{
-                "vocab_size": vocabulary, "hidden_size": 32, "intermediate_size": 64,
-                "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-                "max_position_embeddings": CONTEXT, "initializer_range": wild,
-                "bos_token_id": None, "eos_token_id": None, **changes,
-            }))
+            return LlamaForCausalLM(
+                LlamaConfig(
+                    **{
+                        "vocab_size": vocabulary,
+                        "hidden_size": 32,
+                        "intermediate_size": 64,
+                        "num_hidden_layers": 2,
+                        "num_attention_heads": 4,
+                        "num_key_value_heads": 2,
+                        "max_position_embeddings": CONTEXT,
+                        "initializer_range": wild,
+                        "bos_token_id": None,
+                        "eos_token_id": None,
+                        **changes,
+                    }
+                )
+            )
         case "gpt2":
-            return GPT2LMHeadModel(GPT2Config(**{
-                "vocab_size": vocabulary, "n_embd": 32, "n_layer": 2, "n_head": 4,
-                "n_positions": CONTEXT, "initializer_range": wild,
-                "bos_token_id": None, "eos_token_id": None, **changes,
-            }))
+            return GPT2LMHeadModel(
+                GPT2Config(
+                    **{
+                        "vocab_size": vocabulary,
+                        "n_embd": 32,
+                        "n_layer": 2,
+                        "n_head": 4,
+                        "n_positions": CONTEXT,
+                        "initializer_range": wild,
+                        "bos_token_id": None,
+                        "eos_token_id": None,
+                        **changes,
+                    }
+                )
+            )
         case "qwen2":
-            return Qwen2ForCausalLM(Qwen2Config(**{
-                "vocab_size": vocabulary, "hidden_size": 32, "intermediate_size": 64,
-                "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-                "max_position_embeddings": CONTEXT, "initializer_range": wild,
-                "tie_word_embeddings": True, "bos_token_id": None, "eos_token_id": None, **changes,
-            }))
+            return Qwen2ForCausalLM(
+                Qwen2Config(
+                    **{
+                        "vocab_size": vocabulary,
+                        "hidden_size": 32,
+                        "intermediate_size": 64,
+                        "num_hidden_layers": 2,
+                        "num_attention_heads": 4,
+                        "num_key_value_heads": 2,
+                        "max_position_embeddings": CONTEXT,
+                        "initializer_range": wild,
+                        "tie_word_embeddings": True,
+                        "bos_token_id": None,
+                        "eos_token_id": None,
+                        **changes,
+                    }
+                )
+            )
     raise ValueError(kind)
 
 
@@ -153,7 +236,7 @@ def tiny_model(kind: str = "llama", chat: bool = True, seed: int = 0, **changes:
 
 
 def save(folder: Path, kind: str = "llama", chat: bool = True, **changes: Any) -> Path:
-    """Write a tiny model and its tokenizer as files, as a repository holds them; gives the folder."""
+    """Write a tiny model and its tokenizer as files, as a repository does; gives the folder."""
     tokenizer = byte_level_tokenizer(chat)
     tiny_lm(kind, len(tokenizer), **changes).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -1,4 +1,4 @@
-"""Rows that share every forward: joining, leaving, padding, positions; it knows no text and no dice."""
+"""Rows that share every forward: joining, leaving, padding, positions; it knows no text."""
 
 from __future__ import annotations
 
@@ -22,15 +22,19 @@ def forward(
 ) -> torch.Tensor:
     """The logits [rows, vocabulary] after the last token of each row.
 
-    ``ids`` [rows, tokens] are the tokens that the cache does not hold yet (all of them without one),
-    ``lengths`` how many tokens each row has with them; the rest of its columns is left padding.
+    ``ids`` [rows, tokens] are the tokens that the cache does not hold yet (all, without one),
+    ``lengths`` how many tokens each row has with them; the rest of its columns is padding.
     """
     rows, new = ids.shape
     columns = (kv.width(cache) if cache is not None else 0) + new
     column = torch.arange(columns, device=ids.device)
     padding = columns - torch.tensor(lengths, device=ids.device)[:, None]
     mask = (column >= padding).long()
-    inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": mask, "use_cache": cache is not None}
+    inputs: dict[str, Any] = {
+        "input_ids": ids,
+        "attention_mask": mask,
+        "use_cache": cache is not None,
+    }
     if cache is not None:
         inputs["past_key_values"] = cache
     if takes(lm, "position_ids"):
@@ -76,7 +80,9 @@ class Batch:
         """Take in rows that have the same prompt; ``cache`` holds it once."""
         if cache is not None:
             newcomers = kv.copy(cache, [0] * len(rows))
-            self._cache = kv.join([self._cache, newcomers]) if self._cache is not None else newcomers
+            self._cache = (
+                kv.join([self._cache, newcomers]) if self._cache is not None else newcomers
+            )
         self.rows.extend(rows)
 
     def leave(self, gone: Sequence[Row]) -> None:

@@ -1,7 +1,7 @@
-"""Beam search and beam sampling, one step at a time, every survivor and loser told; it knows no batch.
+"""Beam search and beam sampling, step by step, every survivor and loser told; it knows no batch.
 
-The arithmetic is that of ``GenerationMixin._beam_search`` (transformers 5.23), written for one prompt:
-the same tensors in the same order, so that ids and scores equal those of ``generate()``.
+The arithmetic is that of ``GenerationMixin._beam_search`` (transformers 5.23), written for one
+prompt: the same tensors in the same order, so that ids and scores equal those of ``generate()``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from playground.decode import cache as kv
 from playground.decode.batch import forward
 from playground.decode.choice import Report, read, report
 from playground.decode.row import Row
-from playground.models.text import Detokenizer
+from playground.models.pieces import Detokenizer
 
 _NEVER = -1.0e9  # the score of a place that holds no hypothesis, as in the library
 
@@ -104,7 +104,12 @@ class BeamSearch:
         for total, index in zip(chosen.tolist(), order.tolist(), strict=True):
             beam, id = divmod(index, vocabulary)
             told = report(
-                reading, beam, probabilities[beam], id, self.row.decoding.candidates, self.row.pieces
+                reading,
+                beam,
+                probabilities[beam],
+                id,
+                self.row.decoding.candidates,
+                self.row.pieces,
             )
             grown.append(self._grow(self._running[beam], told, total))
         parents = [index // vocabulary for index in order.tolist()]
@@ -120,7 +125,9 @@ class BeamSearch:
         if self.row.generator is None:
             totals, order = torch.topk(flat, k=count)
         else:
-            order = torch.multinomial(torch.softmax(flat, dim=-1), count, generator=self.row.generator)
+            order = torch.multinomial(
+                torch.softmax(flat, dim=-1), count, generator=self.row.generator
+            )
             totals = torch.gather(flat, 1, order)
         return totals[0], order[0]
 
@@ -173,10 +180,13 @@ class BeamSearch:
         best = torch.topk(merged, k=self._count)
         places = best.indices.tolist()
         allowed = may.tolist()
-        pool = [*self._ended, *(
-            Ended(score, node if ok else None)
-            for score, node, ok in zip(scores.tolist(), grown, allowed, strict=True)
-        )]
+        pool = [
+            *self._ended,
+            *(
+                Ended(score, node if ok else None)
+                for score, node, ok in zip(scores.tolist(), grown, allowed, strict=True)
+            ),
+        ]
         self._ended = [pool[i] for i in places]
         return [i - self._count for i in places if i >= self._count and allowed[i - self._count]]
 
@@ -193,7 +203,12 @@ class BeamSearch:
         return self._can_improve and not (all_ended and decoding.early_stopping)
 
     def _tell(
-        self, position: int, grown: list[Node], parents: list[int], kept: list[int], ended: list[int]
+        self,
+        position: int,
+        grown: list[Node],
+        parents: list[int],
+        kept: list[int],
+        ended: list[int],
     ) -> tuple[Beam, ...]:
         """Survivors in their order, then what has ended, then the best of what was dropped."""
         lost = [i for i in range(len(grown)) if i not in kept and i not in ended]
@@ -216,17 +231,21 @@ class BeamSearch:
         return float(node.total / (node.length**self.row.decoding.length_penalty))
 
     def _best(self) -> Ended:
-        """The best hypothesis: of the ended ones, or one that is still running and scores higher."""
+        """The best hypothesis: an ended one, or one that still runs and scores higher."""
         ended = max(self._ended, key=lambda e: e.score)
-        running = [Ended(self._score(n), n) for n in self._running if n is not None and n.reason is None]
+        running = [
+            Ended(self._score(n), n) for n in self._running if n is not None and n.reason is None
+        ]
         return max([ended, *running], key=lambda e: e.score)
 
     def _leading(self, best: Ended) -> str:
         """The best hypothesis's text, decoded again only where the lead has changed."""
         path = best.node.path() if best.node is not None else []
         known = len(self._lead)
-        same = self._lead_text is not None and len(path) >= known and (
-            known == 0 or path[known - 1] is self._lead[-1]
+        same = (
+            self._lead_text is not None
+            and len(path) >= known
+            and (known == 0 or path[known - 1] is self._lead[-1])
         )
         if not same or self._lead_text is None:
             known = 0

@@ -1,12 +1,13 @@
-"""The KV cache of a batch: rows joined, chosen, trimmed and rolled back; it knows no run and no text.
+"""The KV cache of a batch: rows joined, chosen, trimmed, rolled back; it knows no run.
 
-Rows lie right-aligned: a row of ``n`` cached tokens fills the last ``n`` columns, and what stands to
-the left of them is padding that the attention mask hides.
+Rows lie right-aligned: a row of ``n`` cached tokens fills the last ``n`` columns, and what stands
+to the left of them is padding that the attention mask hides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from transformers import DynamicCache
@@ -18,22 +19,13 @@ def width(cache: DynamicCache) -> int:
     return int(cache.get_seq_length())
 
 
-def size(cache: DynamicCache) -> int:
-    """Bytes of keys and values."""
-    return sum(
-        tensor.numel() * tensor.element_size()
-        for layer in cache.layers
-        if layer.is_initialized
-        for tensor in (layer.keys, layer.values)
-    )
-
-
 def join(caches: Sequence[DynamicCache]) -> DynamicCache:
     """One cache with the rows of all, in order; shorter ones are padded on their left.
 
     The first is changed and returned. Every layer must be plain or sliding attention.
     """
     target = caches[0]
+    parts: tuple[Any, ...]
     for parts in zip(*(cache.layers for cache in caches), strict=True):
         stored = max(layer.keys.shape[-2] for layer in parts)
         target_layer = parts[0]
@@ -53,9 +45,7 @@ def _padded(states: torch.Tensor, stored: int) -> torch.Tensor:
 
 def select(cache: DynamicCache, rows: Sequence[int]) -> None:
     """Keep these rows, in this order; a row may be taken more than once."""
-    for layer in cache.layers:
-        if layer.is_initialized:
-            layer.reorder_cache(torch.tensor(rows, device=layer.keys.device))
+    cache.reorder_cache(torch.tensor(rows))  # type: ignore[arg-type]
 
 
 def copy(cache: DynamicCache, rows: Sequence[int]) -> DynamicCache:
@@ -67,8 +57,8 @@ def copy(cache: DynamicCache, rows: Sequence[int]) -> DynamicCache:
     return other
 
 
-def _layer_copy(layer: object) -> object:
-    """The same layer object again, sharing tensors, which are replaced and never written in place."""
+def _layer_copy(layer: Any) -> Any:
+    """A twin of a layer that shares its tensors, which are replaced and never written in place."""
     twin = object.__new__(type(layer))
     twin.__dict__.update(layer.__dict__)
     return twin
@@ -76,6 +66,7 @@ def _layer_copy(layer: object) -> object:
 
 def trim(cache: DynamicCache, columns: int) -> None:
     """Keep the last ``columns`` columns: what is left of them is padding in every row."""
+    layer: Any
     for layer in cache.layers:
         if not layer.is_initialized:
             continue

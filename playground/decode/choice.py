@@ -1,7 +1,7 @@
 """From logits to a chosen token and what is told about it; it knows no batch, no cache and no text.
 
-Before the processors stand the model's own numbers (log-probability, rank, entropy, candidates), after
-them the probability that the token was really chosen with.
+Before the processors stand the model's own numbers (log-probability, rank, entropy, candidates),
+after them the probability that the token was really chosen with.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from playground.core.events import Candidate
-from playground.models.text import Pieces
+from playground.models.pieces import Pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def read(logits: torch.Tensor, candidates: int) -> Reading:
 def report(
     reading: Reading, row: int, probabilities: torch.Tensor, id: int, count: int, pieces: Pieces
 ) -> Report:
-    """What is told about the token ``id``; ``probabilities`` [vocabulary] are those after the processors."""
+    """What is told about the token ``id``; ``probabilities`` [vocabulary] are the final ones."""
     logprobs = reading.logprobs[row]
     shown = reading.top[row, :count]
     numbers = torch.stack([logprobs[shown], probabilities[shown]]).tolist()

@@ -1,9 +1,10 @@
-"""One step for all rows: prefill, forward, choose, report, stop; it knows no process and no page."""
+"""One step for all rows: prefill, forward, choose, report, stop; it knows no process, no page."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -24,7 +25,13 @@ T = TypeVar("T")
 
 # What a model's own code can raise in a forward; one run fails by it, the loop goes on.
 _FORWARD_FAULTS = (
-    RuntimeError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
 )
 
 
@@ -114,7 +121,7 @@ class DecodeLoop:
                 self._prefills.append(Prefill(self._model.lm, card.lane, row))
 
     def _prefill(self, told: Told) -> None:
-        """One chunk of the oldest prompt; after its last chunk its rows choose their first token."""
+        """One chunk of the oldest prompt; after the last, its rows choose their first token."""
         if not self._prefills:
             return
         prefill = self._prefills[0]
@@ -132,7 +139,7 @@ class DecodeLoop:
         for row in prefill.rows:
             if row.decoding.is_beam_search:
                 search = BeamSearch(self._model.lm, self._model.tokenizer, row, prefill.cache)
-                if self._advance(search, lambda s=search: s.start(logits), told):
+                if self._advance(search, partial(search.start, logits), told):
                     self._searches.append(search)
         if plain:
             gone = self._choose(plain, logits.expand(len(plain), -1), told)
@@ -151,7 +158,7 @@ class DecodeLoop:
             groups = [(Batch(self._model.lm), [row]) for row in rows]
             self._batches.extend(batch for batch, _ in groups)
         for batch, group in groups:
-            self._guarded(lambda b=batch, g=group: b.join(g, prefill.cache), group, told)
+            self._guarded(partial(batch.join, group, prefill.cache), group, told)
 
     def _decode(self, batch: Batch, told: Told) -> None:
         """One forward for the rows of a batch, and each one's choice."""
@@ -192,7 +199,7 @@ class DecodeLoop:
         return not isinstance(events[-1], Finished | Failed)
 
     def _guarded(self, work: Callable[[], T], rows: Sequence[Row], told: Told) -> T | Problem:
-        """Do the work; where it raises, these rows fail, and no exception keeps its tensors alive."""
+        """Do the work; where it raises, these rows fail. No exception stays with its tensors."""
         try:
             return work()
         except _FORWARD_FAULTS as fault:
@@ -209,7 +216,7 @@ def _is_memory(fault: BaseException) -> bool:
 
 
 def _problem(fault: BaseException, model: Model) -> Problem:
-    """The sentence for what a forward raised. A broken accelerator is raised again: it ends the process."""
+    """The sentence for what a forward raised. A broken accelerator ends the process: raised."""
     if isinstance(fault, torch.AcceleratorError):
         raise fault
     if _is_memory(fault):

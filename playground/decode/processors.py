@@ -1,7 +1,7 @@
 """The chain of logits processors, in order and by name; it knows no model and no loop.
 
-Classes and order are those of ``GenerationMixin._get_logits_processor`` (transformers 5.23), so that
-the chain leaves the scores that ``generate()`` would have.
+Classes and order are those of ``GenerationMixin._get_logits_processor`` (transformers 5.23), so
+that the chain leaves the scores that ``generate()`` would have.
 """
 
 from __future__ import annotations
@@ -67,7 +67,10 @@ def build(
         add("no_repeat_ngram_size", NoRepeatNGramLogitsProcessor(d.no_repeat_ngram_size))
     if d.min_new_tokens > 0 and ends:
         eos = torch.tensor(list(ends), device=device)
-        add("min_new_tokens", MinNewTokensLengthLogitsProcessor(prompt_tokens, d.min_new_tokens, eos))
+        add(
+            "min_new_tokens",
+            MinNewTokensLengthLogitsProcessor(prompt_tokens, d.min_new_tokens, eos),
+        )
     if d.do_sample:
         # Beam sampling must keep one token that goes on, beside every end token.
         keep = max(2, len(ends) + 1) if d.is_beam_search else 1

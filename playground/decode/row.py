@@ -1,4 +1,4 @@
-"""One run while it is decoded: its ids, processors, dice and text; it knows no other row and no cache."""
+"""One run while it is decoded: its ids, processors, dice and text; it knows no other row."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from playground.decode.choice import Reading, Report, draw, report
 from playground.decode.processors import build
 from playground.errors import BadLogits, InvalidInput
 from playground.models.loading import Model
-from playground.models.text import Detokenizer, Encoded, Pieces, pieces_of
+from playground.models.pieces import Detokenizer, Pieces, pieces_of
+from playground.models.text import Encoded
 
 
 class Stops:
@@ -63,12 +64,16 @@ class Row:
         room = model.card.context - self.prompt_tokens
         self.limit = min(self.decoding.max_new_tokens, room)
         self.limit_reason: Reason = "length" if self.decoding.max_new_tokens <= room else "context"
-        self._ids = torch.empty((1, self.prompt_tokens + self.limit), dtype=torch.long, device=device)
+        self._ids = torch.empty(
+            (1, self.prompt_tokens + self.limit), dtype=torch.long, device=device
+        )
         self._ids[0, : self.prompt_tokens] = torch.tensor(encoded.ids, device=device)
         self.length = self.prompt_tokens
         self.chain = build(self.decoding, self.prompt_tokens, self.ends, device)
         self.generator = (
-            torch.Generator(device=device).manual_seed(run.seed) if self.decoding.do_sample else None
+            torch.Generator(device=device).manual_seed(run.seed)
+            if self.decoding.do_sample
+            else None
         )
         self._text = Detokenizer(model.tokenizer, encoded.ids, self.ends)
         self.prompt_tail = self._tail = self.stops.tail_of(encoded.ids)
@@ -166,7 +171,7 @@ class Row:
                 f"At token {self.new_tokens + 1} the model {self.run.model.label} computed NaN or "
                 "infinity instead of logits; the text so far stays.",
                 field="model",
-                advice="Its files may be damaged, or its numbers too large for 16 bits: try float32.",
+                advice="Its files may be damaged, or its numbers too large for 16 bits.",
             ).problem
         )
 

@@ -1,8 +1,8 @@
 """Which lane a loaded model can decode in, by a short trial; it knows no prompt and no run.
 
-    batch      several rows share every forward: left padding and joined caches change nothing
-    alone      one row at a time, with the model's KV cache
-    recompute  one row at a time, reading the whole text again for each token
+batch      several rows share every forward: left padding and joined caches change nothing
+alone      one row at a time, with the model's KV cache
+recompute  one row at a time, reading the whole text again for each token
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ BATCH, ALONE, RECOMPUTE = "batch", "alone", "recompute"
 
 # What a model can raise when it is called in a way that it was not written for.
 _TRIAL_FAULTS = (
-    RuntimeError, ValueError, TypeError, LookupError, AttributeError, NotImplementedError, AssertionError
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    NotImplementedError,
+    AssertionError,
 )
 _LONG, _SHORT = 7, 3
 
@@ -53,14 +59,17 @@ def choose_lane(lm: Any, vocabulary: int) -> tuple[str, str]:
     step = max(1, vocabulary // 11)
     ids = torch.tensor([[(5 + i * step) % vocabulary for i in range(_LONG)]], device=lm.device)
     expected = [_whole(lm, ids), _whole(lm, ids[:, :_SHORT])]
-    # 16-bit arithmetic differs in the last bits from shape to shape; a wrong mask differs by far more.
+    # 16-bit arithmetic differs in its last bits from shape to shape; a wrong mask by far more.
     allowed = (1e-3 if lm.dtype == torch.float32 else 0.15) * float(expected[0].std()) + 1e-6
     try:
         found = _cached(lm, ids, new_cache(lm))
     except _TRIAL_FAULTS:
         found = expected[0] + torch.inf
     if not _close(found, expected[0], allowed):
-        return RECOMPUTE, "This model's cache is of its own kind: every token reads the whole text again."
+        return (
+            RECOMPUTE,
+            "This model's cache is of its own kind: every token reads the whole text again.",
+        )
     try:
         cache = new_cache(lm)
         rows = _padded(lm, ids, cache)
@@ -88,7 +97,7 @@ def _cached(lm: Any, ids: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
 
 
 def _padded(lm: Any, ids: torch.Tensor, cache: DynamicCache) -> list[torch.Tensor]:
-    """Both texts as rows of one batch, the short one padded on its left, the last token by cache."""
+    """Both texts in one batch, the short one padded on its left, the last token by cache."""
     pad = _LONG - _SHORT
     rows = torch.cat([ids, torch.cat([ids[:, :1].expand(1, pad), ids[:, :_SHORT]], dim=1)])
     mask = torch.ones_like(rows)
@@ -97,6 +106,18 @@ def _padded(lm: Any, ids: torch.Tensor, cache: DynamicCache) -> list[torch.Tenso
     more = [{"position_ids": positions[:, :-1]}, {"position_ids": positions[:, -1:]}]
     if not takes(lm, "position_ids"):
         more = [{}, {}]
-    lm(input_ids=rows[:, :-1], attention_mask=mask[:, :-1], past_key_values=cache, use_cache=True, **more[0])
-    out = lm(input_ids=rows[:, -1:], attention_mask=mask, past_key_values=cache, use_cache=True, **more[1])
+    lm(
+        input_ids=rows[:, :-1],
+        attention_mask=mask[:, :-1],
+        past_key_values=cache,
+        use_cache=True,
+        **more[0],
+    )
+    out = lm(
+        input_ids=rows[:, -1:],
+        attention_mask=mask,
+        past_key_values=cache,
+        use_cache=True,
+        **more[1],
+    )
     return [row[-1].float() for row in out.logits]

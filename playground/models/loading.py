@@ -31,15 +31,24 @@ from playground.models.text import tokenize
 
 # What transformers raises on files that make no model; its words go into the sentence.
 _LOAD_FAULTS = (
-    OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ArithmeticError,
-    ImportError, AssertionError, RecursionError, SafetensorError,
+    OSError,
+    ValueError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    ImportError,
+    AssertionError,
+    RecursionError,
+    SafetensorError,
 )
 _CAUSAL = {
     name
     for names in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
     for name in (names if isinstance(names, tuple) else (names,))
 }
-# from_pretrained sets global state while it works: two at once give wrong weights (transformers#44940).
+# from_pretrained sets global state: two at once give wrong weights (transformers#44940).
 _ONE_LOAD_AT_A_TIME = threading.Lock()
 _SMALL = 20_000_000  # parameters; below, a second thread costs more than it gives
 
@@ -146,11 +155,15 @@ def _config(folder: Path, config_json: dict[str, Any]) -> Any:
         raise ModelInvalid(
             f"{folder.name} is not a causal language model, which writes on token by token: "
             f"its architecture is {kind}.",
-            field="model", given=kind, allowed="a causal language model",
+            field="model",
+            given=kind,
+            allowed="a causal language model",
         )
     method = (config_json.get("quantization_config") or {}).get("quant_method")
     if method is not None and method not in AUTO_QUANTIZATION_CONFIG_MAPPING:
-        raise ModelInvalid(f"The weights are quantized in an unknown way: {method!r}.", field="model")
+        raise ModelInvalid(
+            f"The weights are quantized in an unknown way: {method!r}.", field="model"
+        )
     return config
 
 
@@ -168,13 +181,13 @@ def _tokenizer(folder: Path) -> Any:
 
 def _weights(spec: ModelSpec, folder: Path, config: Any, device: torch.device) -> Any:
     """The language model on its device, every weight of it from the files."""
-    kind = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
-    kind = kind[0] if isinstance(kind, (tuple, list)) else kind
+    kind: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    kind = kind[0] if isinstance(kind, tuple | list) else kind
     extra: dict[str, Any] = {}
     if spec.quantization != "none":
         extra = {"quantization_config": _quantization(spec, device), "device_map": {"": device}}
     try:
-        lm, info = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             config=config,
             dtype=_dtype(spec, device),
@@ -186,11 +199,13 @@ def _weights(spec: ModelSpec, folder: Path, config: Any, device: torch.device) -
             output_loading_info=True,
             **extra,
         )
+        lm, info = loaded
         if not extra:
             lm = lm.to(device)
     except (torch.OutOfMemoryError, MemoryError):
         raise OutOfMemory(
-            f"There is not enough memory on {device} for {spec.label}.", field="model",
+            f"There is not enough memory on {device} for {spec.label}.",
+            field="model",
             advice="Choose a smaller model, or load it in 4 bits.",
         ) from None
     except _LOAD_FAULTS as fault:
@@ -227,17 +242,23 @@ def _dtype(spec: ModelSpec, device: torch.device) -> torch.dtype:
         chosen: torch.dtype = getattr(torch, spec.dtype)
         return chosen
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        return (
+            torch.bfloat16
+            if torch.cuda.is_bf16_supported(including_emulation=False)
+            else torch.float16
+        )
     return torch.float16 if device.type == "mps" else torch.float32
 
 
 def _check_vocabulary(tokenizer: Any, rows: int) -> None:
-    """An id without a row in the embedding would read past its end, which on CUDA ends the process."""
+    """An id without a row in the embedding reads past its end; on CUDA that ends the process."""
     largest = max(tokenizer.get_vocab().values(), default=-1)
     if largest >= rows:
         raise ModelInvalid(
             f"The tokenizer has ids up to {largest}, but the model knows {rows} tokens only.",
-            field="model", given=largest, allowed=f"0 to {rows - 1}",
+            field="model",
+            given=largest,
+            allowed=f"0 to {rows - 1}",
         )
 
 
