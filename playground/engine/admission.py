@@ -1,0 +1,140 @@
+"""Who may run now, who waits, who is turned away at the door; it knows no model and no worker."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from playground.core.prompt import Chat, Ids, Prompt, Raw
+from playground.core.run import Run
+from playground.errors import InvalidInput, Overloaded
+from playground.settings import Limits
+
+
+@dataclass(eq=False, slots=True)
+class Place:
+    """One request's place: how many runs it has, and whether they may run."""
+
+    visitor: str
+    runs: int
+    running: bool = False
+
+
+class Admission:
+    """First come, first served, with at most one running and one waiting request of each visitor.
+
+    ``by_visitor`` switches the second rule on; a request without a visitor's name is under the
+    limits of the whole house only.
+    """
+
+    def __init__(self, limits: Limits, by_visitor: bool) -> None:
+        self._limits = limits
+        self._by_visitor = by_visitor
+        self._changed = threading.Condition()
+        self._places: list[Place] = []
+
+    def enter(self, visitor: str, runs: int) -> Place:
+        """Take a place. Raises Overloaded when too much waits already; never blocks."""
+        with self._changed:
+            mine = sum(p.visitor == visitor for p in self._places)
+            if self._by_visitor and visitor and mine >= 2:
+                raise Overloaded(
+                    "You have one request running and one waiting already.",
+                    field="requests", given=3, allowed="one running and one waiting",
+                    advice="Stop one of them, or wait for it.",
+                )
+            place = Place(visitor, runs)
+            self._places.append(place)
+            self._admit()
+            waiting = sum(p.runs for p in self._places if not p.running)
+            if not place.running and waiting > self._limits.waiting:
+                self._places.remove(place)
+                raise Overloaded(
+                    f"Too many runs are waiting already: {waiting - runs}.",
+                    field="requests", given=waiting, allowed=f"up to {self._limits.waiting}",
+                    advice="Try again in a minute.",
+                )
+            return place
+
+    @contextmanager
+    def turn(
+        self, place: Place, ahead: Callable[[int], None], given_up: Callable[[], bool]
+    ) -> Iterator[bool]:
+        """Wait for this place's turn, saying how many runs go first; False when it was given up."""
+        told = None
+        try:
+            while not given_up():
+                with self._changed:
+                    if place.running:
+                        break
+                    before = self._places[: self._places.index(place)]
+                    count = sum(p.runs for p in before)
+                if count != told:
+                    ahead(count)
+                    told = count
+                with self._changed:
+                    self._changed.wait_for(lambda: place.running, 0.1)
+            yield place.running and not given_up()
+        finally:
+            with self._changed:
+                self._places.remove(place)
+                self._admit()
+
+    def _admit(self) -> None:
+        """Let those run whose turn it is, in the order in which they came."""
+        running = [p for p in self._places if p.running]
+        free = self._limits.running - sum(p.runs for p in running)
+        busy = {p.visitor for p in running if p.visitor} if self._by_visitor else set()
+        for place in self._places:
+            if place.running or place.visitor in busy:
+                continue
+            if place.runs > free and running:
+                break  # nobody overtakes a big request for ever
+            place.running = True
+            running.append(place)
+            free -= place.runs
+            busy |= {place.visitor} if self._by_visitor and place.visitor else set()
+        self._changed.notify_all()
+
+
+def check_columns(count: int, limits: Limits) -> None:
+    """Raise InvalidInput unless this many runs may go side by side."""
+    if not 1 <= count <= limits.columns:
+        raise InvalidInput(
+            f"There are {count} columns; there may be from 1 to {limits.columns}.",
+            field="columns", given=count, allowed=f"from 1 to {limits.columns}",
+        )
+
+
+def check_run(run: Run, limits: Limits) -> None:
+    """Raise InvalidInput, naming the field, for a run that asks for more than it may."""
+    check_prompt(run.prompt, limits)
+    asked = (
+        ("max_new_tokens", "New tokens", run.decoding.max_new_tokens, limits.new_tokens),
+        ("num_beams", "Beams", run.decoding.num_beams, limits.beams),
+    )
+    for field, label, given, most in asked:
+        if given > most:
+            raise InvalidInput(
+                f"{label} is {given}; here it may be up to {most}.",
+                field=field, given=given, allowed=f"up to {most}",
+            )
+
+
+def check_prompt(prompt: Prompt, limits: Limits) -> None:
+    """Raise InvalidInput for a prompt that is too long to be worth tokenizing."""
+    match prompt:
+        case Chat(messages):
+            length, what = sum(len(message.content) for message in messages), "characters"
+        case Raw(text):
+            length, what = len(text), "characters"
+        case Ids(ids):
+            length, what = len(ids), "token ids"
+    if length > limits.prompt_characters:
+        raise InvalidInput(
+            f"The prompt has {length} {what}; here it may have up to {limits.prompt_characters}.",
+            field="prompt", given=length, allowed=f"up to {limits.prompt_characters} {what}",
+            advice="Shorten it; nothing is cut off silently.",
+        )

@@ -1,0 +1,243 @@
+"""The front desk: runs in, events out, models behind it; it knows no page and no torch."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from playground.core.events import Event, Loading, Queued
+from playground.core.messages import ModelCard, Rendered
+from playground.core.prompt import Prompt
+from playground.core.run import ModelSpec, Run
+from playground.engine.admission import Admission, Place, check_columns, check_prompt, check_run
+from playground.engine.manager import GivenUp, ModelManager, ModelStatus
+from playground.engine.process import Abandoned, Patience, WorkerProcess, start_forkserver
+from playground.engine.stream import Column, Stream
+from playground.errors import DeadlinePassed, Overloaded, PlaygroundError, Problem
+from playground.models import catalog, download
+from playground.settings import Settings, hub_token
+
+_TICK = 0.1
+_UNEXPECTED = Problem(
+    PlaygroundError.code, "This run failed in a way that the app does not know.",
+    advice="The log of the app says more.",
+)
+
+
+class Engine:
+    """Runs anything that is asked of it within the limits of ``settings``, many at once.
+
+    Nothing here imports torch. Building it starts the process that workers are forked from and
+    returns at once. ``patience`` says how long it waits for what.
+    """
+
+    def __init__(self, settings: Settings, patience: Patience = Patience()) -> None:
+        self.settings = settings
+        self._patience = patience
+        self._offered = tuple(ModelSpec(repo) for repo in settings.models)
+        self._admission = Admission(settings.limits, by_visitor=settings.mode != "local")
+        self._manager = ModelManager(
+            self._fetch, settings.device, settings.memory_bytes, settings.idle_seconds, patience
+        )
+        self._streams: set[Stream] = set()
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        start_forkserver()
+        threading.Thread(target=self._keep_house, name="housekeeper", daemon=True).start()
+
+    def start(self, runs: Sequence[Run], visitor: str = "") -> Stream:
+        """Begin runs side by side and return at once; their events come from the stream.
+
+        Raises InvalidInput for a number of columns that is not allowed and Overloaded when too much
+        is running or waiting. What is wrong with one run is its column's ``Failed``; the others go
+        on. Runs on one model share its batch; models that do not fit together take turns.
+        """
+        check_columns(len(runs), self.settings.limits)
+        if self._closed.is_set():
+            raise Overloaded("The app is closing.", advice="Start it again.")
+        stream = Stream(runs, visitor)
+        for column in stream.columns:
+            try:
+                check_run(column.run, self.settings.limits)
+                self._place(column.run.model)
+            except PlaygroundError as error:
+                column.fail(error.problem)
+        admitted = [column for column in stream.columns if not column.over]
+        if admitted:
+            place = self._admission.enter(visitor, len(admitted))
+            with self._lock:
+                self._streams.add(stream)
+            threading.Thread(
+                target=self._attend, args=(stream, place, admitted), name="attend", daemon=True
+            ).start()
+        return stream
+
+    def run(self, run: Run, visitor: str = "") -> Iterator[Event]:
+        """The events of one run as they come; closing the generator stops the run."""
+        for _, event in self.together([run], visitor):
+            yield event
+
+    def together(self, runs: Sequence[Run], visitor: str = "") -> Iterator[tuple[int, Event]]:
+        """The events of several runs as they come; closing the generator stops all of them."""
+        stream = self.start(runs, visitor)
+        try:
+            while not stream.done:
+                yield from stream.read(1.0)
+        finally:
+            stream.close()
+
+    def render(self, spec: ModelSpec, prompt: Prompt, timeout: float = 10.0) -> Rendered:
+        """The prompt as the model will see it, without decoding. Raises PlaygroundError.
+
+        Waits at most ``timeout`` seconds, a model that must be loaded first included; its loading
+        goes on after that.
+        """
+        check_prompt(prompt, self.settings.limits)
+        self._place(spec)
+        until = time.monotonic() + timeout
+        self._manager.warm(spec)
+        try:
+            with self._manager.lease(spec, _quiet, lambda: time.monotonic() > until) as worker:
+                return worker.render(prompt, max(0.0, until - time.monotonic()))
+        except Abandoned:
+            raise DeadlinePassed(
+                f"{spec.label} is still being loaded.", field="model", given=spec.repo,
+                advice="Try again in a moment.",
+            ) from None
+
+    def load(self, spec: ModelSpec) -> Iterator[Loading | ModelCard]:
+        """Load a model and say how it goes; the last thing said is its card.
+
+        Raises PlaygroundError. Ends without a card when somebody stops the loading.
+        """
+        self._place(spec)
+        yield from self._manager.watch(spec)
+
+    def unload(self, spec: ModelSpec) -> bool:
+        """End a model, or stop its loading; False when there was nothing to end.
+
+        Raises Overloaded while somebody uses it.
+        """
+        return self._manager.unload(spec)
+
+    def models(self) -> tuple[ModelStatus, ...]:
+        """Every offered, loaded, loading or failed model; cheap enough to be polled."""
+        return self._manager.statuses(self._offered)
+
+    def warm(self, spec: ModelSpec) -> None:
+        """Start loading a model in the background. Raises PlaygroundError if it cannot be used."""
+        self._place(spec)
+        self._manager.warm(spec)
+
+    def close(self) -> None:
+        """Stop every run and end every worker."""
+        self._closed.set()
+        with self._lock:
+            streams = list(self._streams)
+        for stream in streams:
+            stream.stop()
+        self._manager.close()
+
+    def _place(self, spec: ModelSpec) -> Path | catalog.HubId:
+        return catalog.place(spec, self.settings.models, self.settings.any_model)
+
+    def _fetch(self, spec: ModelSpec, news: download.News, given_up: GivenUp) -> Path:
+        """The folder with the files of ``spec``, downloaded if it must be."""
+        found = self._place(spec)
+        if isinstance(found, Path):
+            return found
+        patience = self._patience
+        return download.fetch(
+            found, hub_token(), news, given_up, patience.stalled, patience.download
+        )
+
+    def _attend(self, stream: Stream, place: Place, columns: list[Column]) -> None:
+        """See one request through, on a thread of its own."""
+
+        def ahead(count: int) -> None:
+            for column in columns:
+                column.tell(Queued(count))
+
+        try:
+            with self._admission.turn(place, ahead, lambda: stream.over) as admitted:
+                groups = _by_model(columns) if admitted else []
+                # A model that is there already goes first, so that it is not ended for another.
+                groups.sort(key=lambda group: not self._manager.is_ready(group[0].run.model))
+                threads = [
+                    threading.Thread(target=self._run_group, args=(g,), name="group", daemon=True)
+                    for g in groups[1:]
+                ]
+                for thread in threads:
+                    thread.start()
+                if groups:
+                    self._run_group(groups[0])
+                for thread in threads:
+                    thread.join()
+        finally:
+            with self._lock:
+                self._streams.discard(stream)
+            for column in columns:  # only after a mistake of ours: nobody may wait for ever
+                column.fail(_UNEXPECTED)
+
+    def _run_group(self, columns: list[Column]) -> None:
+        """Runs on one model: one lease, one batch."""
+
+        def tell(news: Queued | Loading) -> None:
+            for column in columns:
+                column.tell(news)
+
+        def given_up() -> bool:
+            return all(column.over for column in columns)
+
+        try:
+            with self._manager.lease(columns[0].run.model, tell, given_up) as worker:
+                for column in columns:
+                    column.begin(worker)
+                for column in columns:
+                    self._see_off(column, worker)
+        except Abandoned:
+            for column in columns:
+                column.stop()
+        except PlaygroundError as error:
+            for column in columns:
+                column.fail(error.problem)
+
+    def _see_off(self, column: Column, worker: WorkerProcess) -> None:
+        """Wait until the row has left its batch. One that will not leave takes its worker along."""
+        while not column.gone.wait(_TICK):
+            stopped = column.stopped_at
+            if stopped is not None and time.monotonic() - stopped > self._patience.stuck:
+                worker.end(
+                    DeadlinePassed(
+                        f"{worker.spec.label} did not stop when asked, so its process was ended.",
+                        field="model", given=worker.spec.repo,
+                        advice="Run again: it is started anew.",
+                    ).problem
+                )
+
+    def _keep_house(self) -> None:
+        """Every moment: deadlines, streams that nobody reads, models that nobody uses."""
+        while not self._closed.wait(_TICK):
+            now = time.monotonic()
+            with self._lock:
+                streams = list(self._streams)
+            for stream in streams:
+                if stream.unread_for(now) > self._patience.unread:
+                    stream.stop()
+                for column in stream.columns:
+                    column.keep_time(now, self.settings.limits.seconds, self._patience.grace)
+            self._manager.unload_idle()
+
+
+def _by_model(columns: Sequence[Column]) -> list[list[Column]]:
+    """The columns that share a model, together, in the order in which they came."""
+    groups: dict[ModelSpec, list[Column]] = {}
+    for column in columns:
+        groups.setdefault(column.run.model, []).append(column)
+    return list(groups.values())
+
+
+def _quiet(_: Queued | Loading) -> None:
+    """Tell nobody."""

@@ -1,0 +1,357 @@
+"""The handle on a worker process: start, send, hear, notice its end; it knows no budget."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import logging
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import psutil
+
+from playground.core.events import Event, Failed, Finished
+from playground.core.messages import (
+    Alive,
+    Begin,
+    Cancel,
+    Command,
+    Events,
+    Load,
+    Loaded,
+    LoadFailed,
+    LoadProgress,
+    ModelCard,
+    Render,
+    Rendered,
+    RenderFailed,
+    Reply,
+)
+from playground.core.prompt import Prompt
+from playground.core.run import ModelSpec, Run
+from playground.errors import DeadlinePassed, PlaygroundError, Problem, WorkerDied
+from playground.settings import children_inherit, worker_environment
+
+log = logging.getLogger(__name__)
+
+_ROOT = str(Path(__file__).resolve().parent.parent.parent)
+_FORKS = "forkserver" in multiprocessing.get_all_start_methods()
+_CONTEXT: Any = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long we wait for what, in seconds.
+
+    ``silence``: no sign of life from a worker. ``load``: files to a ready model. ``grace``: a
+    stopped run's last word. ``stuck``: a stopped row that still decodes, after which its worker is
+    ended. ``unread``: events that nobody reads. ``stalled``: a download without a new byte.
+    ``download``: a whole download. ``blocked``: a model whose worker died three times in a row.
+    """
+
+    silence: float = 30.0
+    load: float = 900.0
+    grace: float = 2.0
+    stuck: float = 60.0
+    unread: float = 15.0
+    stalled: float = 60.0
+    download: float = 6 * 3600.0
+    blocked: float = 600.0
+
+
+class Abandoned(Exception):
+    """Nobody waits any more for what was being done."""
+
+
+def as_error(problem: Problem) -> PlaygroundError:
+    """The exception that carries a problem which came over a pipe."""
+    error = PlaygroundError(problem.message)
+    error.problem = problem
+    return error
+
+
+def start_forkserver() -> None:
+    """Start the process that imports torch and forks every worker; returns at once.
+
+    It starts with the environment of a worker, so no secret is in it or in what it forks. Where the
+    system cannot fork, workers are spawned and import for themselves.
+    """
+    if not _FORKS:
+        return
+    _CONTEXT.set_forkserver_preload(["playground.worker.preload"])
+    with children_inherit(_environment()):
+        forkserver.ensure_running()
+
+
+def _environment() -> dict[str, str]:
+    """A worker's environment; PYTHONPATH as Python 3.11's forkserver ignores our sys.path."""
+    environment = worker_environment()
+    paths = [_ROOT, *filter(None, [environment.get("PYTHONPATH")])]
+    return environment | {"PYTHONPATH": os.pathsep.join(paths)}
+
+
+class WorkerProcess:
+    """A process that holds one model.
+
+    Everything but ``load`` and ``render`` returns at once and may be called from any thread. A
+    listener is called on the thread that reads the pipe, and gets ``Finished`` or ``Failed`` as its
+    last event even if the process dies. ``on_end`` is called once, when the process is gone;
+    ``crashed`` then says whether it ended without being asked to, a refused load excepted.
+    """
+
+    def __init__(
+        self, spec: ModelSpec, patience: Patience, on_end: Callable[[WorkerProcess], None]
+    ) -> None:
+        """Fork a worker. Waits for the forkserver's imports; raises WorkerDied when it cannot."""
+        self.spec = spec
+        self.card: ModelCard | None = None
+        self.problem: Problem | None = None
+        self.crashed = False
+        self._patience = patience
+        self._on_end = on_end
+        self._keys = itertools.count(1)
+        self._lock = threading.Lock()
+        self._listeners: dict[int, Callable[[Event], None]] = {}
+        self._rendering: dict[int, Future[Rendered]] = {}
+        self._loading: Future[ModelCard] = Future()
+        self._progress: Callable[[LoadProgress], None] = lambda _: None
+        self._commands: SimpleQueue[Command | None] = SimpleQueue()
+        self._ending = False
+        self._refused = False
+        self._ended = threading.Event()
+        self._connection, self._process = _fork(spec)
+        self.pid: int = self._process.pid or 0
+        threading.Thread(target=self._hear, name=f"hear {self.pid}", daemon=True).start()
+        threading.Thread(target=self._speak, name=f"speak {self.pid}", daemon=True).start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process can still be asked for something."""
+        return not self._ending and not self._ended.is_set()
+
+    @property
+    def memory(self) -> int:
+        """Bytes that ending this process would give back; 0 when it is gone."""
+        try:
+            return int(psutil.Process(self.pid).memory_full_info().uss)
+        except psutil.Error:
+            return 0
+
+    def load(
+        self,
+        folder: Path,
+        device: str,
+        progress: Callable[[LoadProgress], None],
+        given_up: Callable[[], bool],
+    ) -> ModelCard:
+        """Load the model from ``folder``, waiting for it. On any failure the process is ended.
+
+        Raises Abandoned when ``given_up`` says so, and PlaygroundError.
+        """
+        self._progress = progress
+        self._commands.put(Load(self.spec, str(folder), device))
+        until = time.monotonic() + self._patience.load
+        try:
+            while True:
+                try:
+                    self.card = self._loading.result(timeout=0.1)
+                    return self.card
+                except TimeoutError:
+                    if given_up():
+                        raise Abandoned from None
+                    if time.monotonic() > until:
+                        raise DeadlinePassed(
+                            f"{self.spec.label} was not loaded after {self._patience.load:.0f} s.",
+                            field="model", given=self.spec.repo, advice="Choose a smaller model.",
+                        ) from None
+        except BaseException:
+            self.end()
+            raise
+
+    def begin(self, run: Run, listener: Callable[[Event], None]) -> int:
+        """Let ``run`` join the batch; gives the key that ``cancel`` takes."""
+        key = next(self._keys)
+        with self._lock:
+            if not self._ended.is_set():
+                self._listeners[key] = listener
+                self._commands.put(Begin(key, run))
+                return key
+        listener(Failed(self.problem or _ended_problem(self.spec, None)))
+        return key
+
+    def cancel(self, key: int) -> None:
+        """Let the row leave at the next step."""
+        self._commands.put(Cancel(key))
+
+    def render(self, prompt: Prompt, timeout: float) -> Rendered:
+        """The prompt as the model will see it. Raises PlaygroundError."""
+        key, future = next(self._keys), Future[Rendered]()
+        with self._lock:
+            if self._ended.is_set():
+                raise as_error(self.problem or _ended_problem(self.spec, None))
+            self._rendering[key] = future
+        self._commands.put(Render(key, prompt))
+        try:
+            return future.result(timeout)
+        except TimeoutError:
+            raise DeadlinePassed(
+                f"{self.spec.label} had no time to show this prompt within {timeout:.0f} s.",
+                field="prompt", advice="Try again when it is less busy.",
+            ) from None
+        finally:
+            with self._lock:
+                self._rendering.pop(key, None)
+
+    def end(self, problem: Problem | None = None) -> int:
+        """Kill the process and wait until it is gone; gives the bytes that this freed.
+
+        With a ``problem`` it is ended for a fault, which the runs that are still in it fail with.
+        Ending twice is harmless.
+        """
+        freed = self.memory
+        self.problem = self.problem or problem
+        self._ending = problem is None
+        self._kill()
+        self._ended.wait(10)
+        return freed
+
+    def _kill(self) -> None:
+        if not self._ended.is_set():  # its number may be another process's by then
+            self._process.kill()
+
+    def _speak(self) -> None:
+        """Send the commands; a thread of its own, because a full pipe blocks."""
+        while (command := self._commands.get()) is not None:
+            try:
+                self._connection.send(command)
+            except OSError:
+                return
+
+    def _hear(self) -> None:
+        """Dispatch replies until the process ends or falls silent."""
+        heard = time.monotonic()
+        while True:
+            try:
+                if self._connection.poll(min(1.0, self._patience.silence / 4)):
+                    self._dispatch(self._connection.recv())
+                    heard = time.monotonic()
+                elif time.monotonic() - heard > self._patience.silence:
+                    self.problem = _silent_problem(self.spec, self._patience.silence)
+                    break
+            except (EOFError, OSError, pickle.UnpicklingError):
+                break
+        self._kill()
+        self._bury()
+
+    def _dispatch(self, reply: Reply) -> None:
+        match reply:
+            case Events(items):
+                for key, event in items:
+                    self._tell(key, event)
+            case LoadProgress():
+                self._progress(reply)
+            case Loaded(card):
+                self._loading.set_result(card)
+            case LoadFailed(problem):
+                self.problem, self._refused = problem, True
+                self._loading.set_exception(as_error(problem))
+            case Rendered(key):
+                if future := self._rendering.get(key):
+                    future.set_result(reply)
+            case RenderFailed(key, problem):
+                if future := self._rendering.get(key):
+                    future.set_exception(as_error(problem))
+            case Alive():
+                pass
+
+    def _tell(self, key: int, event: Event) -> None:
+        with self._lock:
+            last = isinstance(event, (Finished, Failed))
+            listener = (self._listeners.pop if last else self._listeners.get)(key, None)
+        if listener:
+            listener(event)
+
+    def _bury(self) -> None:
+        """The process is gone: everybody who waits for something from it hears why."""
+        self._process.join(10)
+        self.crashed = not self._ending and not self._refused
+        if self.problem is None:
+            self.problem = _ended_problem(self.spec, self._process.exitcode)
+            if self.crashed:
+                log.warning("worker %s: %s", self.pid, self.problem.message)
+        problem = self.problem
+        with self._lock:
+            self._ended.set()
+            listeners, self._listeners = list(self._listeners.values()), {}
+            rendering, self._rendering = list(self._rendering.values()), {}
+        for listener in listeners:
+            listener(Failed(problem))
+        if not self._loading.done():
+            self._loading.set_exception(as_error(problem))
+        for future in rendering:
+            if not future.done():
+                future.set_exception(as_error(problem))
+        self._commands.put(None)
+        self._connection.close()
+        self._on_end(self)
+
+
+def _fork(spec: ModelSpec) -> tuple[Connection, BaseProcess]:
+    """A new worker and our end of the pipe to it."""
+    ours, theirs = _CONTEXT.Pipe()
+    try:
+        start_forkserver()  # does nothing unless it has died
+        process = _CONTEXT.Process(
+            target=_be_a_worker, args=(theirs,), name=f"worker {spec.label}", daemon=True
+        )
+        process.start()
+    except (OSError, EOFError) as error:
+        ours.close()
+        raise WorkerDied(
+            f"No process could be started for {spec.label} ({type(error).__name__}).",
+            field="model", given=spec.repo, advice="Try again; if it fails again, restart the app.",
+        ) from error
+    finally:
+        theirs.close()
+    return ours, process
+
+
+def _be_a_worker(connection: Connection) -> None:
+    """The target of the child. It imports by name: this module's own process has no torch."""
+    importlib.import_module("playground.worker.serve").serve(connection)
+
+
+def _ended_problem(spec: ModelSpec, exitcode: int | None) -> Problem:
+    how = "" if exitcode is None else f" (exit code {exitcode})"
+    advice = "Run again: it is started anew."
+    if exitcode is not None and exitcode < 0:
+        name = signal.Signals(-exitcode).name
+        how = f" ({name})"
+        if name == "SIGKILL":
+            advice = "This is often the system when memory ends. " + advice
+    return WorkerDied(
+        f"The process that held {spec.label} ended by itself{how}.",
+        field="model", given=spec.repo, advice=advice,
+    ).problem
+
+
+def _silent_problem(spec: ModelSpec, seconds: float) -> Problem:
+    return DeadlinePassed(
+        f"{spec.label} gave no sign of life for {seconds:.0f} s, so its process was ended.",
+        field="model", given=spec.repo,
+        advice="Run again: it is started anew. If it happens again, the model's own chat template "
+        "or tokenizer may never come to an end.",
+    ).problem

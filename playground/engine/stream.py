@@ -1,0 +1,191 @@
+"""What N runs are doing, as a queue that one reader empties; it knows no worker and no budget."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Protocol
+
+from playground.core.events import Event, Failed, Finished, Started, Step
+from playground.core.run import Run
+from playground.errors import DeadlinePassed, Problem
+
+
+class Batch(Protocol):
+    """What a run joins: ``begin`` gives the key that ``cancel`` takes; both return at once."""
+
+    def begin(self, run: Run, listener: Callable[[Event], None], /) -> int:
+        """Let a run join."""
+
+    def cancel(self, key: int, /) -> None:
+        """Let a run leave."""
+
+
+class Column:
+    """One run of a stream: its place, its end, and how to let its row leave the batch.
+
+    A column is *over* when its reader has been given the last event, and *gone* when no worker
+    decodes for it any more. A stopped run can be over before it is gone.
+    """
+
+    def __init__(self, stream: Stream, index: int, run: Run) -> None:
+        self.index = index
+        self.run = run
+        self.over = False
+        self.gone = threading.Event()
+        self.began_at: float | None = None
+        self.stopped_at: float | None = None
+        self._stream = stream
+        self._expired: Problem | None = None
+        self._prompt_tokens = 0
+        self._new_tokens = 0
+        self._leave: Callable[[], None] | None = None
+
+    def begin(self, batch: Batch) -> None:
+        """Let the run join the batch of a worker."""
+        with self._stream.changed:
+            if self.over:
+                self.gone.set()
+                return
+            self.began_at = time.monotonic()
+        key = batch.begin(self.run, self.tell)
+        with self._stream.changed:
+            self._leave = partial(batch.cancel, key)
+            stopped = self.stopped_at is not None
+        if stopped:
+            batch.cancel(key)
+
+    def tell(self, event: Event) -> None:
+        """One more event of this run; what comes after its end is dropped."""
+        with self._stream.changed:
+            last = isinstance(event, (Finished, Failed))
+            if last:
+                self.gone.set()
+            if self.over:
+                return
+            if isinstance(event, Started):
+                self._prompt_tokens = len(event.prompt)
+            elif isinstance(event, Step):
+                self._new_tokens += 1
+            self._stream.put(self.index, event)
+            if last:
+                self._end(event)
+
+    def _end(self, last: Event) -> None:
+        self.over = True
+        if self._expired and isinstance(last, Finished):
+            self._stream.put(self.index, Failed(self._expired))
+
+    def fail(self, problem: Problem) -> None:
+        """End a run that has no row."""
+        self.tell(Failed(problem))
+
+    def stop(self) -> None:
+        """Let the row leave; a run that has not begun is over at once."""
+        with self._stream.changed:
+            if self.over or self.stopped_at is not None:
+                return
+            self.stopped_at = time.monotonic()
+            leave = self._leave
+            if self.began_at is None:
+                self._finish()
+        if leave:
+            leave()
+
+    def expire(self, problem: Problem) -> None:
+        """Stop the run because its time is up; ``problem`` follows what it has written."""
+        with self._stream.changed:
+            if self.stopped_at is None:
+                self._expired = problem
+        self.stop()
+
+    def finish_without_worker(self) -> None:
+        """End a stopped run whose worker has not answered yet; its row leaves when it can."""
+        with self._stream.changed:
+            if not self.over:
+                self._finish()
+
+    def _finish(self) -> None:
+        last = Finished("stopped", "", self._prompt_tokens, self._new_tokens, 0.0, 0.0)
+        self._stream.put(self.index, last)
+        self._end(last)
+
+    def keep_time(self, now: float, seconds: float, grace: float) -> None:
+        """Called every moment: the deadline of a run, and the patience with a stopped one."""
+        if self.over:
+            return
+        if self.stopped_at is not None:
+            if now - self.stopped_at > grace:
+                self.finish_without_worker()
+        elif self.began_at is not None and now - self.began_at > seconds:
+            self.expire(_late(self.run, seconds))
+
+
+class Stream:
+    """What N runs are doing. One reader calls ``read``; anybody may call ``stop``."""
+
+    def __init__(self, runs: Sequence[Run], visitor: str = "") -> None:
+        self.visitor = visitor
+        self.changed = threading.Condition(threading.RLock())
+        self.columns = tuple(Column(self, index, run) for index, run in enumerate(runs))
+        self._events: list[tuple[int, Event]] = []
+        self._read_at = time.monotonic()
+        self._readers = 0
+
+    def put(self, column: int, event: Event) -> None:
+        """Add an event; for the engine."""
+        with self.changed:
+            self._events.append((column, event))
+            self.changed.notify_all()
+
+    def read(self, wait: float = 0.0) -> list[tuple[int, Event]]:
+        """All events since the last read, as pairs of column and event, in order.
+
+        Waits at most ``wait`` seconds for the first; after the end there is nothing more.
+        """
+        with self.changed:
+            self._readers += 1
+            try:
+                self.changed.wait_for(lambda: self._events or self.over, wait)
+                events, self._events = self._events, []
+            finally:
+                self._readers -= 1
+                self._read_at = time.monotonic()
+        return events
+
+    @property
+    def over(self) -> bool:
+        """Whether no run will say anything more."""
+        return all(column.over for column in self.columns)
+
+    @property
+    def done(self) -> bool:
+        """Whether every event has been read and none will come."""
+        with self.changed:
+            return self.over and not self._events
+
+    def stop(self, column: int | None = None) -> None:
+        """Stop one run, or all; the text so far stays. Harmless twice, and returns at once."""
+        for one in self.columns:
+            if column is None or one.index == column:
+                one.stop()
+
+    def close(self) -> None:
+        """The reader has gone: stop everything. Cheap enough for an event loop's thread."""
+        self.stop()
+
+    def unread_for(self, now: float) -> float:
+        """Seconds for which nobody has come for the events that wait."""
+        with self.changed:
+            return 0.0 if self._readers or not self._events else now - self._read_at
+
+
+def _late(run: Run, seconds: float) -> Problem:
+    return DeadlinePassed(
+        f"This run took longer than the {seconds:g} s that a run may take here; "
+        "what it wrote until then stays.",
+        field="max_new_tokens", given=run.decoding.max_new_tokens,
+        advice="Ask for fewer new tokens.",
+    ).problem

@@ -1,0 +1,225 @@
+"""What runs in the child: one model, one loop for all its rows, commands in, events out.
+
+Three threads: one reads commands, one tells the app that the process lives, and the first does all
+work with torch. The process ends when the pipe ends, so it never outlives the app.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import secrets
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from queue import Empty, SimpleQueue
+
+import torch
+
+from playground.core.events import Failed, Finished
+from playground.core.messages import (
+    Alive,
+    Begin,
+    Cancel,
+    Command,
+    Events,
+    Load,
+    Loaded,
+    LoadFailed,
+    Render,
+    Rendered,
+    RenderFailed,
+    Reply,
+    Shutdown,
+)
+from playground.core.prompt import Prompt
+from playground.decode.loop import DecodeLoop
+from playground.errors import OutOfMemory, PlaygroundError, Problem
+from playground.models.loading import load
+from playground.models.text import encode
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 2.0
+ENCODING_SECONDS = 5.0
+
+
+class Pipe:
+    """The worker's end of the pipe; without an app at the other end, the process ends."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self.commands: SimpleQueue[Command] = SimpleQueue()
+        self.sent_at = time.monotonic()
+        self.silent_from: float | None = None
+
+    def start(self) -> None:
+        """Read commands and send heartbeats in threads of their own."""
+        threading.Thread(target=self._read, name="commands", daemon=True).start()
+        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+
+    def send(self, reply: Reply) -> None:
+        """Send ``reply``; when nobody can hear it any more, the process ends."""
+        try:
+            with self._lock:
+                self._connection.send(reply)
+                self.sent_at = time.monotonic()
+        except OSError:
+            os._exit(0)
+
+    @contextmanager
+    def bounded(self) -> Iterator[None]:
+        """Inside, heartbeats end after ENCODING_SECONDS, so that the app's watchdog sees a hang.
+
+        For work that runs what a repo brings (a chat template, a tokenizer) and that may never end.
+        """
+        self.silent_from = time.monotonic() + ENCODING_SECONDS
+        try:
+            yield
+        finally:
+            self.silent_from = None
+
+    def _read(self) -> None:
+        while True:
+            try:
+                self.commands.put(self._connection.recv())
+            except (EOFError, OSError):
+                os._exit(0)
+
+    def _beat(self) -> None:
+        while True:
+            time.sleep(HEARTBEAT_SECONDS)
+            now, silent_from = time.monotonic(), self.silent_from
+            if now - self.sent_at >= HEARTBEAT_SECONDS and (not silent_from or now < silent_from):
+                self.send(Alive())
+
+
+class Worker:
+    """One loaded model and the rows that are being decoded with it."""
+
+    def __init__(self, pipe: Pipe, command: Load) -> None:
+        self._pipe = pipe
+        self._model = load(command.spec, command.folder, command.device, pipe.send)
+        self._loop = DecodeLoop(self._model)
+        self._rows: set[int] = set()
+        self.card = self._model.card
+
+    def work(self) -> None:
+        """Obey commands and decode until Shutdown."""
+        while True:
+            for command in self._waiting():
+                if isinstance(command, Shutdown):
+                    return
+                self._obey(command)
+            if self._loop.busy:
+                self._step()
+
+    def _waiting(self) -> Iterator[Command]:
+        """The commands that have come; when there is nothing to decode, wait for one."""
+        if not self._loop.busy:
+            yield self._pipe.commands.get()
+        while True:
+            try:
+                yield self._pipe.commands.get_nowait()
+            except Empty:
+                return
+
+    def _obey(self, command: Command) -> None:
+        match command:
+            case Begin(key, run):
+                self._rows.add(key)
+                try:
+                    with self._pipe.bounded():  # the loop would encode inside a step, unwatched
+                        encode(self._model, run.prompt, self.card.context)
+                    self._loop.join(key, run)
+                # What a repo brings may raise anything, and a panic in the tokenizer's Rust is a
+                # BaseException (pyo3_runtime.PanicException) that cannot be imported by name. At
+                # this border it fails one run; it must not end everybody's.
+                except BaseException as error:
+                    self._fail([key], explained(error, "run"))
+            case Cancel(key):
+                self._loop.leave(key)
+            case Render(key, prompt):
+                self._render(key, prompt)
+            case Load() | Shutdown():
+                raise AssertionError(f"{type(command).__name__} is not for a loaded worker")
+
+    def _render(self, key: int, prompt: Prompt) -> None:
+        try:
+            with self._pipe.bounded():
+                made = encode(self._model, prompt, self.card.context)
+        except BaseException as error:  # the same border as for Begin
+            self._pipe.send(RenderFailed(key, explained(error, "preview")))
+        else:
+            self._pipe.send(Rendered(key, made.rendered, made.pieces, made.notices))
+
+    def _step(self) -> None:
+        """One step of all rows; a failure that belongs to no single row fails every row."""
+        try:
+            items = tuple(self._loop.step())
+        except BaseException as error:  # the same border: memory, a kernel, a bug; the model stays
+            problem, poisoned = explained(error, "run"), isinstance(error, _POISONED)
+            del error
+            self._fail(sorted(self._rows), problem)
+            if poisoned:
+                os._exit(1)
+            self._loop = DecodeLoop(self._model)
+            gc.collect()
+            return
+        self._rows -= {key for key, event in items if isinstance(event, (Finished, Failed))}
+        if items:
+            self._pipe.send(Events(items))
+
+    def _fail(self, keys: list[int], problem: Problem) -> None:
+        self._rows -= set(keys)
+        self._pipe.send(Events(tuple((key, Failed(problem)) for key in keys)))
+
+
+# After a device-side assert every later call on the device fails: only a new process helps.
+_POISONED = tuple(kind for kind in (getattr(torch, "AcceleratorError", None),) if kind)
+
+
+def explained(error: BaseException, what: str) -> Problem:
+    """The problem that the reader sees; one that nobody foresaw goes to the log under an id.
+
+    The log gets the place and the kind of the error and not its words, which may quote a prompt.
+    """
+    if isinstance(error, PlaygroundError):
+        return error.problem
+    memory = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    if memory or "can't allocate memory" in str(error):  # a CPU's has no class
+        return OutOfMemory(
+            f"Memory ended in the middle of this {what}.",
+            advice="Ask for fewer new tokens, fewer beams or columns, or choose a smaller model.",
+        ).problem
+    name = secrets.token_hex(4)
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    log.error("Unexpected %s in a %s, id %s\n%s", type(error).__name__, what, name, frames)
+    return Problem(
+        PlaygroundError.code,
+        f"This {what} failed in a way that the app does not know ({type(error).__name__}).",
+        advice=f"Details are in the log of the app under {name}.",
+    )
+
+
+def serve(connection: Connection) -> None:
+    """Be a worker: the target of the child process. The first command is a Load."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the app, which then ends us
+    pipe = Pipe(connection)
+    pipe.start()
+    command = pipe.commands.get()
+    if not isinstance(command, Load):
+        return
+    try:
+        worker = Worker(pipe, command)
+    except BaseException as error:  # the same border: a hostile tokenizer.json can panic here
+        pipe.send(LoadFailed(explained(error, "model")))
+        return
+    pipe.send(Loaded(worker.card))
+    worker.work()
