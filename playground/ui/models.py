@@ -46,9 +46,9 @@ def build_models(engine: Engine, settings: Settings) -> gr.HTML:
             min_width=110,
         )
     with gr.Row(elem_classes="tools"):
-        load = gr.Button("Load", variant="primary", elem_id="models-load", min_width=80)
-        swap = gr.Button("Swap in", elem_id="models-swap", min_width=80)
-        unload = gr.Button("Unload", elem_id="models-unload", min_width=80)
+        load = gr.Button("Load", variant="primary", size="md", elem_id="models-load", min_width=80)
+        swap = gr.Button("Swap in", size="md", elem_id="models-swap", min_width=80)
+        unload = gr.Button("Unload", size="md", elem_id="models-unload", min_width=80)
     notice = gr.HTML("", elem_id="models-notice", elem_classes="notice", padding=False)
     listing = gr.HTML(lambda: list_models(engine), elem_id="models-list", padding=False)
 
