@@ -8,7 +8,7 @@ import psutil
 
 from playground.engine.engine import Engine, ModelStatus
 from playground.settings import Settings
-from playground.ui.models import size
+from playground.ui.models import size, stage
 
 
 def header(engine: Engine, settings: Settings) -> str:
@@ -31,9 +31,7 @@ def _chip(status: ModelStatus) -> str:
     card = status.card
     match status.state:
         case "loading":
-            said = "loading"
-            if status.progress is not None:
-                said += f" {status.progress:.0%}"
+            said = stage(status.progress)
         case "failed":
             said = "failed"
         case "busy":

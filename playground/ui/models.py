@@ -99,8 +99,14 @@ def _loaded(engine: Engine, repo: Any, dtype: Any, quantization: Any) -> Iterato
         yield [sentence(error.problem), list_models(engine)]
 
 
+def stage(event: Loading | None) -> str:
+    """How far loading is, in a few words, as in "downloading 40%"."""
+    if event is None:
+        return "loading"
+    return event.stage if event.done is None else f"{event.stage} {event.done:.0%}"
+
+
 def _progress(label: str, event: Loading) -> str:
-    share = "" if event.done is None else f" {event.done:.0%}"
     bar = (
         "<progress></progress>"
         if event.done is None
@@ -108,7 +114,7 @@ def _progress(label: str, event: Loading) -> str:
     )
     detail = f" · {event.detail}" if event.detail else ""
     return (
-        f'<div class="sentence wait">{escape(f"{label}: {event.stage}{share}{detail}")} {bar}</div>'
+        f'<div class="sentence wait">{escape(f"{label}: {stage(event)}{detail}")} {bar}</div>'
     )
 
 
@@ -139,9 +145,8 @@ def list_models(engine: Engine) -> str:
 
 def _row(status: ModelStatus) -> str:
     card, kind = status.card, STATES[status.state]
-    progress = getattr(status, "progress", None)
-    if status.state == "loading" and progress is not None:
-        kind = f"loading {progress:.0%}"
+    if status.state == "loading":
+        kind = stage(status.progress)
     if status.problem is not None:
         about = str(status.problem)
     elif card is not None and card.notices:
