@@ -42,9 +42,11 @@ _STAGES = {
     "loading": "Loading the weights",
 }
 _HELP = {
+    "tokens": "New tokens so far.",
+    "speed": "Decoding speed; the first token, which the prompt pays for, is left out.",
+    "first": "The time in which the whole prompt was read (prefill).",
     "mean": "Mean log-probability in nats a token; nearer to 0 is surer.",
     "perplexity": "exp of the mean surprise: among how many tokens it chose, so to speak.",
-    "score": "The winner's log-probability over its length to the length penalty.",
 }
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -240,6 +242,8 @@ class TokenFeed:
             "stats": self._statistics(),
             "problem": str(trace.problem) if trace.problem else "",
         }
+        if trace.finished and trace.finished.score is not None:
+            head["score"] = _signed(trace.finished.score, 3)
         if trace.started:
             head["prompt"] = len(trace.started.prompt)
             head["notices"] = trace.started.notices
@@ -258,25 +262,23 @@ class TokenFeed:
         return f'"leading":{encode(leading)},"beams":{steps},'
 
     def _statistics(self) -> list[list[str]]:
-        """Figures for the footer: value, unit in words, what it means."""
+        """Figures for the footer: value (a dash where unknown), unit, and what it means."""
         trace, count = self.trace, len(self._record.tokens)
         done = trace.finished
-        searched = len(self._record.beams)
-        shown = [[f"{count or searched:,}", "tokens", "New tokens so far."]]
         speed = trace.tokens_per_second or self._live_speed()
-        if speed is not None:
-            shown.append([f"{speed:.1f}", "tokens/s", "Decoding speed, the first token left out."])
-        if done:
-            read = f"The prompt's {done.prompt_tokens:,} tokens were read (prefill) in this time."
-            shown.append([f"{done.prefill_seconds:.2f} s", "to first token", read])
-        if count:
-            mean = self._logprob / count
-            if math.isfinite(mean):
-                shown.append([_signed(mean, 2), "mean log-prob", _HELP["mean"]])
-                shown.append([_short(math.exp(min(-mean, 700))), "perplexity", _HELP["perplexity"]])
-        if done and done.score is not None:
-            shown.append([_signed(done.score, 3), "beam score", _HELP["score"]])
-        return shown
+        mean = self._logprob / count if count else -math.inf
+        known = math.isfinite(mean)
+        return [
+            [f"{count or len(self._record.beams):,}", "tokens", _HELP["tokens"]],
+            [f"{speed:.1f}" if speed else "–", "tokens/s", _HELP["speed"]],
+            [f"{done.prefill_seconds:.2f} s" if done else "–", "to first token", _HELP["first"]],
+            [_signed(mean, 2) if known else "–", "mean log-prob", _HELP["mean"]],
+            [
+                _short(math.exp(min(-mean, 700))) if known else "–",
+                "perplexity",
+                _HELP["perplexity"],
+            ],
+        ]
 
     def _live_speed(self) -> float | None:
         """Tokens a second as they arrived here; None before there is a stretch to measure."""

@@ -28,6 +28,7 @@ from playground.core.events import (
 from playground.core.prompt import Raw
 from playground.core.run import ModelSpec, Run
 from playground.errors import Problem
+from playground.ui.theme import theme
 from playground.ui.token_stream import TokenFeed, piece_view, pieces_value, token_stream
 
 RUN = Run(ModelSpec("builtin/tiny-base"), Raw("The capital of France is"), PRESETS["Top-p"])
@@ -202,7 +203,17 @@ def build() -> gr.Blocks:
         with gr.Row():
             buttons = {
                 name: gr.Button(name, elem_id=name, size="sm")
-                for name in ("run", "slow", "search", "break", "long", "gap", "pieces", "tricks")
+                for name in (
+                    "run",
+                    "slow",
+                    "search",
+                    "break",
+                    "long",
+                    "gap",
+                    "pieces",
+                    "tricks",
+                    "all",
+                )
             }
         said = gr.Textbox("", label="branch", elem_id="said")
         with gr.Tabs():
@@ -212,6 +223,13 @@ def build() -> gr.Blocks:
                 hidden = token_stream(
                     "Hidden", elem_id="hidden-lane", name="hidden", view="tokens", branch=True
                 )
+
+            with gr.Tab("Four"):
+                with gr.Row():
+                    four = [
+                        token_stream(f"Lane {k}", elem_id=f"four-{k}", name="four", min_width=226)
+                        for k in range(4)
+                    ]
 
         def run(words: tuple[str, ...], pause: float) -> Iterator[list[str]]:
             feeds = [
@@ -224,6 +242,12 @@ def build() -> gr.Blocks:
             yield from (
                 values[0] for values in paced([TokenFeed(RUN, "One", "alone")], [events], pause)
             )
+
+        def all_four() -> Iterator[list[str]]:
+            titles = ("Greedy", "Beam search", "Top-p 0.9", "Temperature 1.5")
+            feeds = [TokenFeed(RUN, title, "tiny-base · seed 7 · top-p 0.9") for title in titles]
+            stories = [story(WORDS * 4), search(), story(WORDS * 4), story(TRICKS * 3)]
+            yield from paced(feeds, stories, 0.03)
 
         def gap() -> Iterator[str]:
             """Only every fourth slice reaches the page, and the last one always."""
@@ -252,9 +276,10 @@ def build() -> gr.Blocks:
         buttons["pieces"].click(
             lambda: pieces_value(PROMPT, ("The template has no system role.",)), None, shown
         )
+        buttons["all"].click(all_four, None, four, **quiet)
         hidden.branch(branched, None, said)
     return demo
 
 
 if __name__ == "__main__":
-    build().launch(server_port=int(os.environ.get("PORT", "7911")), footer_links=[])
+    build().launch(server_port=int(os.environ.get("PORT", "7911")), theme=theme(), footer_links=[])

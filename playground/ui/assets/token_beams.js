@@ -32,14 +32,15 @@ class BeamsPanel {
     this.steps.length = n;
   }
 
-  draw(searching) {
+  draw(searching, score) {
     if (!this.steps.length) return;
     this.root.hidden = false;
     if (!searching && this.searching) this.root.open = false;
     this.searching = searching;
     this.summary.textContent = searching
-      ? 'Hypotheses: ● kept  ■ finished  ○ dropped (score)'
-      : `How the search went, last of ${this.steps.length} steps (● kept  ■ finished  ○ dropped)`;
+      ? 'Hypotheses with score: ● kept  ■ finished  ○ dropped'
+      : `The search: last of ${this.steps.length} steps${score ? `, won with ${score}` : ''}`;
+    this.summary.title = 'A score is the log-probability over the length to the length penalty.';
     const first = Math.max(this.drawn, this.steps.length - SHOWN_STEPS);
     for (let i = first; i < this.steps.length; i += 1) if (this.steps[i]) this.strip.append(this.column(this.steps[i]));
     this.drawn = this.steps.length;

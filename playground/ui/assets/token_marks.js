@@ -53,6 +53,29 @@ function writeVisible(parent, text) {
   endRun();
 }
 
+// Running text as it is, but for the marks that reorder it: they could make it read as another.
+const REORDER = /([\u202a-\u202e\u2066-\u2069])/u;
+
+function writeReadable(parent, text) {
+  if (!REORDER.test(text)) {
+    parent.textContent = text;
+    return parent;
+  }
+  for (const part of text.split(REORDER)) {
+    if (REORDER.test(part)) parent.append(h('i', 'mark named', NAMED[part.codePointAt(0)]));
+    else parent.append(part);
+  }
+  return parent;
+}
+
+// The classes by which the style sheet tints a token, one for each measure.
+function tint(element, token) {
+  for (const [name, measure] of Object.entries(MEASURES)) {
+    element.classList.add(name[0] + measure.level(token));
+  }
+  return element;
+}
+
 // The token as it is drawn everywhere but in running text.
 function writeToken(parent, text, { special = false, half = false } = {}) {
   if (special) parent.classList.add('special');

@@ -18,9 +18,13 @@ class Popover {
       const inside = this.box.contains(event.target) || event.target.closest?.('[data-i]');
       if (this.lane && !inside) this.close();
     });
+    // In the capturing phase, so that Escape closes this panel before it stops a run.
     document.addEventListener('keydown', (event) => {
-      if (event.key === 'Escape' && this.lane && !this.box.contains(event.target)) this.close();
-    });
+      if (event.key !== 'Escape' || !this.lane) return;
+      event.preventDefault();
+      event.stopPropagation();
+      this.close(this.box.contains(document.activeElement));
+    }, { capture: true });
     window.addEventListener('scroll', () => this.place(), { capture: true, passive: true });
     window.addEventListener('resize', () => this.place());
   }
@@ -68,7 +72,7 @@ class Popover {
   key(event) {
     const turn = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     const walk = { ArrowUp: -1, ArrowDown: 1 }[event.key];
-    if (event.key === 'Escape' || event.key === 'Tab') {
+    if (event.key === 'Tab') {
       this.close(true);
     } else if (turn) {
       const next = this.lane.neighbour(this.index, turn);
@@ -153,8 +157,8 @@ class Popover {
       || all.some((c) => Math.abs(probabilityOf(c.logprob) - c.final) > 0.0006);
     const table = h('div', changed ? 'candidates two' : 'candidates');
     const titles = h('div', 'titles');
-    titles.append(h('span', '', 'candidates'), h('span', '', 'model'));
-    if (changed) titles.append(h('span', '', 'as chosen'));
+    titles.append(h('span', '', 'candidates'), h('span', 'own', 'model'));
+    if (changed) titles.append(h('span', 'final', 'as chosen'));
     const list = h('ol');
     for (const c of all) list.append(this.row(c, c.id === token.id, changed, canBranch));
     if (!inList) {
@@ -191,7 +195,11 @@ class Popover {
     const own = probabilityOf(candidate.logprob);
     const bar = h('span', 'bar');
     bar.style.setProperty('--share', own);
-    if (changed) bar.style.setProperty('--final', candidate.final);
+    if (changed) {
+      const final = h('span', 'bar final');
+      final.style.setProperty('--share', candidate.final);
+      line.append(final);
+    }
     const name = writeToken(h('bdi', 'tok'), candidate.text);
     name.title = `id ${candidate.id}`;
     line.append(bar, name, h('span', 'tick', chosen ? 'chosen' : ''), h('span', 'figure', percent(own)));

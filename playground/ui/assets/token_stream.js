@@ -202,7 +202,7 @@ class Lane {
   draw() {
     this.drawHead();
     const searching = this.searchText !== '' && !this.tokens.length;
-    this.beams.draw(searching);
+    this.beams.draw(searching, this.message.score);
     this.leading.hidden = !searching;
     if (searching) {
       if (!this.leading.isConnected) this.body.append(this.leading);
@@ -301,7 +301,9 @@ class Lane {
     const { plain, strong, steps } = MEASURES[measure];
     this.scale.replaceChildren(h('span', 'words', plain));
     steps.forEach((words, level) => {
-      this.scale.append(h('span', `swatch ${measure[0]}${level}`, words));
+      const swatch = h('span', `swatch ${measure[0]}${level}`, words);
+      swatch.title = words;
+      this.scale.append(swatch);
     });
     this.scale.append(h('span', 'words', strong));
   }
@@ -381,7 +383,7 @@ function mountPieces(root, { props }) {
     hint.hidden = message.pieces.length > 0;
     const special = message.pieces.filter(([, , is]) => is === 1).length;
     const words = `${message.pieces.length} tokens` + (special ? `, ${special} of them control tokens` : '');
-    count.replaceChildren(h('div', '', words));
+    count.replaceChildren(h('div', '', message.pieces.length ? words : ''));
   };
 }
 

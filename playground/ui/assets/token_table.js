@@ -17,6 +17,7 @@ class TableView {
     this.root.append(this.head, this.sheet);
     this.rows = new Map();
     this.columns = 0;
+    this.widest = 0;
     this.offsets = [0];
     this.text = '';
   }
@@ -27,6 +28,7 @@ class TableView {
       const token = tokens[i];
       this.text += token && !token.special ? token.text : '';
       this.offsets.push(this.text.length);
+      this.widest = Math.max(this.widest, token ? token.candidates.length : 0);
     }
     this.drawHead();
     this.sheet.style.height = tokens.length * ROW + 'px';
@@ -36,9 +38,7 @@ class TableView {
   }
 
   drawHead() {
-    const widest = this.lane.tokens.reduce(
-      (most, t) => (most >= MOST_COLUMNS || !t ? most : Math.max(most, t.candidates.length)), this.columns);
-    const columns = Math.min(MOST_COLUMNS, widest);
+    const columns = Math.min(MOST_COLUMNS, this.widest);
     if (columns === this.columns && this.head.childElementCount) return;
     this.columns = columns;
     this.root.style.setProperty('--columns', columns);
@@ -104,7 +104,8 @@ class TableView {
     const far = !token.candidates.some((c) => c.id === token.id);
     const bar = h('span', 'bar');
     bar.style.setProperty('--share', probabilityOf(token.logprob));
-    cell.append(bar, writeToken(h('bdi', 'tok'), shownOf(token), { special: token.special, half: isHalf(token) }));
+    const name = tint(h('bdi', 'tok'), token);
+    cell.append(bar, writeToken(name, shownOf(token), { special: token.special, half: isHalf(token) }));
     cell.append(h('span', far ? 'figure far' : 'figure',
       percent(probabilityOf(token.logprob)) + (token.rank > 1 ? ` · #${token.rank}` : '')));
     cell.title = far ? 'Chosen from below the listed candidates' : '';
@@ -138,7 +139,7 @@ class TableView {
 function writeVisibleNewlines(parent, text) {
   text.split('\n').forEach((part, turn) => {
     if (turn > 0) parent.append(h('i', 'mark', '⏎'));
-    parent.append(part);
+    parent.append(writeReadable(h('span'), part));
   });
   return parent;
 }

@@ -35,16 +35,13 @@ class RunningView {
     } else if (this.everyToken) {
       this.addMarked(token, index);
     } else if (!token.special && token.text) {
-      this.addPlain(token.text, index);
+      this.addPlain(this.started ? token.text : token.text.replace(/^ /, ''), index);
     }
   }
 
   addMarked(token, index) {
     const shown = shownOf(token);
-    const span = h('span', 'tok');
-    for (const [name, measure] of Object.entries(MEASURES)) {
-      span.classList.add(name[0] + measure.level(token));
-    }
+    const span = tint(h('span', 'tok'), token);
     span.dataset.i = index;
     writeToken(span, shown, { special: token.special, half: isHalf(token) });
     if (token.piece !== shown) span.classList.add('joined');
@@ -54,10 +51,11 @@ class RunningView {
   }
 
   addPlain(text, index) {
+    this.started = true;
     text.split('\n').forEach((part, turn) => {
       if (turn > 0) this.newLine();
       if (!part && turn > 0) return;
-      const span = h('span', 'tok', part);
+      const span = writeReadable(h('span', 'tok'), part);
       span.dataset.i = index;
       this.line.append(span);
       this.elements[index] ??= span;
