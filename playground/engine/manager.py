@@ -309,6 +309,8 @@ class ModelManager:
             entry = self._entries.get(spec)
             if entry is None:
                 return False
+            # A run's last event is read a moment before its lease goes back.
+            self._changed.wait_for(lambda: not (entry.leases or entry.askers), 0.5)
             if entry.leases or entry.askers:
                 raise Overloaded(
                     f"{spec.label} is in use and stays loaded.", field="model", given=spec.repo,

@@ -100,7 +100,11 @@ def _environment() -> dict[str, str]:
     """A worker's environment; PYTHONPATH as Python 3.11's forkserver ignores our sys.path."""
     environment = worker_environment()
     paths = [_ROOT, *filter(None, [environment.get("PYTHONPATH")])]
-    return environment | {"PYTHONPATH": os.pathsep.join(paths)}
+    return environment | {
+        "PYTHONPATH": os.pathsep.join(paths),
+        # Asking CUDA whether it is there would open it, and what opened it cannot fork.
+        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+    }
 
 
 class WorkerProcess:

@@ -279,7 +279,7 @@ def explained(error: BaseException, repo: str) -> PlaygroundError:
                 f"{repo} is gated: its owner lets in only those who have asked.", **about,
                 advice="Accept its terms on its page on the Hub, and log in with `hf auth login`.",
             )
-        if isinstance(cause, RepositoryNotFoundError):
+        if isinstance(cause, RepositoryNotFoundError) or _is_hidden(cause):
             return ModelNotFound(
                 f"There is no model {repo} on the Hub, or it is private.", **about,
                 advice="Check the spelling of owner and name; for a folder write ./ before it.",
@@ -330,6 +330,16 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
+def _is_hidden(error: BaseException) -> bool:
+    """Whether the Hub says 401, as it does to strangers for what is private or not there at all.
+
+    With a token that it does not know, it names the credentials instead.
+    """
+    if not isinstance(error, HfHubHTTPError) or error.response.status_code != 401:
+        return False
+    return "credentials" not in error.response.headers.get("x-error-message", "").lower()
+
+
 def _is_network(error: BaseException) -> bool:
     """Connection refused, no such host, timeouts; the HTTP library differs between versions."""
     names = {kind.__name__ for kind in type(error).__mro__}
@@ -348,7 +358,7 @@ def _http_problem(error: HfHubHTTPError, repo: str) -> HubProblem:
     if status in (401, 403):
         return HubProblem(
             f"The Hub does not let this app read {repo}.", field="model", given=repo,
-            advice="Log in with `hf auth login` as somebody who may.",
+            advice="Log in anew with `hf auth login`, as somebody who may.",
         )
     return HubProblem(
         f"The Hub answered with an error ({status}).", field="model", given=repo,

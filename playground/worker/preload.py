@@ -1,15 +1,21 @@
 """What the forkserver imports once so that every worker starts with it; it runs no model.
 
-Importing is all it may do: a forked process cannot use a GPU that its parent has already opened.
+transformers imports most of itself only when it is asked for a model (two seconds), so the names
+here ask for what nearly every model needs. Importing is all it may do: a forked process cannot use
+a GPU that its parent has already opened.
 """
 
 from __future__ import annotations
 
+import threading
 from multiprocessing import spawn
 
+import numpy.random  # noqa: F401
+import psutil  # noqa: F401
 import torch  # noqa: F401
-import transformers  # noqa: F401
-from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: F401
+import transformers.modeling_layers  # noqa: F401
+from tqdm import tqdm
+from transformers import Qwen2ForCausalLM, Qwen2TokenizerFast  # noqa: F401
 
 import playground.worker.serve  # noqa: F401
 
@@ -22,3 +28,6 @@ def _stay_out(*_: object) -> None:
 # A worker needs nothing of it: its target is imported above.
 spawn._fixup_main_from_name = _stay_out  # type: ignore[attr-defined]
 spawn._fixup_main_from_path = _stay_out  # type: ignore[attr-defined]
+
+# The lock that tqdm would make is one between processes, which a killed worker never gives back.
+tqdm.set_lock(threading.RLock())

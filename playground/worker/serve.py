@@ -46,7 +46,7 @@ from playground.models.text import encode
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 2.0
-ENCODING_SECONDS = 5.0
+ENCODING_SECONDS = 2.0
 
 
 class Pipe:
