@@ -25,9 +25,14 @@ for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "SPACE_ID"):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--screenshots DIR`` keeps a picture of every view that the browser tests visit."""
+    """``--screenshots DIR`` keeps a picture of every view that the browser tests visit.
+
+    ``--app-url URL`` drives an app that already runs, instead of starting one.
+    """
     parser.addoption("--screenshots", metavar="DIR", default=None,
                      help="keep pictures of the page in this folder")
+    parser.addoption("--app-url", metavar="URL", default=None,
+                     help="drive this app in the browser tests instead of starting one")
 
 
 @pytest.fixture(scope="session")

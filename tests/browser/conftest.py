@@ -75,9 +75,15 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def app(root: Path, tmp_path_factory: pytest.TempPathFactory, empty_hub: str) -> Iterator[App]:
+def app(
+    request: pytest.FixtureRequest, root: Path, tmp_path_factory: pytest.TempPathFactory,
+    empty_hub: str,
+) -> Iterator[App]:
     """``python app.py`` as a person would start it, with a home and a folder of its own."""
     home = tmp_path_factory.mktemp("home")
+    if running := request.config.getoption("--app-url"):
+        yield App(running.rstrip("/"), home / "app.log")
+        return
     log = home / "app.log"
     url = f"http://127.0.0.1:{free_port()}"
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "OMP_NUM_THREADS")
@@ -176,7 +182,14 @@ def _watch(page: Page) -> Watch:
     def complain(kind: str, what: object) -> None:
         watch.complaints.append(f"{kind}: {what}")
 
-    page.on("console", lambda said: said.type == "error" and complain("console", said.text))
+    # Chromium's own line about a failed request does not name it; the response does.
+    page.on("console", lambda said: said.type == "error"
+            and not said.text.startswith("Failed to load resource")
+            and complain("console", said.text))
+    page.on("response", lambda answer: answer.status >= 400
+            and complain(str(answer.status), answer.url))
+    page.on("requestfailed", lambda asked: asked.failure != "net::ERR_ABORTED"
+            and complain(str(asked.failure), asked.url))
     page.on("pageerror", lambda error: complain("page error", error))
     page.on("dialog", lambda dialog: (complain("dialog", dialog.message), dialog.dismiss()))
     page.on("request", lambda asked: asked.url.startswith("http")

@@ -1,0 +1,333 @@
+"""What a person does with the page, in a real Chromium, with the real app and its real models."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+pytestmark = pytest.mark.browser
+
+TABS = ("Chat", "Complete", "Strategies", "Tokens", "Models")
+FIRST_TOKEN = "[data-i]"
+LONG = 400
+Shoot = Callable[[Page, str], None]
+
+
+def _tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def _lanes(page: Page) -> Locator:
+    return page.locator(".token-stream:visible")
+
+
+def _example(page: Page, text: str) -> None:
+    page.locator("button.example:visible", has_text=text).first.click()
+
+
+def _number(page: Page, label: str, value: str, nth: int = 0) -> None:
+    """Type into the number box of the slider that is in sight."""
+    box = page.locator(f'input[type=number][aria-label="number input for {label}"]:visible')
+    box.nth(nth).fill(value)
+    box.nth(nth).press("Tab")
+
+
+def _choose(page: Page, label: str, value: str) -> None:
+    """Type into a dropdown that takes any value, as a person would."""
+    box = page.get_by_label(label, exact=True).locator("visible=true").first
+    box.fill(value)
+    box.press("Enter")
+    box.press("Tab")
+
+
+def _ended(lane: Locator) -> Locator:
+    """The lane, once its run is over."""
+    expect(lane).to_have_attribute("data-state", re.compile("finished|failed"))
+    return lane
+
+
+def _text(lane: Locator) -> str:
+    """What the lane's running text says, as a person reads it."""
+    return lane.locator(".running").inner_text()
+
+
+def _ask(page: Page, text: str) -> None:
+    page.locator("#chat-message textarea").fill(text)
+    page.locator("#chat-message textarea").press("Enter")
+
+
+def _answers(page: Page) -> Locator:
+    return page.locator("#chat-messages .bot.message, #chat-messages .message.bot")
+
+
+def test_a_chat_answers_and_shows_its_exact_prompt(page: Page, shoot: Shoot) -> None:
+    page.locator("#chat-system textarea").fill("Answer with one word.")
+    _ask(page, "What is the capital of France?")
+    expect(_answers(page).first).to_be_visible()
+    lane = _ended(_lanes(page).first)
+    expect(page.locator("#chat-messages")).to_contain_text(re.compile(r"\d+ tokens"))
+    lane.locator("details.prompt summary").click()
+    shown = lane.locator("details.prompt")
+    expect(shown).to_contain_text("<|im_start|>")
+    expect(shown).to_contain_text("one")
+    shoot(page, "chat")
+
+
+def test_a_chat_is_stopped_and_goes_on(page: Page) -> None:
+    page.get_by_text("More", exact=True).locator("visible=true").first.click()
+    _number(page, "New tokens", str(LONG))
+    _number(page, "At least", str(LONG))
+    _ask(page, "Tell me a short story about a fox.")
+    lane = _lanes(page).first
+    lane.locator(FIRST_TOKEN).nth(2).wait_for()
+    page.keyboard.press("Escape")
+    expect(lane).to_contain_text("Stopped. What was written stays.")
+    written = lane.locator(FIRST_TOKEN).count()
+    assert 0 < written < LONG
+    expect(page.locator("#chat-messages")).to_contain_text("stopped by you")
+    page.keyboard.press("Escape")
+    _number(page, "At least", "0")
+    _ask(page, "Hello!")
+    expect(lane).to_contain_text(re.compile("ended here by itself|limit"))
+
+
+def test_a_base_model_has_no_template_and_says_where_to_go(page: Page) -> None:
+    _choose(page, "Model", "builtin/tiny-base")
+    _ask(page, "Hello!")
+    expect(page.locator("#chat-messages")).to_contain_text("Complete")
+    expect(page.locator("#chat-messages")).to_contain_text("template")
+
+
+def test_retry_undo_edit_and_clear(page: Page) -> None:
+    _ask(page, "What is the capital of Japan?")
+    _ended(_lanes(page).first)
+    first = _answers(page).first.inner_text()
+    page.get_by_label("Retry").first.click()
+    _ended(_lanes(page).first)
+    expect(_answers(page).first).to_have_text(first)
+    page.get_by_label("Undo").first.click()
+    expect(page.locator("#chat-message textarea")).to_have_value("What is the capital of Japan?")
+    expect(_answers(page)).to_have_count(0)
+    _ask(page, "Hello!")
+    _ended(_lanes(page).first)
+    page.get_by_label("Clear").first.click()
+    expect(_answers(page)).to_have_count(0)
+    expect(page.locator("#chat-messages")).to_contain_text("Ask something")
+
+
+def test_two_columns_stream_together(page: Page, shoot: Shoot) -> None:
+    _tab(page, "Complete")
+    for number in (1, 2):
+        page.get_by_text(f"Decoding {number}", exact=True).locator("visible=true").click()
+        _number(page, "New tokens", str(LONG), nth=number - 1)
+    _example(page, "Once upon a time")
+    page.wait_for_function(
+        """() => {
+          const lanes = [...document.querySelectorAll('.token-stream')]
+            .filter((lane) => lane.offsetParent && lane.dataset.state === 'running');
+          return lanes.length === 2 && lanes.every((lane) => lane.querySelector('[data-i]'));
+        }"""
+    )
+    lanes = _lanes(page)
+    expect(lanes).to_have_count(2)
+    left, right = (_ended(lanes.nth(n)).bounding_box() for n in (0, 1))
+    assert left and right and abs(left["width"] - right["width"]) <= 1
+    assert left["y"] == right["y"] and left["x"] < right["x"]
+    assert _text(lanes.nth(0)) != _text(lanes.nth(1))
+    shoot(page, "complete")
+
+
+def test_the_same_text_raw_and_templated(page: Page) -> None:
+    _tab(page, "Complete")
+    page.get_by_label("Text for every column").fill("hello,how are you")
+    page.get_by_role("button", name="Raw beside chat template").click()
+    lanes = _lanes(page)
+    raw, templated = _ended(lanes.nth(0)), _ended(lanes.nth(1))
+    for lane in (raw, templated):
+        lane.locator("details.prompt summary").click()
+    expect(templated.locator("details.prompt")).to_contain_text("<|im_start|>")
+    expect(raw.locator("details.prompt")).not_to_contain_text("<|im_start|>")
+    assert _text(raw) != _text(templated)
+
+
+def test_columns_are_added_and_removed(page: Page) -> None:
+    _tab(page, "Complete")
+    expect(_lanes(page)).to_have_count(2)
+    for count in (3, 4, 4):
+        page.get_by_role("button", name="Add column").locator("visible=true").click()
+        expect(_lanes(page)).to_have_count(count)
+    for count in (3, 2, 1, 1):
+        page.get_by_role("button", name="Remove column").locator("visible=true").click()
+        expect(_lanes(page)).to_have_count(count)
+
+
+def test_strategies_differ(page: Page, shoot: Shoot) -> None:
+    _tab(page, "Strategies")
+    _example(page, "Once upon a time")
+    lanes = _lanes(page)
+    expect(lanes).to_have_count(5)
+    said = [_text(_ended(lanes.nth(n))) for n in range(5)]
+    assert all(said) and len(set(said)) >= 4, said
+    expect(lanes.nth(0)).to_contain_text("greedy")
+    expect(lanes.nth(1)).to_contain_text("beam search")
+    shoot(page, "strategies")
+
+
+def test_a_tokens_candidates_open(page: Page, shoot: Shoot) -> None:
+    _tab(page, "Tokens")
+    _example(page, "The capital of France is")
+    lane = _ended(_lanes(page).first)
+    token = lane.locator(FIRST_TOKEN).first
+    token.click()
+    panel = page.locator("#token-popover")
+    expect(panel).to_be_visible()
+    expect(panel.locator("li")).to_have_count(10)
+    expect(panel.locator("li.chosen")).to_have_count(1)
+    shoot(page, "tokens")
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+    token.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(panel).to_contain_text("token 2")
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+
+
+def test_the_step_table_is_the_same_run(page: Page) -> None:
+    _tab(page, "Tokens")
+    _example(page, "The capital of France is")
+    lane, table = _lanes(page).nth(0), _lanes(page).nth(1)
+    _ended(lane)
+    first = table.locator(".row[data-i='0']")
+    expect(first).to_contain_text(re.compile(r"\d %|\d%"))
+    expect(table.locator(".row.head")).to_contain_text("Top 10")
+    chosen = lane.locator(FIRST_TOKEN).first.inner_text().strip("·␣ ")
+    expect(first).to_contain_text(chosen)
+
+
+def test_models_are_swapped_and_unloaded(page: Page, shoot: Shoot) -> None:
+    _tab(page, "Models")
+    _choose(page, "Model", "builtin/tiny-base")
+    notice = page.locator("#models-notice")
+    page.locator("#models-load").click()
+    expect(notice).to_contain_text("tiny-base is ready")
+    shoot(page, "models")
+    page.locator("#models-unload").click()
+    expect(notice).to_contain_text("tiny-base is unloaded")
+    page.locator("#models-unload").click()
+    expect(notice).to_contain_text("was not loaded")
+    _choose(page, "Model", "builtin/tiny-chat")
+    page.locator("#models-swap").click()
+    expect(notice).to_contain_text("tiny-chat is ready")
+
+
+def _runs_again(page: Page) -> None:
+    """After whatever was wrong, a plain run in the Tokens tab works."""
+    _tab(page, "Tokens")
+    _choose(page, "Model", "builtin/tiny-chat")
+    _example(page, "The capital of France is")
+    expect(_lanes(page).first).to_have_attribute("data-state", "finished")
+
+
+def test_an_unknown_model_is_a_sentence(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no model here")
+    _tab(page, "Tokens")
+    lane = _lanes(page).first
+    for given, word in (("nobody/nothing", "nobody/nothing"), (str(tmp_path), "config.json"),
+                        (str(tmp_path / "gone"), "gone"), ("not a name!", "not a name!")):
+        _choose(page, "Model", given)
+        _example(page, "The capital of France is")
+        expect(lane).to_have_attribute("data-state", "failed")
+        expect(lane.locator(".problem")).to_contain_text(word)
+        assert "Traceback" not in lane.inner_text()
+    _runs_again(page)
+
+
+def test_bad_input_is_a_sentence_that_names_the_field(page: Page) -> None:
+    _tab(page, "Tokens")
+    lane, run = _lanes(page).first, page.locator("#tokens-run")
+    run.click()
+    expect(lane.locator(".problem")).to_contain_text("The prompt is empty.")
+    page.get_by_label("Prompt", exact=True).locator("visible=true").fill("word " * 5000)
+    run.click()
+    expect(lane.locator(".problem")).to_contain_text(re.compile("context", re.I))
+    page.get_by_label("Prompt", exact=True).locator("visible=true").fill("The")
+    _number(page, "Temperature", "")
+    run.click()
+    expect(lane.locator(".problem")).to_contain_text("Temperature")
+    _number(page, "Temperature", "1")
+    _runs_again(page)
+
+
+def test_an_empty_message_keeps_the_chat(page: Page) -> None:
+    _ask(page, "Hello!")
+    _ended(_lanes(page).first)
+    expect(_answers(page)).not_to_have_count(0)
+    _ask(page, "  ")
+    expect(page.locator("#chat-notice")).to_contain_text("The message is empty.")
+    expect(_answers(page)).not_to_have_count(0)
+
+
+def test_a_tab_closed_in_mid_stream_frees_its_place(visit: Callable[..., Page]) -> None:
+    left, stays = visit(), visit()
+    _tab(left, "Tokens")
+    _number(left, "New tokens", str(LONG))
+    _example(left, "Once upon a time")
+    _lanes(left).first.locator(FIRST_TOKEN).first.wait_for()
+    left.close()
+    _runs_again(stays)
+    expect(stays.locator("#header")).not_to_contain_text("in use", timeout=20_000)
+
+
+def test_what_a_visitor_writes_is_shown_and_never_run(page: Page) -> None:
+    """Gradio evaluates ``${}`` and ``{{}}`` of an HTML template; no text may ever get there."""
+    nasty = "<img src=x onerror=alert(1)> ${alert(2)} {{7*7}} </script><script>alert(3)</script>"
+    _tab(page, "Tokens")
+    page.get_by_label("Prompt", exact=True).locator("visible=true").fill(nasty)
+    page.locator("#tokens-run").click()
+    lane = _ended(_lanes(page).first)
+    lane.locator("details.prompt summary").click()
+    expect(lane.locator("details.prompt")).to_contain_text("onerror")
+    _tab(page, "Chat")
+    _ask(page, nasty)
+    _ended(_lanes(page).first)
+    assert page.evaluate("document.querySelectorAll('img[src=\"x\"]').length") == 0
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_a_phone_never_scrolls_sideways(
+    visit: Callable[..., Page], tab: str, shoot: Shoot
+) -> None:
+    page = visit(width=390, height=844)
+    button = page.get_by_role("tab", name=tab, exact=True)
+    if not button.is_visible():
+        page.locator(".overflow-menu button").first.click()
+        page.locator(".overflow-dropdown button", has_text=tab).click()
+    else:
+        button.click()
+    if tab != "Models":
+        if tab == "Chat":
+            _ask(page, "Hello!")
+        else:
+            page.locator("button.example:visible").first.click()
+        _ended(_lanes(page).first)
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    shoot(page, f"phone-{tab.lower()}")
+    assert wide <= 390
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_every_tab_in_the_dark(visit: Callable[..., Page], tab: str, shoot: Shoot) -> None:
+    page = visit(dark=True)
+    _tab(page, tab)
+    if tab not in ("Chat", "Models"):
+        page.locator("button.example:visible").first.click()
+        _ended(_lanes(page).first)
+    shoot(page, f"dark-{tab.lower()}")
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert sum(map(int, re.findall(r"\d+", ground)[:3])) < 150, ground
