@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -73,6 +74,7 @@ def build_chat(stage: Stage, settings: Settings) -> None:
             )
             with gr.Row(elem_classes="tab-head"):
                 message = gr.Textbox(
+                    "",
                     label="Message",
                     placeholder="Enter sends, Shift+Enter starts a line, Escape stops.",
                     lines=1,
@@ -89,13 +91,14 @@ def build_chat(stage: Stage, settings: Settings) -> None:
                     view="tokens",
                     name="chat",
                     height=200,
-                    hint="After a message: every id the model was given, control tokens marked, and "
-                    "each token of its answer.",
+                    hint="After a message: every id the model was given, control tokens marked, "
+                    "and each token of its answer.",
                 )
         with gr.Column(scale=1, min_width=260, elem_classes="side"):
             with gr.Accordion("Settings", open=True):
                 model = model_picker(settings)
                 system = gr.Textbox(
+                    "",
                     label="System prompt",
                     lines=2,
                     max_lines=8,
@@ -203,7 +206,7 @@ def _asker(stage: Stage, parts: _Parts) -> Callable[..., Iterator[list[Any]]]:
         """One question and its answer; on bad input everything written stays where it was."""
         try:
             asked = chat.asked(message)
-            run = make_run(model, asked.prompt(system or ""), parts.panel, knobs)
+            run = make_run(model, partial(asked.prompt, system or ""), parts.panel, knobs)
         except PlaygroundError as error:
             yield [*resting(), sentence(error.problem), chat, chat.messages(), message, gr.update()]
             return

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from playground.core.prompt import Chat, Message, Prompt, Raw
-from playground.core.run import ModelSpec, Run
+from playground.core.run import Run
 from playground.errors import PlaygroundError, Problem
 from playground.settings import Settings
 from playground.ui.actions import resting, running
@@ -61,10 +62,11 @@ def build_column(
             model = model_picker(settings, settings.models[-1], f"Model {number + 1}")
             form = gr.Radio([RAW, CHAT], value=RAW, show_label=False, container=False)
             prompt = gr.Textbox(
+                "",
                 label=f"Prompt {number + 1}",
                 lines=2,
                 max_lines=12,
-                placeholder="The beginning of a text …",
+                placeholder="Empty: the text above.",
                 elem_classes="prompt-box",
             )
         with gr.Accordion("Settings", open=False, elem_classes="folded"):
@@ -119,13 +121,28 @@ def describe(run: Run) -> str:
     return " · ".join(part for part in (form, run.decoding.summary, seed) if part)
 
 
-def make_run(model: Any, prompt: Prompt, panel: DecodingPanel, values: Sequence[Any]) -> Run:
+def make_run(
+    model: Any, prompt: Callable[[], Prompt], panel: DecodingPanel, values: Sequence[Any]
+) -> Run:
     """A run from the values of a panel. Raises InvalidInput naming the field."""
     decoding, seed = panel.read(values)
-    spec = model if isinstance(model, ModelSpec) else read_model(model)
-    return Run(spec, prompt, decoding, seed)
+    return Run(read_model(model), prompt(), decoding, seed)
 
 
 def shown(count: int, total: int) -> list[Any]:
     """Updates that show the first ``count`` of ``total`` columns."""
     return [gr.update(visible=number < count) for number in range(total)]
+
+
+def wire_count(
+    columns: Sequence[Column], count: gr.State, more: gr.Button, fewer: gr.Button, event: Any
+) -> None:
+    """Let two buttons add and remove the last column; ``event`` holds the events' settings."""
+    boxes = [column.box for column in columns]
+
+    def resize(step: int, now: int) -> list[Any]:
+        wanted = max(1, min(len(boxes), now + step))
+        return [wanted, *shown(wanted, len(boxes))]
+
+    for button, step in ((more, 1), (fewer, -1)):
+        button.click(partial(resize, step), count, [count, *boxes], queue=False, **event)

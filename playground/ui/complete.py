@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import gradio as gr
 
-from playground.core.run import Run
+from playground.models.catalog import entry
 from playground.settings import Settings
 from playground.ui.actions import Actions, action_row, examples_row
 from playground.ui.columns import (
@@ -21,8 +21,8 @@ from playground.ui.columns import (
     play_lanes,
     prompt_of,
     shown,
+    wire_count,
 )
-from playground.ui.controls import DecodingPanel
 from playground.ui.streaming import Stage
 
 TAB = "complete"
@@ -37,12 +37,13 @@ EXAMPLES = (
 
 def build_complete(stage: Stage, settings: Settings) -> None:
     """Build the tab inside the open Blocks."""
-    most = min(4, settings.limits.columns)
+    most = max(2, min(4, settings.limits.columns))
     count = gr.State(START)
     with gr.Row(elem_classes="tab-head"):
         text = gr.Textbox(
+            "",
             label="Text for every column",
-            placeholder="The beginning of a text. Enter puts it into every column and runs.",
+            placeholder="The beginning of a text. Enter runs.",
             lines=1,
             max_lines=8,
             scale=6,
@@ -68,11 +69,12 @@ def build_complete(stage: Stage, settings: Settings) -> None:
             )
             for number in range(most)
         ]
-    _wire(stage, columns, count, text, actions, examples, (lens, more, fewer))
+    _wire(stage, settings, columns, count, text, actions, examples, (lens, more, fewer))
 
 
 def _wire(
     stage: Stage,
+    settings: Settings,
     columns: list[Column],
     count: gr.State,
     text: gr.Textbox,
@@ -83,7 +85,7 @@ def _wire(
     lens, more, fewer = tools
     prompts = [column.prompt for column in columns]
     run = _runner(stage, columns)
-    inputs = [count, *(part for column in columns for part in column.inputs)]
+    inputs = [text, count, *(part for column in columns for part in column.inputs)]
     outputs = [actions.run, actions.stop, actions.notice, *(column.lane for column in columns)]
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     wide = {**quiet, "show_progress_on": actions.notice}
@@ -92,60 +94,48 @@ def _wire(
     actions.run.click(
         run, inputs, outputs, api_name="complete", **{**go, "api_visibility": "public"}
     )
-    for prompt in prompts:
-        prompt.submit(run, inputs, outputs, **go)
-    spread = {
-        "fn": lambda t: [t] * len(columns),
-        "inputs": text,
-        "outputs": prompts,
-        "queue": False,
-    }
-    text.submit(**spread, **wide).then(run, inputs, outputs, **go)
+    gr.on([text.submit, *(prompt.submit for prompt in prompts)], run, inputs, outputs, **go)
     for button, example in zip(examples, EXAMPLES, strict=True):
         button.click(
-            lambda e=example: [e] * (len(columns) + 1), None, [text, *prompts], queue=False, **wide
+            lambda e=example: [e] + [""] * len(columns), None, [text, *prompts], queue=False, **wide
         ).then(run, inputs, outputs, **go)
     actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
-
-    boxes = [column.box for column in columns]
-    most = len(columns)
-    for button, step in ((more, 1), (fewer, -1)):
-        button.click(
-            lambda n, step=step: _resized(n + step, most),
-            count,
-            [count, *boxes],
-            queue=False,
-            **wide,
-        )
-    forms = [columns[0].form, columns[1].form]
+    wire_count(columns, count, more, fewer, wide)
+    raw, chat = columns[:2]
     lens.click(
-        lambda t, first, model: [t or first, t or first, RAW, CHAT, model, *_resized(2, most)],
-        [text, columns[0].prompt, columns[0].model],
-        [columns[0].prompt, columns[1].prompt, *forms, columns[1].model, count, *boxes],
+        partial(_lens, settings, len(columns)),
+        [text, raw.prompt, raw.model, *raw.panel.inputs],
+        [
+            text,
+            *prompts,
+            *(part for c in (raw, chat) for part in (c.form, c.model)),
+            *chat.panel.inputs,
+            count,
+            *(column.box for column in columns),
+        ],
         queue=False,
         **wide,
     ).then(run, inputs, outputs, **go)
 
 
-def _resized(count: int, most: int) -> list[Any]:
-    count = max(1, min(most, count))
-    return [count, *shown(count, most)]
+def _lens(settings: Settings, most: int, text: str, own: str, model: Any, *knobs: Any) -> list[Any]:
+    """The same text and settings in two columns that differ in one thing: the chat template."""
+    if isinstance(model, str) and entry(model).kind == "base":
+        model = settings.models[0]
+    forms = [RAW, model, CHAT, model]
+    return [own or text, *[""] * most, *forms, *knobs, 2, *shown(2, most)]
 
 
 def _runner(stage: Stage, columns: list[Column]) -> Callable[..., Iterator[list[Any]]]:
     # Gradio fills the request in by position, so it must come before the star.
-    def run(request: gr.Request, count: int, *values: Any) -> Iterator[list[Any]]:
+    def run(request: gr.Request, text: Any, count: int, *values: Any) -> Iterator[list[Any]]:
         lanes = []
         place = 0
         for column in columns[: max(1, count)]:
-            model, form, text, *knobs = values[place : place + 3 + column.panel.size]
+            model, form, own, *knobs = values[place : place + 3 + column.panel.size]
             place += 3 + column.panel.size
-            read = partial(_read, model, form, text, column.panel, knobs)
-            lanes.append(plan_lane("", read))
+            prompt = partial(prompt_of, form, own or text)
+            lanes.append(plan_lane("", partial(make_run, model, prompt, column.panel, knobs)))
         yield from play_lanes(stage, TAB, request, lanes, len(columns))
 
     return run
-
-
-def _read(model: Any, form: Any, text: Any, panel: DecodingPanel, knobs: Sequence[Any]) -> Run:
-    return make_run(model, prompt_of(form, text), panel, knobs)

@@ -113,9 +113,7 @@ def _progress(label: str, event: Loading) -> str:
         else f'<progress max="1" value="{event.done:.3f}"></progress>'
     )
     detail = f" · {event.detail}" if event.detail else ""
-    return (
-        f'<div class="sentence wait">{escape(f"{label}: {stage(event)}{detail}")} {bar}</div>'
-    )
+    return f'<div class="sentence wait">{escape(f"{label}: {stage(event)}{detail}")} {bar}</div>'
 
 
 def size(number: float) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import gradio as gr
 
-from playground.core.run import Run
 from playground.settings import Settings
 from playground.ui.actions import action_row, examples_row
 from playground.ui.columns import (
@@ -20,9 +19,9 @@ from playground.ui.columns import (
     plan_lane,
     play_lanes,
     prompt_of,
-    shown,
+    wire_count,
 )
-from playground.ui.controls import DecodingPanel, model_picker
+from playground.ui.controls import model_picker
 from playground.ui.streaming import Stage
 
 TAB = "strategies"
@@ -50,6 +49,7 @@ def build_strategies(stage: Stage, settings: Settings) -> None:
     count = gr.State(min(START, most))
     with gr.Row(elem_classes="tab-head"):
         text = gr.Textbox(
+            "",
             label="Prompt",
             placeholder="One prompt for every strategy. Enter runs.",
             lines=1,
@@ -97,15 +97,7 @@ def build_strategies(stage: Stage, settings: Settings) -> None:
             run, inputs, outputs, **go
         )
     actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
-    boxes = [column.box for column in columns]
-    for button, step in ((more, 1), (fewer, -1)):
-        button.click(
-            lambda n, step=step: (m := max(1, min(most, n + step)), *shown(m, most)),
-            count,
-            [count, *boxes],
-            queue=False,
-            **wide,
-        )
+    wire_count(columns, count, more, fewer, wide)
 
 
 def _runner(stage: Stage, columns: list[Column]) -> Callable[..., Iterator[list[Any]]]:
@@ -118,11 +110,8 @@ def _runner(stage: Stage, columns: list[Column]) -> Callable[..., Iterator[list[
         for column in columns[: max(1, count)]:
             name, *knobs = values[place : place + 1 + column.panel.size]
             place += 1 + column.panel.size
-            lanes.append(plan_lane(name, partial(_read, model, form, text, column.panel, knobs)))
+            prompt = partial(prompt_of, form, text)
+            lanes.append(plan_lane(name, partial(make_run, model, prompt, column.panel, knobs)))
         yield from play_lanes(stage, TAB, request, lanes, len(columns))
 
     return run
-
-
-def _read(model: Any, form: Any, text: Any, panel: DecodingPanel, knobs: Sequence[Any]) -> Run:
-    return make_run(model, prompt_of(form, text), panel, knobs)

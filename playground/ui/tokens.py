@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -28,6 +29,7 @@ def build_tokens(stage: Stage, settings: Settings) -> None:
         with gr.Column(scale=4, min_width=320):
             with gr.Row(elem_classes="tab-head"):
                 text = gr.Textbox(
+                    "",
                     label="Prompt",
                     placeholder="The beginning of a text. Enter runs.",
                     lines=1,
@@ -78,7 +80,8 @@ def _runner(stage: Stage, panel: DecodingPanel) -> Callable[..., Iterator[list[A
     def run(
         request: gr.Request, text: Any, model: Any, form: Any, *knobs: Any
     ) -> Iterator[list[Any]]:
-        lane = plan_lane("", lambda: make_run(model, prompt_of(form, text), panel, knobs))
+        prompt = partial(prompt_of, form, text)
+        lane = plan_lane("", partial(make_run, model, prompt, panel, knobs))
         # One run, two views: the same value goes to both.
         for update in play_lanes(stage, TAB, request, [lane], 1):
             yield [*update, update[-1]]
