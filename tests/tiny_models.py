@@ -14,6 +14,7 @@ from tokenizers import (
     models,
     normalizers,
     pre_tokenizers,
+    processors,
     trainers,
 )
 from transformers import (
@@ -148,9 +149,7 @@ def _metaspace_backend() -> Tokenizer:
         ]
     )
     backend.add_special_tokens([AddedToken(t, special=True) for t in ("<unk>", "<s>", "</s>")])
-    from tokenizers.processors import TemplateProcessing
-
-    backend.post_processor = TemplateProcessing(
+    backend.post_processor = processors.TemplateProcessing(
         single="<s> $A", special_tokens=[("<s>", vocabulary["<s>"])]
     )
     return backend
@@ -228,11 +227,21 @@ def tiny_lm(kind: str, vocabulary: int, seed: int = 0, **changes: Any) -> Any:
     raise ValueError(kind)
 
 
-def tiny_model(kind: str = "llama", chat: bool = True, seed: int = 0, **changes: Any) -> Model:
-    """A ready ``Model`` on the CPU in fp32; ``chat`` gives its tokenizer a ChatML template."""
+def tiny_model(
+    kind: str = "llama",
+    chat: bool = True,
+    seed: int = 0,
+    ends: tuple[int, ...] = (),
+    **changes: Any,
+) -> Model:
+    """A ready ``Model`` on the CPU in fp32.
+
+    ``chat`` gives its tokenizer a ChatML template; ``ends`` are end tokens beside the tokenizer's,
+    so that random texts end now and then; ``changes`` go into the model's config.
+    """
     tokenizer = byte_level_tokenizer(chat)
     lm = tiny_lm(kind, len(tokenizer), seed, **changes)
-    return assemble(ModelSpec(f"tiny/{kind}"), lm, tokenizer)
+    return assemble(ModelSpec(f"tiny/{kind}"), lm, tokenizer, {"eos_token_id": list(ends)})
 
 
 def save(folder: Path, kind: str = "llama", chat: bool = True, **changes: Any) -> Path:

@@ -7,7 +7,7 @@ prompt: the same tensors in the same order, so that ids and scores equal those o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from transformers import DynamicCache
@@ -15,7 +15,7 @@ from transformers import DynamicCache
 from playground.core.events import Beam, Beams, Event, Reason
 from playground.decode import cache as kv
 from playground.decode.batch import forward
-from playground.decode.choice import Report, read, report
+from playground.decode.choice import Reading, Report, read, report
 from playground.decode.row import Row
 from playground.models.pieces import Detokenizer
 
@@ -50,6 +50,28 @@ class Ended:
     node: Node | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A hypothesis with one token more, before it is kept, filed or dropped."""
+
+    beam: int
+    id: int
+    total: float
+    reason: Reason | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """The distributions of one step: the model's own, and the final ones [beams, vocabulary]."""
+
+    reading: Reading
+    probabilities: torch.Tensor
+
+
+def _by_score(ended: Ended) -> float:
+    return ended.score
+
+
 class BeamSearch:
     """The search for one row. ``start`` with the logits after the prompt, then ``advance``."""
 
@@ -79,12 +101,13 @@ class BeamSearch:
         return self._step(forward(self._lm, new, self._cache, [self._ids.shape[1]] * self._count))
 
     def end(self, reason: Reason | None = None) -> list[Event]:
-        """The steps of the best hypothesis so far, and ``Finished``; the search is over.
+        """The steps of the winner and ``Finished``; the search is over.
 
-        ``reason`` is given where the search is stopped from outside.
+        ``reason`` is given where the search is stopped from outside: then the best hypothesis so
+        far wins, even one that has not ended.
         """
         self._cache = None
-        best = self._best()
+        best = max(self._ended, key=_by_score) if reason is None else self._best()
         if best.node is None:
             return [self.row.finish(reason or "length")]
         steps: list[Event] = [self.row.step(node.told) for node in best.node.path()]
@@ -97,23 +120,13 @@ class BeamSearch:
         self.row.mark_first()
         # The processors work on log-probabilities here, as in the library.
         scores = self.row.chain(self._ids, reading.logprobs.clone())
-        chosen, order = self._continuations(scores)
+        totals, order = self._continuations(scores)
         vocabulary = scores.shape[-1]
-        probabilities = torch.softmax(scores, dim=-1)
-        grown: list[Node] = []
-        for total, index in zip(chosen.tolist(), order.tolist(), strict=True):
-            beam, id = divmod(index, vocabulary)
-            told = report(
-                reading,
-                beam,
-                probabilities[beam],
-                id,
-                self.row.decoding.candidates,
-                self.row.pieces,
-            )
-            grown.append(self._grow(self._running[beam], told, total))
-        parents = [index // vocabulary for index in order.tolist()]
-        return self._settle(grown, parents, chosen)
+        grown = [
+            self._grow(index // vocabulary, index % vocabulary, total)
+            for total, index in zip(totals.tolist(), order.tolist(), strict=True)
+        ]
+        return self._settle(grown, totals, _Numbers(reading, torch.softmax(scores, dim=-1)))
 
     def _continuations(self, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The totals of the continuations that are looked at, and their places in ``scores``, flat.
@@ -131,39 +144,64 @@ class BeamSearch:
             totals = torch.gather(flat, 1, order)
         return totals[0], order[0]
 
-    def _grow(self, parent: Node | None, told: Report, total: float) -> Node:
-        tail = parent.tail if parent else self.row.prompt_tail
-        reason = self.row.reason_after(tail, told.id, self._length + 1)
-        return Node(
-            parent, told, total, self._length + 1, self.row.stops.tail(tail, told.id), reason
+    def _grow(self, beam: int, id: int, total: float) -> Continuation:
+        """One token more for a running hypothesis, and whether that ends it."""
+        return Continuation(
+            beam, id, total, self.row.reason_after(self._tail(beam), id, self._length + 1)
         )
 
-    def _settle(self, grown: list[Node], parents: list[int], totals: torch.Tensor) -> list[Event]:
+    def _tail(self, beam: int) -> bytes:
+        node = self._running[beam]
+        return node.tail if node is not None else self.row.prompt_tail
+
+    def _node(self, grown: Continuation, numbers: _Numbers) -> Node:
+        """A continuation that is kept, with all that is told about its token."""
+        row = self.row
+        told = report(
+            numbers.reading,
+            grown.beam,
+            numbers.probabilities[grown.beam],
+            grown.id,
+            row.decoding.candidates,
+            row.pieces,
+        )
+        tail = row.stops.tail(self._tail(grown.beam), grown.id)
+        return Node(
+            self._running[grown.beam], told, grown.total, self._length + 1, tail, grown.reason
+        )
+
+    def _settle(
+        self, grown: list[Continuation], totals: torch.Tensor, numbers: _Numbers
+    ) -> list[Event]:
         """Keep the best that go on, file the best that ended, drop the rest, and tell."""
-        over = torch.tensor([node.reason is not None for node in grown], device=totals.device)
+        over = torch.tensor([one.reason is not None for one in grown], device=totals.device)
         # As in the library: what has ended cannot go on, by a score that no other reaches.
         running = totals + over.to(torch.float32) * _NEVER
         kept = torch.topk(running, k=self._count)[1].tolist()
-        ended = self._file(grown, totals, over)
-        position, self._length = self._length, self._length + 1
+        ended = self._file(grown, totals, over, numbers)
         alive = not bool(over.all())
-        told = self._tell(position, grown, parents, kept if alive else [], ended)
+        told = self._tell(grown, kept if alive else [], ended)
 
-        self._running = [grown[i] for i in kept]
+        self._running = [self._node(grown[i], numbers) for i in kept]
+        position, self._length = self._length, self._length + 1
         self._totals = running[kept]
-        newest = torch.tensor([[grown[i].told.id] for i in kept], device=totals.device)
-        places = [parents[i] for i in kept]
-        self._ids = torch.cat([self._ids[places], newest], dim=1)
-        if alive and self._improvable():
-            if self._cache is not None:
-                held = 1 if position == 0 else self._count
-                kv.select(self._cache, places if held > 1 else [0] * self._count)
-            leading = self._leading(self._best())
-            return [Beams(position, told, leading)]
-        leading = self._leading(self._best())
-        return [Beams(position, told, leading), *self.end()]
+        parents = [grown[i].beam for i in kept]
+        newest = torch.tensor([[grown[i].id] for i in kept], device=totals.device)
+        self._ids = torch.cat([self._ids[parents], newest], dim=1)
+        goes_on = alive and self._improvable()
+        if goes_on and self._cache is not None:
+            # After the prefill the cache has one row, from which all beams come.
+            kv.select(self._cache, parents if position else [0] * self._count)
+        beams = Beams(position, told, self._leading(self._best()))
+        return [beams] if goes_on else [beams, *self.end()]
 
-    def _file(self, grown: list[Node], totals: torch.Tensor, over: torch.Tensor) -> list[int]:
+    def _file(
+        self,
+        grown: list[Continuation],
+        totals: torch.Tensor,
+        over: torch.Tensor,
+        numbers: _Numbers,
+    ) -> list[int]:
         """Put hypotheses that have just ended among the ended ones; gives the places that got in.
 
         Only the first ``num_beams`` continuations may end; the others are there to go on.
@@ -176,19 +214,19 @@ class BeamSearch:
         scores = scores + (0.0 if self._can_improve else _NEVER)
         scores = scores + (~may) * _NEVER
         mine = torch.tensor([e.score for e in self._ended], device=totals.device)
-        merged = torch.cat([mine, scores])
-        best = torch.topk(merged, k=self._count)
-        places = best.indices.tolist()
-        allowed = may.tolist()
-        pool = [
-            *self._ended,
-            *(
-                Ended(score, node if ok else None)
-                for score, node, ok in zip(scores.tolist(), grown, allowed, strict=True)
-            ),
-        ]
-        self._ended = [pool[i] for i in places]
-        return [i - self._count for i in places if i >= self._count and allowed[i - self._count]]
+        values, indices = torch.topk(torch.cat([mine, scores]), k=self._count)
+        before, allowed = self._ended, may.tolist()
+        self._ended, filed = [], []
+        for score, place in zip(values.tolist(), indices.tolist(), strict=True):
+            new = place - self._count
+            if new < 0:
+                self._ended.append(before[place])
+            elif allowed[new]:
+                self._ended.append(Ended(score, self._node(grown[new], numbers)))
+                filed.append(new)
+            else:
+                self._ended.append(Ended(score))
+        return filed
 
     def _improvable(self) -> bool:
         """Whether the search goes on: a running beam may still beat the worst that has ended."""
@@ -203,40 +241,40 @@ class BeamSearch:
         return self._can_improve and not (all_ended and decoding.early_stopping)
 
     def _tell(
-        self,
-        position: int,
-        grown: list[Node],
-        parents: list[int],
-        kept: list[int],
-        ended: list[int],
+        self, grown: list[Continuation], kept: list[int], ended: list[int]
     ) -> tuple[Beam, ...]:
         """Survivors in their order, then what has ended, then the best of what was dropped."""
         lost = [i for i in range(len(grown)) if i not in kept and i not in ended]
         lost.sort(key=lambda i: -grown[i].total)
-        groups = (("kept", kept), ("finished", ended), ("dropped", lost[: self._count]))
+        states: list[tuple[Literal["kept", "finished", "dropped"], list[int]]] = [
+            ("kept", kept),
+            ("finished", ended),
+            ("dropped", lost[: self._count]),
+        ]
         return tuple(
             Beam(
-                parent=parents[i] if position else 0,
-                id=grown[i].told.id,
-                piece=self.row.pieces[grown[i].told.id].text,
+                parent=grown[i].beam if self._length else 0,
+                id=grown[i].id,
+                piece=self.row.pieces[grown[i].id].text,
                 total=grown[i].total,
-                score=self._score(grown[i]),
-                state=state,  # type: ignore[arg-type]
+                score=self._score(grown[i].total, self._length + 1),
+                state=state,
             )
-            for state, group in groups
+            for state, group in states
             for i in group
         )
 
-    def _score(self, node: Node) -> float:
-        return float(node.total / (node.length**self.row.decoding.length_penalty))
+    def _score(self, total: float, length: int) -> float:
+        return float(total / (length**self.row.decoding.length_penalty))
 
     def _best(self) -> Ended:
         """The best hypothesis: an ended one, or one that still runs and scores higher."""
-        ended = max(self._ended, key=lambda e: e.score)
         running = [
-            Ended(self._score(n), n) for n in self._running if n is not None and n.reason is None
+            Ended(self._score(node.total, node.length), node)
+            for node in self._running
+            if node is not None and node.reason is None
         ]
-        return max([ended, *running], key=lambda e: e.score)
+        return max([*self._ended, *running], key=_by_score)
 
     def _leading(self, best: Ended) -> str:
         """The best hypothesis's text, decoded again only where the lead has changed."""
