@@ -242,15 +242,19 @@ class ModelManager:
             return load.cancelled or self._closed
 
         folder = self._fetch(entry.spec, news, given_up)
-        self._make_room(entry, load, footprint.needed_bytes(folder, entry.spec), news)
-        news(Loading("starting"))
+        freed = self._make_room(entry, load, footprint.needed_bytes(folder, entry.spec), news)
+        news(Loading("starting", None, ", ".join(freed)))
         worker = WorkerProcess(entry.spec, self._patience, self._ended)
         return _Resident(worker, worker.load(folder, self._device, progress, given_up))
 
     def _make_room(
         self, entry: _Entry, load: _Load, need: int, news: Callable[[Queued | Loading], None]
-    ) -> None:
-        """Set ``need`` bytes aside, ending idle models, longest unused first, until they fit."""
+    ) -> list[str]:
+        """Set ``need`` bytes aside, ending idle models, longest unused first, until they fit.
+
+        Gives what each of those gave back, in words.
+        """
+        freed: list[str] = []
         with self._changed:
             self._line.append(load)
             self._line.sort(key=lambda one: one.ticket)
@@ -265,7 +269,7 @@ class ModelManager:
                     first = self._line[0] is load
                     if first and sum(e.need for e in self._entries.values()) + need <= capacity:
                         entry.need = need
-                        return
+                        return freed
                     victim = self._take_idle(load.ticket) if first else None
                     if victim is None:
                         ahead = Queued(self._in_use(entry))
@@ -273,8 +277,9 @@ class ModelManager:
                     news(ahead)
                     time.sleep(_TICK)
                 else:
-                    name, freed = victim.card.spec.label, footprint.size(victim.worker.end())
-                    news(Loading("making room", None, f"{name} gave back {freed}"))
+                    news(Loading("making room", None, f"ending {victim.card.spec.label}"))
+                    gave = footprint.size(victim.worker.end())
+                    freed.append(f"{victim.card.spec.label} gave back {gave}")
         finally:
             with self._changed:
                 self._line.remove(load)
