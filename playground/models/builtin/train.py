@@ -1,0 +1,124 @@
+"""Trains the tokenizer, the base model and the chat model from the command line.
+
+    python -m playground.models.builtin.train tokenizer --out FOLDER
+    python -m playground.models.builtin.train base --tokenizer FOLDER --run FOLDER --steps N
+    python -m playground.models.builtin.train chat --tokenizer FOLDER --run FOLDER --steps N
+    python -m playground.models.builtin.train export --run FOLDER --out FOLDER
+
+It does not know how good the models are; evaluate.py measures that.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+from transformers import GenerationConfig
+
+from . import corpus, training
+from .tokens import CHAT_TEMPLATE, Encoder, train_tokenizer
+
+SEED = 20261121
+
+
+def make_tokenizer(out: Path, seed: int) -> None:
+    """Train the tokenizer on a sample of both corpora and save it."""
+    texts = corpus.documents(seed, 40_000)
+    for messages in corpus.conversations(seed, 20_000):
+        texts += [message["content"] for message in messages]
+    # Upper case is rare but must not fall apart into single bytes.
+    texts += [text.upper() for text in texts[:1500]]
+    train_tokenizer([*texts, "user", "assistant", "system"]).save_pretrained(out)
+
+
+def run(kind: str, tokenizer: Path, folder: Path, schedule: training.Schedule, seed: int) -> None:
+    """Train a model, writing a log and a checkpoint as it goes; a stopped run goes on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    encoder = Encoder(tokenizer)
+    model = training.network(seed)
+    optimiser = training.Optimiser(model)
+    (folder / "run.json").write_text(json.dumps({"kind": kind, "tokenizer": str(tokenizer)}))
+    first, seen, learnt = _restore(folder, model, optimiser)
+    started, mean = time.process_time(), 0.0
+    with (folder / "log.txt").open("a") as log:
+        for step in range(first, schedule.steps):
+            rng = corpus.source(seed, kind, step)
+            share = schedule.share_of_documents(step, kind)
+            ids, learn = training.batch(encoder, rng, share, schedule.row_length(step))
+            value = training.backward(model, ids, learn)
+            optimiser.step(schedule.rate(step))
+            seen, learnt = seen + ids.numel(), learnt + int(learn.sum())
+            mean = 0.9 * mean + 0.1 * value if step > first else value
+            if (step + 1) % 25 == 0:
+                seconds = time.process_time() - started
+                log.write(
+                    f"step {step + 1} loss {mean:.4f} tokens {seen} learnt {learnt} "
+                    f"cpu {seconds:.0f} s at {time.strftime('%H:%M:%S')}\n"
+                )
+                log.flush()
+            if (step + 1) % 100 == 0 or step + 1 == schedule.steps:
+                _save(folder, model, optimiser, (step + 1, seen, learnt))
+
+
+def _save(folder: Path, model, optimiser: training.Optimiser, counts: tuple[int, int, int]) -> None:
+    state = {"model": model.state_dict(), "optimiser": optimiser.state(), "counts": counts}
+    torch.save(state, folder / "checkpoint.new")
+    (folder / "checkpoint.new").replace(folder / "checkpoint.pt")
+
+
+def _restore(folder: Path, model, optimiser: training.Optimiser) -> tuple[int, int, int]:
+    path = folder / "checkpoint.pt"
+    if not path.exists():
+        return 0, 0, 0
+    state = torch.load(path, weights_only=True)
+    model.load_state_dict(state["model"])
+    optimiser.restore(state["optimiser"])
+    return tuple(state["counts"])
+
+
+def export(folder: Path, out: Path) -> None:
+    """Write the last checkpoint of a run as a folder that AutoModelForCausalLM can load."""
+    made = json.loads((folder / "run.json").read_text())
+    encoder = Encoder(Path(made["tokenizer"]))
+    model = training.network(0)
+    model.load_state_dict(torch.load(folder / "checkpoint.pt", weights_only=True)["model"])
+    ends = [encoder.end_of_text]
+    tokenizer = encoder.tokenizer
+    if made["kind"] == "chat":
+        ends.insert(0, encoder.end_of_message)
+        tokenizer.chat_template = CHAT_TEMPLATE
+        tokenizer.eos_token = "<|im_end|>"
+    model.config.eos_token_id = ends[0]
+    model.config.pad_token_id = encoder.end_of_text
+    model.generation_config = GenerationConfig(
+        eos_token_id=ends, pad_token_id=encoder.end_of_text, max_new_tokens=200
+    )
+    model.half().save_pretrained(out)
+    tokenizer.save_pretrained(out)
+
+
+def main() -> None:
+    """Read the command line and do what it asks."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("task", choices=("tokenizer", "base", "chat", "export"))
+    parser.add_argument("--tokenizer", type=Path, help="folder of the tokenizer")
+    parser.add_argument("--run", type=Path, help="folder of checkpoints and log")
+    parser.add_argument("--out", type=Path, help="folder to write to")
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--decay-from", type=int, help="first step of the falling rate")
+    parser.add_argument("--seed", type=int, default=SEED)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    if asked.task == "tokenizer":
+        make_tokenizer(asked.out, asked.seed)
+    elif asked.task == "export":
+        export(asked.run, asked.out)
+    else:
+        decay_from = asked.decay_from or asked.steps * 6 // 10
+        schedule = training.Schedule(asked.steps, decay_from)
+        run(asked.task, asked.tokenizer, asked.run, schedule, asked.seed)
+
+
+if __name__ == "__main__":
+    main()
