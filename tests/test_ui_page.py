@@ -11,11 +11,13 @@ import gradio as gr
 import pytest
 
 from playground.core.decoding import KNOBS, Decoding
-from playground.errors import InvalidInput
+from playground.core.events import Failed
+from playground.errors import InvalidInput, Problem
 from playground.settings import Settings
 from playground.ui.controls import DecodingPanel, decoding_panel
 from playground.ui.page import build_page, launch_options
 from playground.ui.streaming import SessionStreams
+from playground.ui.transcript import Transcript
 from tests.fake_engine import FakeEngine, FakeStream, words
 
 REQUEST = SimpleNamespace(session_hash="a-page")
@@ -118,6 +120,24 @@ def test_an_empty_message_is_a_sentence_and_keeps_the_chat() -> None:
     assert "The message is empty." in update[2]
     assert update[5] == "  "
     assert engine.history == []
+
+
+def test_a_question_that_fails_at_once_returns_to_its_box() -> None:
+    """An over-long message once stayed in the chat, and every later one was too long as well."""
+    too_long = [Failed(Problem("CONTEXT_OVERFLOW", "The prompt has 3,040 tokens."))]
+    ask, inputs = handler(page(FakeEngine(too_long)), "chat")
+    inputs[0] = "word " * 3000
+    final = list(ask(REQUEST, *inputs))[-1]
+    assert "3,040 tokens" in final[2]
+    assert (final[3], final[5]) == (Transcript(), inputs[0])
+
+
+def test_what_is_typed_while_an_answer_streams_stays() -> None:
+    ask, inputs = handler(page(FakeEngine(words("a", "b"))), "chat")
+    inputs[0] = "Hi"
+    first, *later = [update[5] for update in ask(REQUEST, *inputs)]
+    assert first == ""
+    assert all("value" not in box for box in later)
 
 
 def test_a_wrong_column_says_why_and_the_others_run() -> None:

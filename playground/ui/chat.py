@@ -130,41 +130,30 @@ def _wire(stage: Stage, parts: _Parts) -> None:
     wide = {**quiet, "show_progress_on": parts.actions.notice}
     go = {**wide, "concurrency_limit": None}
 
+    # Gradio fills the request and the event in by position, so they come before the star.
     def send(
-        request: gr.Request, message: Any, chat: Transcript, system: Any, model: Any, *knobs: Any
+        request: gr.Request, message: Any, chat: Transcript, *settings: Any
     ) -> Iterator[list[Any]]:
-        yield from ask(request, message, chat, system, model, knobs)
+        yield from ask(request, message, chat, settings)
 
-    def retry(
-        request: gr.Request, chat: Transcript, system: Any, model: Any, *knobs: Any
-    ) -> Iterator[list[Any]]:
+    def retry(request: gr.Request, chat: Transcript, *settings: Any) -> Iterator[list[Any]]:
         earlier, text = chat.before_last_question()
-        yield from ask(request, text, earlier, system, model, knobs)
+        yield from ask(request, text, earlier, settings, kept=chat)
 
     def edit(
-        request: gr.Request,
-        event: gr.EditData,
-        chat: Transcript,
-        system: Any,
-        model: Any,
-        *knobs: Any,
+        request: gr.Request, event: gr.EditData, chat: Transcript, *settings: Any
     ) -> Iterator[list[Any]]:
         number = event.index[0] if isinstance(event.index, (list, tuple)) else event.index
         earlier, text = chat.edited(number, str(event.value))
         if text:
-            yield from ask(request, text, earlier, system, model, knobs)
+            yield from ask(request, text, earlier, settings, kept=chat)
         else:
             yield [*resting(), "", earlier, earlier.messages(), gr.update(), gr.update()]
 
     def example(
-        request: gr.Request,
-        event: gr.SelectData,
-        chat: Transcript,
-        system: Any,
-        model: Any,
-        *knobs: Any,
+        request: gr.Request, event: gr.SelectData, chat: Transcript, *settings: Any
     ) -> Iterator[list[Any]]:
-        yield from ask(request, event.value["text"], chat, system, model, knobs)
+        yield from ask(request, event.value["text"], chat, settings)
 
     inputs, outputs, chatbot = parts.inputs, parts.outputs, parts.chatbot
     gr.on(
@@ -199,25 +188,32 @@ def _asker(stage: Stage, parts: _Parts) -> Callable[..., Iterator[list[Any]]]:
         request: gr.Request,
         message: Any,
         chat: Transcript,
-        system: Any,
-        model: Any,
-        knobs: Sequence[Any],
+        settings: Sequence[Any],
+        kept: Transcript | None = None,
     ) -> Iterator[list[Any]]:
-        """One question and its answer; on bad input everything written stays where it was."""
+        """One question and its answer.
+
+        When it fails before a word was written, the chat returns to ``kept`` and nothing is lost;
+        without ``kept`` to the chat as it was, with the question back in its box.
+        """
+        system, model, *knobs = settings
+        same = gr.update()
+        back = (kept, same) if kept is not None else (chat, message)
         try:
             asked = chat.asked(message)
             run = make_run(model, partial(asked.prompt, system or ""), parts.panel, knobs)
         except PlaygroundError as error:
-            yield [*resting(), sentence(error.problem), chat, chat.messages(), message, gr.update()]
+            yield [*resting(), sentence(error.problem), back[0], back[0].messages(), back[1], same]
             return
         feed = TokenFeed(run, run.model.label, describe(run))
-        yield [*running(), "", asked, asked.messages(), "", feed.flush()]
+        box = same if kept is not None else ""
+        yield [*running(), "", asked, asked.messages(), box, feed.flush()]
         for _ in stage.play(TAB, request, [feed]):
-            chat = asked.answered(feed.trace) if feed.trace.text or feed.trace.problem else asked
-            yield [*running(), "", chat, chat.messages(), "", feed.flush()]
-        chat = asked.answered(feed.trace)
-        problem = feed.trace.problem
-        notice = sentence(problem) if problem else ""
-        yield [*resting(), notice, chat, chat.messages(), "", feed.flush()]
+            chat = asked.answered(feed.trace) if feed.trace.text else asked
+            yield [*running(), "", chat, chat.messages(), same, feed.flush()]
+        trace = feed.trace
+        chat, box = (asked.answered(trace), same) if trace.text or not trace.problem else back
+        notice = sentence(trace.problem) if trace.problem else ""
+        yield [*resting(), notice, chat, chat.messages(), box, feed.flush()]
 
     return ask
