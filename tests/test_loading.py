@@ -1,0 +1,237 @@
+"""A folder of files becomes a model, or one sentence says why not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from playground.core.messages import LoadProgress
+from playground.core.run import ModelSpec
+from playground.errors import InvalidInput, ModelInvalid, ModelNotFound, ModelUnsafe
+from playground.models.loading import load
+from tests.tiny_models import KINDS, byte_level_tokenizer, save, tiny_lm
+
+SPEC = ModelSpec("some/model")
+
+
+@pytest.fixture(scope="session")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("good"), "llama")
+
+
+@pytest.fixture
+def folder(good: Path, tmp_path: Path) -> Path:
+    """A copy of a good folder, to be spoiled."""
+    return Path(shutil.copytree(good, tmp_path / "model"))
+
+
+def edit(folder: Path, name: str, **changes: Any) -> None:
+    path = folder / name
+    value = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(value | changes))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_good_folder_loads(kind: str, tmp_path: Path) -> None:
+    heard: list[LoadProgress] = []
+    model = load(SPEC, save(tmp_path, kind), progress=heard.append)
+    reference = tiny_lm(kind, 400)
+    card = model.card
+    assert card.architecture == type(reference).__name__
+    assert card.parameters == sum(p.numel() for p in reference.parameters())
+    assert (card.dtype, card.device, card.context, card.vocabulary) == ("float32", "cpu", 160, 400)
+    assert (card.has_chat_template, card.lane, card.notices) == (True, "batch", ())
+    ids = torch.tensor([[5, 6, 7]])
+    assert torch.equal(model.lm(ids).logits, reference.eval()(ids).logits)
+    assert not model.lm.training
+    assert not any(p.requires_grad for p in model.lm.parameters())
+    text = "hello  there,\n\n  你 123"
+    assert model.tokenizer(text).input_ids == byte_level_tokenizer()(text).input_ids
+    assert [p.done for p in heard] == sorted(p.done for p in heard if p.done is not None)
+    assert heard[-1].done == 1.0
+
+
+def test_weights_in_16_bits_are_read_in_32_on_the_cpu(folder: Path) -> None:
+    """dtype "auto" of the library follows the file; a CPU decodes fastest in fp32."""
+    weights = load_file(folder / "model.safetensors")
+    save_file({k: v.half() for k, v in weights.items()}, folder / "model.safetensors", {"format": "pt"})
+    edit(folder, "config.json", dtype="float16")
+    assert load(SPEC, folder).card.dtype == "float32"
+    assert load(ModelSpec("some/model", dtype="bfloat16"), folder).card.dtype == "bfloat16"
+
+
+def test_a_generation_config_is_not_obeyed_but_for_its_ids(folder: Path) -> None:
+    edit(
+        folder, "generation_config.json", num_beams=500, do_sample=True, temperature=0.0,
+        stop_strings=["a"], eos_token_id=[7, 10**9], max_new_tokens=3,
+    )
+    model = load(SPEC, folder)
+    config = model.lm.generation_config
+    assert config.eos_token_id == [7, model.tokenizer.eos_token_id]
+    assert (config.num_beams, config.do_sample, config.stop_strings) == (None, None, None)
+    assert any("1000000000" in notice for notice in model.card.notices)
+
+
+def test_a_broken_generation_config_is_told(folder: Path) -> None:
+    (folder / "generation_config.json").write_text("{broken")
+    with pytest.raises(ModelInvalid, match="generation_config.json"):
+        load(SPEC, folder)
+
+
+def test_a_model_without_an_end_token_is_told(folder: Path) -> None:
+    edit(folder, "tokenizer_config.json", eos_token=None)
+    tokenizer = json.loads((folder / "tokenizer_config.json").read_text())
+    tokenizer.pop("eos_token")
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    model = load(SPEC, folder)
+    assert model.lm.generation_config.eos_token_id is None
+    assert any("no end token" in notice for notice in model.card.notices)
+
+
+def spoil(**changes: Any) -> Callable[[Path], None]:
+    return lambda folder: edit(folder, "config.json", **changes)
+
+
+def only_pickles(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"never opened")
+
+
+def truncated(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def without_some_weights(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    kept = {k: v for k, v in weights.items() if "layers.1" not in k}
+    save_file(kept, folder / "model.safetensors", {"format": "pt"})
+
+
+def without_tokenizer(folder: Path) -> None:
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+
+
+def with_index_outside(folder: Path) -> None:
+    edit(folder, "model.safetensors.index.json", weight_map={"a": "../secret.safetensors"})
+
+
+def with_panicking_tokenizer(folder: Path) -> None:
+    """A regular expression that Oniguruma gives up on: a Rust panic, which is no Exception."""
+    path = folder / "tokenizer.json"
+    value = json.loads(path.read_text())
+    value["normalizer"] = {
+        "type": "Replace", "pattern": {"Regex": "(.*)*" * 12 + "\\u0001"}, "content": ""
+    }
+    path.write_text(json.dumps(value))
+
+
+UNSAFE = {
+    "own code in config": spoil(auto_map={"AutoModelForCausalLM": "modeling.Evil"}),
+    "own code of another repo": spoil(auto_map={"AutoModel": "other/repo--mod.Class"}),
+    "an attention kernel": spoil(_attn_implementation="attacker/kernel"),
+    "an internal kernel": spoil(_attn_implementation_internal="attacker/kernel"),
+    "deep inside": spoil(text_config={"sub": [{"trust_remote_code": True}]}),
+    "custom generate": lambda f: edit(f, "generation_config.json", custom_generate="x/y"),
+    "own tokenizer code": lambda f: edit(f, "tokenizer_config.json", auto_map={"AutoTokenizer": "t.T"}),
+    "pickles only": only_pickles,
+}
+INVALID: dict[str, tuple[Callable[[Path], None], str]] = {
+    "no config": (lambda f: (f / "config.json").unlink(), "a folder without a model"),
+    "config is no JSON": (lambda f: (f / "config.json").write_text("{"), "config.json cannot be read"),
+    "config is a list": (lambda f: (f / "config.json").write_text("[]"), "config.json holds list"),
+    "config is deep": (lambda f: (f / "config.json").write_text("[" * 99999), "config.json cannot"),
+    "no weights": (lambda f: (f / "model.safetensors").unlink(), "no weights"),
+    "a million layers": (spoil(num_hidden_layers=10**6), "num_hidden_layers is 1000000"),
+    "a wide model": (spoil(hidden_size=10**9), "hidden_size is 1000000000"),
+    "wide for its files": (spoil(hidden_size=100_000), "but the files hold"),
+    "a huge vocabulary": (spoil(vocab_size=10**12), "vocab_size is 1000000000000"),
+    "no heads": (spoil(num_attention_heads=0), "num_attention_heads is 0"),
+    "half a layer": (spoil(num_hidden_layers=1.5), "num_hidden_layers is 1.5"),
+    "unknown type": (spoil(model_type="evil"), "not that of a known model"),
+    "an encoder": (
+        spoil(model_type="bert", architectures=["BertForMaskedLM"]), "not a causal language model"
+    ),
+    "encoder and decoder": (
+        spoil(model_type="t5", architectures=["T5ForConditionalGeneration"]),
+        "not a causal language model",
+    ),
+    "another model's config": (spoil(model_type="gpt2", architectures=["GPT2LMHeadModel"]), "lack"),
+    "unknown quantization": (
+        spoil(quantization_config={"quant_method": "evil"}), "quantized in an unknown way: 'evil'"
+    ),
+    "an unknown rope": (spoil(rope_parameters={"rope_type": "evil"}), "evil"),
+    "cut off weights": (truncated, "weights cannot be loaded"),
+    "missing weights": (without_some_weights, "lack 9 of the model's weights"),
+    "weights of another shape": (spoil(intermediate_size=96), "weights"),
+    "no tokenizer": (without_tokenizer, "no tokenizer"),
+    "a smaller embedding": (spoil(vocab_size=300), "weights"),
+    "an index that points outside": (with_index_outside, "../secret.safetensors"),
+    "a tokenizer that panics": (with_panicking_tokenizer, "tokenizer"),
+}
+
+
+@pytest.mark.parametrize("name", UNSAFE)
+def test_what_is_unsafe_is_refused(name: str, folder: Path) -> None:
+    UNSAFE[name](folder)
+    with pytest.raises(ModelUnsafe) as caught:
+        load(SPEC, folder)
+    assert caught.value.problem.field == "model" and caught.value.problem.advice
+
+
+@pytest.mark.parametrize("name", INVALID)
+def test_what_is_no_model_is_refused(name: str, folder: Path) -> None:
+    spoiled, words = INVALID[name]
+    spoiled(folder)
+    with pytest.raises(ModelInvalid) as caught:
+        load(SPEC, folder)
+    assert words in caught.value.problem.message
+    assert len(caught.value.problem.message) < 500
+
+
+def test_missing_weights_are_named(folder: Path) -> None:
+    """BERT's config over Llama's weights once loaded, and generated from random numbers."""
+    without_some_weights(folder)
+    with pytest.raises(ModelInvalid, match="model.layers.1.input_layernorm.weight") as caught:
+        load(SPEC, folder)
+    assert caught.value.problem.message.count("model.layers.1") == 5
+
+
+def test_a_tokenizer_larger_than_the_model_is_refused(tmp_path: Path) -> None:
+    tiny_lm("llama", 300).save_pretrained(tmp_path)
+    byte_level_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(ModelInvalid, match="ids up to 399, but the model knows 300"):
+        load(SPEC, tmp_path)
+
+
+def test_no_folder_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFound, match="no folder"):
+        load(SPEC, tmp_path / "nowhere")
+
+
+def test_an_adapter_is_refused_for_now(good: Path) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        load(ModelSpec("some/model", adapter="x/y"), good)
+    assert caught.value.problem.field == "adapter"
+
+
+def test_keys_that_say_no_are_no_danger(folder: Path) -> None:
+    edit(folder, "config.json", trust_remote_code=False, _attn_implementation=None)
+    assert load(SPEC, folder).card.lane == "batch"
+
+
+@pytest.mark.parametrize("quantization", ("nf4", "int8"))
+def test_4_and_8_bits_take_less_memory(quantization: Any, tmp_path: Path) -> None:
+    save(tmp_path, "llama", hidden_size=64, intermediate_size=128)
+    plain = load(SPEC, tmp_path)
+    small = load(ModelSpec("some/model", quantization=quantization), tmp_path)
+    assert small.card.bytes < 0.75 * plain.card.bytes
+    assert small.lm(torch.tensor([[5, 6]])).logits.isfinite().all()
