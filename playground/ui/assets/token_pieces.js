@@ -97,7 +97,7 @@ function listenForTokens(root, host) {
     const i = indexOf(event);
     if (i === null || !event.target.matches(':focus-visible')) return;
     rove(host, i);
-    if (!popover.pinned) popover.show(host, i, event.target, false);
+    if (!popover.pinned && !popover.returning) popover.show(host, i, event.target, false);
   });
   root.addEventListener('focusout', () => popover.leave());
 }

@@ -66,7 +66,10 @@ class Popover {
     this.pinned = false;
     this.box.hidden = true;
     if (lane) lane.released();
-    if (lane && refocus) lane.focusToken(index);
+    if (!lane || !refocus) return;
+    this.returning = true; // Focus goes back to the token without opening what was just closed.
+    lane.focusToken(index);
+    this.returning = false;
   }
 
   key(event) {
@@ -130,7 +133,7 @@ class Popover {
     head.append(h('span', 'where', `token ${index + 1}`));
     box.append(head, this.facts(token));
     const completes = token.piece !== shownOf(token);
-    if (isHalf(token)) box.append(h('p', 'note', 'A part of a character; the next tokens complete it.'));
+    if (isHalf(token)) box.append(h('p', 'note', 'Bytes of a character that is not complete yet.'));
     if (completes) box.append(h('p', 'note', `Completes a character; by itself it is ${token.piece}.`));
     box.append(...this.candidates(token, lane.canBranch));
   }
