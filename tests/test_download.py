@@ -11,7 +11,13 @@ import pytest
 
 from playground.core.events import Loading
 from playground.core.run import ModelSpec
-from playground.errors import InvalidInput, ModelInvalid, ModelNotFound, ModelUnsafe, PlaygroundError
+from playground.errors import (
+    InvalidInput,
+    ModelInvalid,
+    ModelNotFound,
+    ModelUnsafe,
+    PlaygroundError,
+)
 from playground.models import catalog, download
 from playground.models.catalog import HubId
 from tests.hub_stand_in import HubStandIn, hub_stand_in

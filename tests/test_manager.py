@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
@@ -79,9 +79,11 @@ def make(shelf: Shelf) -> Iterator[Make]:
         yield made
 
 
-def lease(manager: ModelManager, spec: ModelSpec, news: list[object] | None = None, seconds: float = 60):
+def lease(
+    manager: ModelManager, spec: ModelSpec, news: list[object] | None = None
+) -> AbstractContextManager[WorkerProcess]:
     """Lease ``spec``, giving up after a minute."""
-    until = time.monotonic() + seconds
+    until = time.monotonic() + 60
     said = [] if news is None else news
     return manager.lease(spec, said.append, lambda: time.monotonic() > until)
 

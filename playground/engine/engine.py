@@ -166,13 +166,14 @@ class Engine:
                 # A model that is there already goes first, so that it is not ended for another.
                 groups.sort(key=lambda group: not self._manager.is_ready(group[0].run.model))
                 threads = [
-                    threading.Thread(target=self._run_group, args=(g,), name="group", daemon=True)
-                    for g in groups[1:]
+                    threading.Thread(
+                        target=self._run_group, args=(group, self._manager.ask(group[0].run.model)),
+                        name="group", daemon=True,
+                    )
+                    for group in groups
                 ]
                 for thread in threads:
                     thread.start()
-                if groups:
-                    self._run_group(groups[0])
                 for thread in threads:
                     thread.join()
         finally:
@@ -181,7 +182,7 @@ class Engine:
             for column in columns:  # only after a mistake of ours: nobody may wait for ever
                 column.fail(_UNEXPECTED)
 
-    def _run_group(self, columns: list[Column]) -> None:
+    def _run_group(self, columns: list[Column], ticket: int) -> None:
         """Runs on one model: one lease, one batch."""
 
         def tell(news: Queued | Loading) -> None:
@@ -192,7 +193,7 @@ class Engine:
             return all(column.over for column in columns)
 
         try:
-            with self._manager.lease(columns[0].run.model, tell, given_up) as worker:
+            with self._manager.lease(columns[0].run.model, tell, given_up, ticket) as worker:
                 for column in columns:
                     column.begin(worker)
                 for column in columns:

@@ -103,13 +103,23 @@ class ModelManager:
         self._line: list[_Load] = []
         self._closed = False
 
+    def ask(self, spec: ModelSpec) -> int:
+        """Take a place in the line for a model; it must be handed to ``lease``."""
+        with self._changed:
+            ticket = next(self._tickets)
+            self._entries.setdefault(spec, _Entry(spec)).askers.add(ticket)
+            return ticket
+
     @contextmanager
-    def lease(self, spec: ModelSpec, tell: Tell, given_up: GivenUp) -> Iterator[WorkerProcess]:
+    def lease(
+        self, spec: ModelSpec, tell: Tell, given_up: GivenUp, ticket: int | None = None
+    ) -> Iterator[WorkerProcess]:
         """Use a model, loading it first if need be; while leased it stays.
 
         Raises Abandoned when ``given_up`` says so, and PlaygroundError when it cannot be had.
         """
-        resident = self._wait_for(spec, tell, given_up)
+        place = self.ask(spec) if ticket is None else ticket
+        resident = self._wait_for(spec, place, tell, given_up)
         try:
             yield resident.worker
         finally:
@@ -120,11 +130,12 @@ class ModelManager:
                     self._entries[spec].crashes = 0
                 self._changed.notify_all()
 
-    def _wait_for(self, spec: ModelSpec, tell: Tell, given_up: GivenUp) -> _Resident:
-        ticket, mine, told = next(self._tickets), None, None
+    def _wait_for(
+        self, spec: ModelSpec, ticket: int, tell: Tell, given_up: GivenUp
+    ) -> _Resident:
+        mine, told = None, None
         with self._changed:
-            entry = self._entries.setdefault(spec, _Entry(spec))
-            entry.askers.add(ticket)
+            entry = self._entries[spec]
             try:
                 while True:
                     if given_up() or self._closed:

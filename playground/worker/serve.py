@@ -45,7 +45,7 @@ from playground.models.text import encode
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT_SECONDS = 2.0
+HEARTBEAT_SECONDS = 1.0
 ENCODING_SECONDS = 2.0
 
 
@@ -56,7 +56,6 @@ class Pipe:
         self._connection = connection
         self._lock = threading.Lock()
         self.commands: SimpleQueue[Command] = SimpleQueue()
-        self.sent_at = time.monotonic()
         self.silent_from: float | None = None
 
     def start(self) -> None:
@@ -69,7 +68,6 @@ class Pipe:
         try:
             with self._lock:
                 self._connection.send(reply)
-                self.sent_at = time.monotonic()
         except OSError:
             os._exit(0)
 
@@ -95,8 +93,8 @@ class Pipe:
     def _beat(self) -> None:
         while True:
             time.sleep(HEARTBEAT_SECONDS)
-            now, silent_from = time.monotonic(), self.silent_from
-            if now - self.sent_at >= HEARTBEAT_SECONDS and (not silent_from or now < silent_from):
+            silent_from = self.silent_from
+            if silent_from is None or time.monotonic() < silent_from:
                 self.send(Alive())
 
 
