@@ -61,7 +61,9 @@ def test_a_good_folder_loads(kind: str, tmp_path: Path) -> None:
 def test_weights_in_16_bits_are_read_in_32_on_the_cpu(folder: Path) -> None:
     """dtype "auto" of the library follows the file; a CPU decodes fastest in fp32."""
     weights = load_file(folder / "model.safetensors")
-    save_file({k: v.half() for k, v in weights.items()}, folder / "model.safetensors", {"format": "pt"})
+    save_file(
+        {k: v.half() for k, v in weights.items()}, folder / "model.safetensors", {"format": "pt"}
+    )
     edit(folder, "config.json", dtype="float16")
     assert load(SPEC, folder).card.dtype == "float32"
     assert load(ModelSpec("some/model", dtype="bfloat16"), folder).card.dtype == "bfloat16"
@@ -69,8 +71,14 @@ def test_weights_in_16_bits_are_read_in_32_on_the_cpu(folder: Path) -> None:
 
 def test_a_generation_config_is_not_obeyed_but_for_its_ids(folder: Path) -> None:
     edit(
-        folder, "generation_config.json", num_beams=500, do_sample=True, temperature=0.0,
-        stop_strings=["a"], eos_token_id=[7, 10**9], max_new_tokens=3,
+        folder,
+        "generation_config.json",
+        num_beams=500,
+        do_sample=True,
+        temperature=0.0,
+        stop_strings=["a"],
+        eos_token_id=[7, 10**9],
+        max_new_tokens=3,
     )
     model = load(SPEC, folder)
     config = model.lm.generation_config
@@ -81,8 +89,7 @@ def test_a_generation_config_is_not_obeyed_but_for_its_ids(folder: Path) -> None
 
 def test_a_broken_generation_config_is_told(folder: Path) -> None:
     (folder / "generation_config.json").write_text("{broken")
-    with pytest.raises(ModelInvalid, match="generation_config.json"):
-        load(SPEC, folder)
+    assert load(SPEC, folder).card.notices == ("generation_config.json cannot be read as JSON.",)
 
 
 def test_a_model_without_an_end_token_is_told(folder: Path) -> None:
@@ -124,16 +131,6 @@ def with_index_outside(folder: Path) -> None:
     edit(folder, "model.safetensors.index.json", weight_map={"a": "../secret.safetensors"})
 
 
-def with_panicking_tokenizer(folder: Path) -> None:
-    """A regular expression that Oniguruma gives up on: a Rust panic, which is no Exception."""
-    path = folder / "tokenizer.json"
-    value = json.loads(path.read_text())
-    value["normalizer"] = {
-        "type": "Replace", "pattern": {"Regex": "(.*)*" * 12 + "\\u0001"}, "content": ""
-    }
-    path.write_text(json.dumps(value))
-
-
 UNSAFE = {
     "own code in config": spoil(auto_map={"AutoModelForCausalLM": "modeling.Evil"}),
     "own code of another repo": spoil(auto_map={"AutoModel": "other/repo--mod.Class"}),
@@ -141,12 +138,17 @@ UNSAFE = {
     "an internal kernel": spoil(_attn_implementation_internal="attacker/kernel"),
     "deep inside": spoil(text_config={"sub": [{"trust_remote_code": True}]}),
     "custom generate": lambda f: edit(f, "generation_config.json", custom_generate="x/y"),
-    "own tokenizer code": lambda f: edit(f, "tokenizer_config.json", auto_map={"AutoTokenizer": "t.T"}),
+    "own tokenizer code": lambda f: edit(
+        f, "tokenizer_config.json", auto_map={"AutoTokenizer": "t.T"}
+    ),
     "pickles only": only_pickles,
 }
 INVALID: dict[str, tuple[Callable[[Path], None], str]] = {
     "no config": (lambda f: (f / "config.json").unlink(), "a folder without a model"),
-    "config is no JSON": (lambda f: (f / "config.json").write_text("{"), "config.json cannot be read"),
+    "config is no JSON": (
+        lambda f: (f / "config.json").write_text("{"),
+        "config.json cannot be read",
+    ),
     "config is a list": (lambda f: (f / "config.json").write_text("[]"), "config.json holds list"),
     "config is deep": (lambda f: (f / "config.json").write_text("[" * 99999), "config.json cannot"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "no weights"),
@@ -158,7 +160,8 @@ INVALID: dict[str, tuple[Callable[[Path], None], str]] = {
     "half a layer": (spoil(num_hidden_layers=1.5), "num_hidden_layers is 1.5"),
     "unknown type": (spoil(model_type="evil"), "not that of a known model"),
     "an encoder": (
-        spoil(model_type="bert", architectures=["BertForMaskedLM"]), "not a causal language model"
+        spoil(model_type="bert", architectures=["BertForMaskedLM"]),
+        "not a causal language model",
     ),
     "encoder and decoder": (
         spoil(model_type="t5", architectures=["T5ForConditionalGeneration"]),
@@ -166,7 +169,8 @@ INVALID: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "another model's config": (spoil(model_type="gpt2", architectures=["GPT2LMHeadModel"]), "lack"),
     "unknown quantization": (
-        spoil(quantization_config={"quant_method": "evil"}), "quantized in an unknown way: 'evil'"
+        spoil(quantization_config={"quant_method": "evil"}),
+        "quantized in an unknown way: 'evil'",
     ),
     "an unknown rope": (spoil(rope_parameters={"rope_type": "evil"}), "evil"),
     "cut off weights": (truncated, "weights cannot be loaded"),
@@ -175,7 +179,6 @@ INVALID: dict[str, tuple[Callable[[Path], None], str]] = {
     "no tokenizer": (without_tokenizer, "no tokenizer"),
     "a smaller embedding": (spoil(vocab_size=300), "weights"),
     "an index that points outside": (with_index_outside, "../secret.safetensors"),
-    "a tokenizer that panics": (with_panicking_tokenizer, "tokenizer"),
 }
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tokenizers import normalizers
+from tokenizers import Regex, normalizers, pre_tokenizers
 
 from playground.core.prompt import Chat, Ids, Message, Raw
-from playground.errors import ContextOverflow, InvalidInput, TemplateProblem
+from playground.errors import ContextOverflow, InvalidInput, ModelInvalid, TemplateProblem
 from playground.models.text import encode
 from tests.tiny_models import CHATML, UNICODE, byte_level_tokenizer, metaspace_tokenizer
 
@@ -157,3 +157,16 @@ def test_pieces_show_bytes_that_are_no_character() -> None:
     ]
     metaspace = encode(metaspace_tokenizer(), Raw("the 你"), 200)
     assert [p.text for p in metaspace.pieces] == ["<s>", " the", " ", "<0xE4>", "<0xBD>", "<0xA0>"]
+
+
+def test_a_tokenizer_that_panics_is_explained() -> None:
+    """A pattern that its library gives up on is a Rust panic, which ``except Exception`` misses."""
+    tokenizer = byte_level_tokenizer()
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex("^(a+)+$"), "isolated"), pre_tokenizers.ByteLevel()]
+    )
+    text = "a" * 60 + "b"
+    for prompt in (Raw(text), Chat((Message("user", text),))):
+        tokenizer.chat_template = "{{ messages[-1]['content'] }}"
+        with pytest.raises(ModelInvalid, match="tokenizer broke down"):
+            encode(tokenizer, prompt, 200)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,13 @@ def check_folder(folder: Path) -> dict[str, Any]:
             given=folder.name,
             advice="Choose the folder that holds config.json and the weights.",
         )
-    for name in ("config.json", "generation_config.json", "tokenizer_config.json"):
-        _refuse_own_code(name, config if name == "config.json" else read_json(folder, name) or {})
+    _refuse_own_code("config.json", config)
+    _refuse_own_code("tokenizer_config.json", read_json(folder, "tokenizer_config.json") or {})
+    # One that cannot be read is no reason to refuse: nothing of it is needed, and the card says so.
+    with suppress(ModelInvalid):
+        _refuse_own_code(
+            "generation_config.json", read_json(folder, "generation_config.json") or {}
+        )
     weights = _check_weights(folder)
     _check_sizes(config, weights)
     _check_tokenizer(folder)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,13 +104,14 @@ def _encode_chat(tokenizer: Any, chat: Chat) -> tuple[list[int], str, list[str]]
 def _render(tokenizer: Any, messages: list[dict[str, str]], tokenize: bool) -> Any:
     """The template's text, or its ids with the control tokens of the messages made harmless."""
     try:
-        return tokenizer.apply_chat_template(
-            messages,
-            tokenize=tokenize,
-            add_generation_prompt=True,
-            return_dict=False,
-            **({"sanitize_control_tokens": True} if tokenize else {}),
-        )
+        with _panics_explained():
+            return tokenizer.apply_chat_template(
+                messages,
+                tokenize=tokenize,
+                add_generation_prompt=True,
+                return_dict=False,
+                **({"sanitize_control_tokens": True} if tokenize else {}),
+            )
     except _TEMPLATE_FAULTS as fault:
         words = str(fault).strip() or type(fault).__name__
         raise TemplateProblem(
@@ -146,12 +148,17 @@ def _encode_raw(tokenizer: Any, text: str) -> tuple[list[int], str, list[str]]:
 
 def tokenize(tokenizer: Any, text: str, *, add_special_tokens: bool) -> list[int]:
     """The ids of a text. Raises ModelInvalid when the tokenizer itself breaks down."""
+    with _panics_explained():
+        encoded = tokenizer(text, add_special_tokens=add_special_tokens, verbose=False)
+    return list(encoded["input_ids"])
+
+
+@contextmanager
+def _panics_explained() -> Iterator[None]:
+    """A panic in the Rust tokenizer, which is no Exception and has no type to import, in words."""
     try:
-        return list(
-            tokenizer(text, add_special_tokens=add_special_tokens, verbose=False)["input_ids"]
-        )
+        yield
     except BaseException as fault:
-        # A panic in the Rust tokenizer is no Exception and has no importable type.
         if type(fault).__name__ != "PanicException":
             raise
         raise ModelInvalid(
