@@ -114,19 +114,20 @@ def token_stream(
     view: View = "text",
     height: int = 320,
     name: str = "tokens",
+    open_prompt: bool = False,
     branch: bool = False,
     visible: bool = True,
     elem_id: str | None = None,
     elem_classes: Sequence[str] = (),
     render: bool = True,
-    min_width: int = 260,
 ) -> gr.HTML:
     """One lane of tokens. Its value is a string from ``idle``, ``flush`` or ``final``.
 
     ``hint`` stands in the empty lane. ``view`` is the first view; a reader's own choice is
-    remembered in the browser for all lanes with the same ``name``. ``height`` is that of the part
-    which scrolls, in pixels. With ``branch`` a candidate can be chosen: ``lane.branch(handler)``
-    gets ``gr.EventData`` with ``key``, ``position`` and ``id``.
+    remembered in the browser for all lanes with the same ``name``. ``height`` (pixels) is that of
+    everything between header and figures; the tokens scroll inside it. ``open_prompt`` unfolds the
+    prompt's pieces from the start. With ``branch`` a candidate can be chosen:
+    ``lane.branch(handler)`` gets ``gr.EventData`` with ``key``, ``position`` and ``id``.
     """
     return gr.HTML(
         value=idle(title, subtitle),
@@ -138,12 +139,12 @@ def token_stream(
         elem_id=elem_id,
         elem_classes=["token-stream-block", *elem_classes],
         render=render,
-        min_width=min_width,
         mode="lane",
         hint=hint,
         view=view,
         height=height,
         name=name,
+        open_prompt=open_prompt,
         can_branch=branch,
     )
 

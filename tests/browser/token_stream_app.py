@@ -227,7 +227,7 @@ def build() -> gr.Blocks:
             with gr.Tab("Four"):
                 with gr.Row():
                     four = [
-                        token_stream(f"Lane {k}", elem_id=f"four-{k}", name="four", min_width=226)
+                        token_stream(f"Lane {k}", elem_id=f"four-{k}", name="four")
                         for k in range(4)
                     ]
 

@@ -61,6 +61,7 @@ function writeReadable(parent, text) {
     parent.textContent = text;
     return parent;
   }
+  parent.replaceChildren();
   for (const part of text.split(REORDER)) {
     if (REORDER.test(part)) parent.append(h('i', 'mark named', NAMED[part.codePointAt(0)]));
     else parent.append(part);

@@ -70,9 +70,10 @@ function listenForTokens(root, host) {
   root.addEventListener('keydown', (event) => {
     const i = indexOf(event);
     if (i === null || event.altKey || event.ctrlKey || event.metaKey) return;
+    const right = getComputedStyle(event.target).direction === 'rtl' ? -1 : 1;
     const next = {
-      ArrowLeft: () => host.neighbour(i, -1),
-      ArrowRight: () => host.neighbour(i, 1),
+      ArrowLeft: () => host.neighbour(i, -right),
+      ArrowRight: () => host.neighbour(i, right),
       ArrowUp: () => host.vertical(i, -1),
       ArrowDown: () => host.vertical(i, 1),
       Home: () => host.neighbour(-1, 1),

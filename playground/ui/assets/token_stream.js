@@ -41,7 +41,7 @@ class Lane {
   build() {
     const { root } = this;
     root.classList.add('ts');
-    this.title = h('h3', 'title');
+    this.title = h('h2', 'title');
     this.sub = h('span', 'sub');
     this.say = h('span', 'say');
     this.say.setAttribute('role', 'status');
@@ -108,6 +108,7 @@ class Lane {
 
   promptBlock() {
     this.prompt = h('details', 'prompt');
+    this.prompt.open = this.props.open_prompt === true;
     this.promptSummary = h('summary');
     this.promptPieces = new Pieces();
     this.prompt.append(this.promptSummary, this.promptPieces.root);
@@ -121,7 +122,6 @@ class Lane {
       key: '', revision: 0, tokens: [], total: 0, tail: '', state: 'new', current: null,
       filling: false, sticky: true, searchText: '',
     });
-    this.prompt.open = false;
     this.prompt.hidden = true;
     this.promptPieces.set([]);
     this.beams.clear();
@@ -167,8 +167,8 @@ class Lane {
     try {
       while (key === this.key && this.tokens.length < this.total) {
         const from = this.tokens.length;
-        const answer = JSON.parse(await this.server.token_stream_tokens({ key, from }));
-        if (key !== this.key) return;
+        const answer = await this.ask('token_stream_tokens', { key, from });
+        if (key !== this.key || !answer) return;
         if (answer.gone || !answer.rows.length) {
           this.giveUp();
           break;
@@ -178,6 +178,16 @@ class Lane {
       }
     } finally {
       if (key === this.key) this.filling = false;
+    }
+  }
+
+  // A question to the server; null when it cannot be reached, and the next message asks again.
+  async ask(name, request) {
+    try {
+      return JSON.parse(await this.server[name](request));
+    } catch {
+      this.say.textContent = 'The server does not answer.';
+      return null;
     }
   }
 
@@ -206,11 +216,11 @@ class Lane {
     this.leading.hidden = !searching;
     if (searching) {
       if (!this.leading.isConnected) this.body.append(this.leading);
-      this.leading.textContent = this.searchText;
+      writeReadable(this.leading, this.searchText.replace(/^ /, ''));
     }
     const unfinished = this.view.draw(TOKENS_A_FRAME);
-    this.hint.hidden = this.tokens.length > 0 || searching || this.state !== 'new';
-    if (this.current === null) this.firstStop();
+    this.hint.hidden = this.tokens.length > 0 || searching || this.key !== '';
+    if (this.current === null && this.viewName !== 'table') this.firstStop();
     if (this.sticky && !this.held()) this.body.scrollTop = this.body.scrollHeight;
     if (this.viewName === 'table') this.view.scroll();
     if (unfinished) this.wake();
@@ -219,7 +229,8 @@ class Lane {
   drawHead() {
     const { message } = this;
     const put = (element, words) => { if (element.textContent !== words) element.textContent = words; };
-    put(this.title, message.title || this.props.title || '');
+    put(this.title, message.title ?? '');
+    this.title.hidden = !message.title;
     put(this.sub, message.sub ?? '');
     this.sub.title = message.sub ?? '';
     put(this.hint, message.hint || this.props.hint || '');
@@ -227,7 +238,7 @@ class Lane {
     put(this.more, message.more ?? '');
     put(this.problem, message.problem ?? '');
     this.problem.hidden = !message.problem;
-    this.root.dataset.state = this.state;
+    this.root.dataset.state = this.state === 'new' && this.key ? 'queued' : this.state;
     const bar = message.bar ?? null;
     this.bar.classList.toggle('on', bar !== null);
     this.bar.classList.toggle('unknown', bar === -1);
@@ -242,13 +253,14 @@ class Lane {
     this.promptSummary.textContent = `Prompt as the model sees it · ${prompt} tokens`;
     for (const words of notices ?? []) this.notice(words);
     if (!this.notices.isConnected) this.body.prepend(this.notices);
+    this.openPrompt();
   }
 
   async openPrompt() {
     if (!this.prompt.open || this.promptPieces.pieces.length || !this.key) return;
     const { key } = this;
-    const answer = JSON.parse(await this.server.token_stream_prompt({ key }));
-    if (key !== this.key) return;
+    const answer = await this.ask('token_stream_prompt', { key });
+    if (key !== this.key || !answer) return;
     if (answer.gone) this.promptPieces.root.textContent = 'The prompt is no longer kept on the server.';
     else this.promptPieces.set(answer.pieces);
   }
@@ -328,13 +340,11 @@ class Lane {
 
   firstStop() {
     const first = this.neighbour(-1, 1);
-    const element = first === null ? null : this.elementAt(first);
+    const element = first === null ? null : this.elementOf(first);
     if (!element) return;
     this.current = first;
     element.tabIndex = 0;
   }
-
-  elementAt(i) { return this.viewName === 'table' ? this.view.rows.get(i) ?? null : this.view.elementOf(i); }
 
   styleCurrent(i, element) { element.tabIndex = i === this.current ? 0 : -1; }
 
@@ -372,7 +382,7 @@ function mountPieces(root, { props }) {
   const notices = h('div', 'notices');
   box.style.height = `${Number(props.height) || 160}px`;
   root.classList.add('ts', 'only-pieces');
-  const count = h('dl', 'stats');
+  const count = h('div', 'stats');
   box.append(hint, notices, pieces.root);
   root.append(box, count);
   return (value) => {

@@ -65,6 +65,16 @@ class TableView {
       }
     }
     for (let i = first; i < last; i += 1) if (!this.rows.has(i)) this.addRow(i);
+    this.keepStop(Math.ceil(scrollTop / ROW));
+  }
+
+  // The one tab stop is always a row that exists: the current one, or the first in sight.
+  keepStop(top) {
+    if (this.rows.has(this.lane.current)) return;
+    const index = Math.min(top, this.lane.tokens.length - 1);
+    if (!this.rows.has(index)) return;
+    this.lane.current = index;
+    this.rows.get(index).tabIndex = 0;
   }
 
   addRow(i) {
