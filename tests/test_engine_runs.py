@@ -395,8 +395,12 @@ def test_the_models_are_listed_in_every_state(make: Make, shelf: Shelf) -> None:
     assert seen[-1] is ModelCard and set(seen[:-1]) == {Loading}
     assert status(engine, shelf.one) == ("ready", 0)
     assert engine.unload(shelf.one) and status(engine, shelf.one) == ("absent", 0)
+    absent = ModelSpec("/no/such/folder")
     with pytest.raises(PlaygroundError, match="no such folder"):
-        engine.warm(ModelSpec("/no/such/folder"))
+        list(engine.load(absent))
+    engine.warm(absent)
+    eventually(lambda: status(engine, absent) == ("failed", 0))
+    assert "no such folder" in str(engine.models()[-1].problem)
 
 
 def test_closing_the_engine_ends_runs_and_workers(make: Make, shelf: Shelf) -> None:

@@ -127,8 +127,7 @@ class Engine:
         return self._manager.statuses(self._offered)
 
     def warm(self, spec: ModelSpec) -> None:
-        """Start loading a model in the background. Raises PlaygroundError if it cannot be used."""
-        self._place(spec)
+        """Start loading a model in the background; what goes wrong stands in ``models()``."""
         self._manager.warm(spec)
 
     def close(self) -> None:

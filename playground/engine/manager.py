@@ -50,7 +50,7 @@ class _Load:
 
     ticket: int
     kept: bool
-    news: Queued | Loading = Loading("starting")
+    news: Queued | Loading | None = None
     cancelled: bool = False
     problem: Problem | None = None
 
@@ -149,7 +149,7 @@ class ModelManager:
                     if resident is None and not (entry.load and entry.load.cancelled):
                         mine = entry.load or self._start(entry, ticket, kept=False)
                     news = mine.news if mine and not resident else Queued(self._in_use(entry))
-                    if news != told:
+                    if news and news != told:
                         tell(news)
                         told = news
                     self._changed.wait(_TICK)
@@ -397,7 +397,7 @@ def _status(entry: _Entry) -> ModelStatus:
         state: State = "busy" if entry.leases else "ready"
         return ModelStatus(entry.spec, state, entry.resident.card, None, entry.leases)
     if entry.load:
-        news = entry.load.news
+        news = entry.load.news or Loading("starting")
         progress = news if isinstance(news, Loading) else Loading("making room")
         return ModelStatus(entry.spec, "loading", None, progress)
     if entry.problem:

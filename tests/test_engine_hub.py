@@ -1,0 +1,110 @@
+"""Models that come from the Hub, through the whole engine, with a Hub on this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from playground.core.decoding import Decoding
+from playground.core.events import Event, Failed, Finished, Loading, Step
+from playground.core.prompt import Raw
+from playground.core.run import ModelSpec, Run
+from playground.engine.engine import Engine
+from playground.settings import Settings
+from tests.hub_stand_in import HubStandIn, hub_stand_in
+from tests.tiny_models import save
+
+PROMPT = Raw("Once upon a time")
+SHORT = Decoding(max_new_tokens=5, min_new_tokens=5)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("repo"))
+
+
+@pytest.fixture()
+def hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubStandIn]:
+    with hub_stand_in(folder) as stand_in:
+        monkeypatch.setenv("HF_ENDPOINT", stand_in.url)
+        yield stand_in
+
+
+@pytest.fixture()
+def engine() -> Iterator[Engine]:
+    made = Engine(Settings())
+    yield made
+    made.close()
+
+
+def run(name: str) -> Run:
+    return Run(ModelSpec(f"stand-in/{name}"), PROMPT, SHORT)
+
+
+def eventually(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.02)
+
+
+def downloads() -> list[int]:
+    """The download processes of this process."""
+    children = psutil.Process().children()
+    return [c.pid for c in children if "playground.models.download" in " ".join(c.cmdline())]
+
+
+def weights_fetched(hub: HubStandIn) -> int:
+    return sum(n for path, n in hub.asked.items()
+               if path.startswith("GET") and path.endswith(".safetensors"))
+
+
+def test_a_model_of_the_hub_is_fetched_loaded_and_run(hub: HubStandIn, engine: Engine) -> None:
+    events = list(engine.run(run("runs")))
+    stages = list(dict.fromkeys(e.stage for e in events if isinstance(e, Loading)))
+    assert stages == ["downloading", "starting", "loading"]
+    assert sum(isinstance(e, Step) for e in events) == 5 and isinstance(events[-1], Finished)
+    assert downloads() == []
+
+
+def test_an_absent_model_is_one_sentence(hub: HubStandIn, engine: Engine) -> None:
+    events = list(engine.run(run("absent")))
+    failed = events[-1]
+    assert isinstance(failed, Failed) and failed.problem.code == "MODEL_NOT_FOUND"
+    assert failed.problem.field == "model" and failed.problem.given == "stand-in/absent"
+    assert "\n" not in str(failed.problem)
+
+
+def test_five_columns_share_one_download(hub: HubStandIn, engine: Engine) -> None:
+    """Five columns of two streams want one model at once."""
+    streams = [engine.start([run("shared")] * 2), engine.start([run("shared")] * 3)]
+    events: list[Event] = []
+    for stream in streams:
+        while not stream.done:
+            events += [event for _, event in stream.read(0.5)]
+    assert sum(isinstance(event, Finished) for event in events) == 5
+    assert weights_fetched(hub) == 1
+
+
+def test_a_cached_model_runs_while_the_hub_is_down(
+    hub: HubStandIn, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(list(engine.run(run("kept")))[-1], Finished)
+    assert engine.unload(run("kept").model)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    events = list(engine.run(run("kept")))
+    assert isinstance(events[-1], Finished)
+    assert "downloading" not in [e.stage for e in events if isinstance(e, Loading)]
+
+
+def test_stop_ends_a_download_that_nobody_else_waits_for(hub: HubStandIn, engine: Engine) -> None:
+    stream = engine.start([run("stalled")])
+    eventually(lambda: bool(downloads()))
+    stream.stop()
+    assert stream.over, "the reader does not wait for the process to end"
+    eventually(lambda: downloads() == [])
+    assert all(row.state != "failed" for row in engine.models()), "stopping is no failure"
