@@ -18,6 +18,7 @@ from playground.settings import (
     LOCAL_LIMITS,
     Limits,
     Settings,
+    children_inherit,
     description,
     flags_table,
     hub_token,
@@ -175,6 +176,20 @@ def test_a_worker_sees_no_secret_and_no_way_to_the_hub() -> None:
     assert (seen["PATH"], seen["CUDA_VISIBLE_DEVICES"]) == ("/bin", "1")
     assert seen["HF_HUB_OFFLINE"] == "1"
     assert not Path(seen["HF_TOKEN_PATH"]).read_text()
+
+
+def test_children_inherit_what_they_are_given_and_we_keep_our_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "s3cret")
+    before = dict(os.environ)
+    tell = [sys.executable, "-c", "import os; print(os.environ.get('HF_TOKEN'))"]
+    with children_inherit(worker_environment()):
+        assert subprocess.run(tell, capture_output=True, text=True).stdout == "None\n"
+    assert dict(os.environ) == before
+    with pytest.raises(KeyError), children_inherit({}):
+        raise KeyError
+    assert dict(os.environ) == before
 
 
 def test_the_hub_token_is_found_where_the_hub_keeps_it(tmp_path: Path) -> None:
