@@ -92,7 +92,7 @@ def check(model: Model, traces: list[Trace]) -> None:
 @pytest.mark.parametrize("name", PLAIN)
 def test_alone_is_generate(kind: str, name: str) -> None:
     m = model(kind)
-    for run in runs(m, PLAIN[name], 20)[::2]:
+    for run in runs(m, PLAIN[name], 16)[::3]:
         check(m, decode(m, [run]))
 
 
@@ -100,7 +100,7 @@ def test_alone_is_generate(kind: str, name: str) -> None:
 def test_together_is_generate(kind: str) -> None:
     """Every strategy at once, prompts of 1 to 60 tokens, rows joining while others leave."""
     m = model(kind)
-    every = [run for i, d in enumerate(PLAIN.values()) for run in runs(m, d, 30)[i % 2 :: 2]]
+    every = [run for i, d in enumerate(PLAIN.values()) for run in runs(m, d, 24)[i % 3 :: 3]]
     traces = decode(m, every, joins=[3 * (i % 11) for i in range(len(every))])
     check(m, traces)
     reasons = {trace.finished.reason for trace in traces if trace.finished}
@@ -111,7 +111,7 @@ def test_together_is_generate(kind: str) -> None:
 @pytest.mark.parametrize("name", BEAMS)
 def test_beams_are_generate(kind: str, name: str) -> None:
     m = model(kind)
-    check(m, decode(m, runs(m, BEAMS[name], 14)[1:]))
+    check(m, decode(m, runs(m, BEAMS[name], 12)[1::2]))
 
 
 @pytest.mark.parametrize("kind", KINDS)

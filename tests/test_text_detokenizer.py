@@ -23,9 +23,7 @@ def stream(tokenizer: Any, prompt: list[int], ids: list[int]) -> tuple[list[str]
 
 
 def decoded(tokenizer: Any, ids: list[int], skip: bool = False) -> str:
-    return str(
-        tokenizer.decode(ids, skip_special_tokens=skip, clean_up_tokenization_spaces=False)
-    )
+    return str(tokenizer.decode(ids, skip_special_tokens=skip, clean_up_tokenization_spaces=False))
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)

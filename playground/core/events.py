@@ -40,12 +40,16 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The prompt became ids and decoding begins; ``rendered`` is the exact text behind the ids."""
+    """The prompt became ids and decoding begins; ``rendered`` is the exact text behind the ids.
+
+    ``reused`` tokens at its beginning need not be read: the KV cache of an earlier run holds them.
+    """
 
     prompt: tuple[Piece, ...]
     rendered: str
     context: int
     notices: tuple[str, ...] = ()
+    reused: int = 0
 
     @property
     def prompt_ids(self) -> tuple[int, ...]:

@@ -16,6 +16,8 @@ from playground.models.lanes import RECOMPUTE, new_cache, takes
 # reading 256 at a time costs in a 124M model; less for more).
 CHUNK = 512
 
+Known = tuple[int, DynamicCache]
+
 
 def forward(
     lm: Any, ids: torch.Tensor, cache: DynamicCache | None, lengths: Sequence[int]
@@ -48,16 +50,22 @@ def forward(
 class Prefill:
     """A prompt on its way into a cache, for all rows that begin with it."""
 
-    def __init__(self, lm: Any, lane: str, row: Row) -> None:
+    def __init__(self, lm: Any, lane: str, row: Row, known: Known | None = None) -> None:
+        """``known`` is how many tokens need not be read, and the cache that holds them."""
         self._lm = lm
         self.ids = row.encoded.ids
         self.rows = [row]
-        self.cache = None if lane == RECOMPUTE else new_cache(lm)
-        self.done = 0
+        self.reused, self.cache = known or (0, None if lane == RECOMPUTE else new_cache(lm))
+        self.done = self.reused
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing has been read yet."""
+        return self.done == self.reused
 
     def takes(self, row: Row) -> bool:
-        """Whether a row can share this prefill: the very same ids."""
-        return row.encoded.ids == self.ids
+        """Whether a row can share this prefill: the very same ids, and not begun."""
+        return self.is_new and row.encoded.ids == self.ids
 
     def advance(self) -> torch.Tensor | None:
         """Read the next chunk; the logits [1, vocabulary] after the prompt once it is all read."""
@@ -96,6 +104,14 @@ class Batch:
         elif self._cache is not None:
             kv.select(self._cache, stay)
             kv.trim(self._cache, max(row.length for row in self.rows) - 1)
+
+    def cache_of(self, row: Row) -> DynamicCache | None:
+        """A cache with one row's tokens alone, all but its newest."""
+        if self._cache is None:
+            return None
+        found = kv.copy(self._cache, [self.rows.index(row)])
+        kv.trim(found, row.length - 1)
+        return found
 
     def forward(self) -> torch.Tensor:
         """One forward for all rows: the logits [rows, vocabulary] after each one's newest token.

@@ -11,12 +11,26 @@ from typing import Any
 
 import torch
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicSlidingWindowLayer
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 
 def width(cache: DynamicCache) -> int:
     """How many columns (tokens) the cache stands for, padding included."""
     return int(cache.get_seq_length())
+
+
+def size(cache: DynamicCache) -> int:
+    """Bytes of keys and values."""
+    layers: list[Any] = [
+        layer for layer in cache.layers if getattr(layer, "keys", None) is not None
+    ]
+    tensors = [tensor for layer in layers for tensor in (layer.keys, layer.values)]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def can_crop(cache: DynamicCache) -> bool:
+    """Whether the newest tokens can be taken away again: full attention in every layer."""
+    return all(type(layer) is DynamicLayer for layer in cache.layers)
 
 
 def join(caches: Sequence[DynamicCache]) -> DynamicCache:

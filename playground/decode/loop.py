@@ -8,13 +8,16 @@ from functools import partial
 from typing import TypeVar
 
 import torch
+from transformers import DynamicCache
 
 from playground.core.events import Event, Failed, Finished, Started
 from playground.core.run import Run
+from playground.decode import cache as kv
 from playground.decode.batch import Batch, Prefill
 from playground.decode.beam import BeamSearch
 from playground.decode.choice import read
 from playground.decode.row import Row
+from playground.decode.warm import WarmCaches
 from playground.errors import OutOfMemory, PlaygroundError, Problem
 from playground.models.lanes import BATCH
 from playground.models.loading import Model
@@ -49,6 +52,7 @@ class DecodeLoop:
         self._batches: list[Batch] = []
         self._searches: list[BeamSearch] = []
         self._leaving: set[int] = set()
+        self._warm = WarmCaches()
 
     def join(self, key: int, run: Run) -> None:
         """Let a run in; what is wrong with it comes as ``Failed`` from the next step."""
@@ -95,7 +99,7 @@ class DecodeLoop:
         for batch in self._batches:
             gone = [row for row in batch.rows if row.key in wanted]
             told.extend((row.key, row.finish("stopped")) for row in gone)
-            batch.leave(gone)
+            self._dismiss(batch, gone)
         self._batches = [batch for batch in self._batches if batch.rows]
         for search in [s for s in self._searches if s.row.key in wanted]:
             told.extend((search.row.key, event) for event in search.end("stopped"))
@@ -112,20 +116,24 @@ class DecodeLoop:
             except PlaygroundError as fault:
                 told.append((key, Failed(fault.problem)))
                 continue
-            started = Started(encoded.pieces, encoded.rendered, card.context, encoded.notices)
-            told.append((key, started))
-            waiting = next((p for p in self._prefills if p.done == 0 and p.takes(row)), None)
-            if waiting is not None:
-                waiting.rows.append(row)
+            prefill = next((p for p in self._prefills if p.takes(row)), None)
+            if prefill is not None:
+                prefill.rows.append(row)
             else:
-                self._prefills.append(Prefill(self._model.lm, card.lane, row))
+                known = self._warm.find(encoded.ids)
+                prefill = Prefill(self._model.lm, card.lane, row, known)
+                self._prefills.append(prefill)
+            started = Started(
+                encoded.pieces, encoded.rendered, card.context, encoded.notices, prefill.reused
+            )
+            told.append((key, started))
 
     def _prefill(self, told: Told) -> None:
         """One chunk of the oldest prompt; after the last, its rows choose their first token."""
         if not self._prefills:
             return
         prefill = self._prefills[0]
-        if prefill.done == 0:
+        if prefill.is_new:
             for row in prefill.rows:
                 row.start_clock()
         logits = self._guarded(prefill.advance, prefill.rows, told)
@@ -141,6 +149,7 @@ class DecodeLoop:
                 search = BeamSearch(self._model.lm, self._model.tokenizer, row, prefill.cache)
                 if self._advance(search, partial(search.start, logits), told):
                     self._searches.append(search)
+        self._remember(prefill.ids, prefill.cache)
         if plain:
             gone = self._choose(plain, logits.expand(len(plain), -1), told)
             stay = [row for row in plain if not any(row is other for other in gone)]
@@ -167,13 +176,26 @@ class DecodeLoop:
         except _FORWARD_FAULTS as fault:
             problem = _problem(fault, self._model)
             # Out of memory: the longest row gives its place up, the others try again.
-            crowd = isinstance(fault, torch.OutOfMemoryError | MemoryError) or _is_memory(fault)
+            crowd = _is_memory(fault)
             gone = [max(batch.rows, key=lambda row: row.length)] if crowd else list(batch.rows)
-            del fault
+            self._warm.clear()
             told.extend((row.key, Failed(problem)) for row in gone)
             batch.leave(gone)
             return
-        batch.leave(self._choose(batch.rows, logits, told))
+        gone = self._choose(batch.rows, logits, told)
+        self._dismiss(batch, gone)
+
+    def _dismiss(self, batch: Batch, gone: list[Row]) -> None:
+        """Rows that have ended leave; what was read for them may serve the next prompt."""
+        for row in gone:
+            self._remember(row.ids[0, :-1].tolist(), batch.cache_of(row))
+        batch.leave(gone)
+
+    def _remember(self, ids: Sequence[int], cache: DynamicCache | None) -> None:
+        """Keep a cache where that changes no text: in 16 bits, other shapes round differently."""
+        exact = self._model.lm.dtype == torch.float32 and self._model.card.lane == BATCH
+        if exact and cache is not None and kv.can_crop(cache):
+            self._warm.keep(ids, cache)
 
     def _choose(self, rows: Sequence[Row], logits: torch.Tensor, told: Told) -> list[Row]:
         """Each row's next token from its logits; the rows that have ended."""
@@ -204,6 +226,7 @@ class DecodeLoop:
             return work()
         except _FORWARD_FAULTS as fault:
             problem = _problem(fault, self._model)
+        self._warm.clear()
         told.extend((row.key, Failed(problem)) for row in rows)
         return problem
 

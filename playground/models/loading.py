@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,6 +50,7 @@ _CAUSAL = {
 # from_pretrained sets global state: two at once give wrong weights (transformers#44940).
 _ONE_LOAD_AT_A_TIME = threading.Lock()
 _SMALL = 20_000_000  # parameters; below, a second thread costs more than it gives
+_THREADS = torch.get_num_threads()  # what torch chose for this machine
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def assemble(
     _check_vocabulary(tokenizer, rows)
     lm.generation_config = _generation_config(lm, tokenizer, suggested or {}, rows, notices)
     parameters = sum(p.numel() for p in lm.parameters())
-    torch.set_num_threads(1 if parameters < _SMALL else max(1, (os.cpu_count() or 2) // 2))
+    torch.set_num_threads(1 if parameters < _SMALL else _THREADS)
     lane, why = choose_lane(lm, rows)
     if why:
         notices.append(why)
