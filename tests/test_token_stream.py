@@ -8,6 +8,7 @@ import math
 import re
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -30,8 +31,9 @@ from playground.core.events import (
 from playground.core.prompt import Raw
 from playground.core.run import ModelSpec, Run
 from playground.errors import Problem
-from playground.ui import token_feed, token_stream
-from playground.ui.token_feed import Store, TokenFeed, idle, read_prompt, read_tokens
+from playground.ui import token_feed, token_store, token_stream
+from playground.ui.token_feed import TokenFeed, idle
+from playground.ui.token_store import Store, read_prompt, read_tokens
 
 RUN = Run(ModelSpec("builtin/tiny-base"), Raw("One"), Decoding(max_new_tokens=1500))
 STARTED = Started((Piece(0, "<s>", True), Piece(7, "One")), "<s>One", 2048, ("A note.",))
@@ -203,7 +205,7 @@ def test_statistics_by_hand() -> None:
     said = message(feed_of(STARTED, *two, finished(score=-0.42)).flush())
     assert [(value, unit) for value, unit, _ in said["stats"]] == [
         ("2", "tokens"),
-        ("2.0", "tokens/s"),  # one token after the first, in half a second
+        ("2.0", "tok/s"),  # one token after the first, in half a second
         ("0.25 s", "to first token"),
         ("−1.39", "mean log-prob"),
         ("4.00", "perplexity"),
@@ -272,7 +274,9 @@ def test_the_store_is_bounded_by_tokens_too() -> None:
 
 
 def test_a_run_that_still_writes_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_feed, "KEPT", Store(most_runs=2))
+    small = Store(most_runs=2)
+    monkeypatch.setattr(token_feed, "KEPT", small)
+    monkeypatch.setattr(token_store, "KEPT", small)
     feed = feed_of(STARTED)
     for n in range(10):
         feed.add(step(n))
@@ -331,8 +335,9 @@ def test_every_script_is_part_of_the_component() -> None:
     assert {path.name for path in ASSETS.glob("token_*.js")} == set(token_stream._SCRIPTS)
 
 
-def test_the_feed_knows_no_gradio() -> None:
-    tree = ast.parse(Path(token_feed.__file__).read_text(encoding="utf-8"))
+@pytest.mark.parametrize("module", [token_feed, token_store])
+def test_the_feed_knows_no_gradio(module: ModuleType) -> None:
+    tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
     names = {
         alias.name if isinstance(node, ast.Import) else node.module
         for node in ast.walk(tree)

@@ -1,21 +1,14 @@
 """From a run's events to the small JSON strings that the token view shows; it knows no Gradio.
 
 One ``TokenFeed`` is one lane for the time of one run. ``flush()`` is a slice: the tokens since the
-flush before the last one, so that one lost message costs nothing. All tokens stay in ``KEPT``, a
-bounded store, under a key nobody can guess; a browser that missed more than that asks for the rest.
+flush before the last one, so that one lost message costs nothing; a browser that missed more asks
+the store (``token_store.py``) for the rest.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import re
-import secrets
 import time
-from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from threading import Lock
 from typing import Any
 
 from playground.core.events import (
@@ -23,16 +16,15 @@ from playground.core.events import (
     Event,
     Finished,
     Loading,
-    Piece,
     Queued,
     Started,
     Step,
 )
 from playground.core.run import Run
 from playground.core.trace import Trace
+from playground.ui.token_store import KEPT, encode, encode_beams, encode_pieces, encode_step
 
 LARGEST_SLICE = 128
-LARGEST_ANSWER = 500
 BEAM_STEPS_IN_A_SLICE = 8
 
 _STAGES = {
@@ -43,115 +35,11 @@ _STAGES = {
 }
 _HELP = {
     "tokens": "New tokens so far.",
-    "speed": "Decoding speed; the first token, which the prompt pays for, is left out.",
+    "speed": "Tokens a second of decoding; the first, which the prompt pays for, is left out.",
     "first": "The time in which the whole prompt was read (prefill).",
     "mean": "Mean log-probability in nats a token; nearer to 0 is surer.",
     "perplexity": "exp of the mean surprise: among how many tokens it chose, so to speak.",
 }
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-def encode(value: object) -> str:
-    """JSON on one line that holds no ``<`` and no lone surrogate, whatever the model wrote."""
-    line = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return _LONE_SURROGATE.sub("\ufffd", line).replace("<", "\\u003c")
-
-
-def _number(value: float, digits: int = 4) -> float | None:
-    """``value`` to so many significant digits; None for what JSON lacks (infinity, NaN)."""
-    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
-
-
-def encode_step(step: Step) -> str:
-    """One token as a JSON list; the order is the one that ``token_marks.js`` reads."""
-    candidates = [
-        [c.id, c.text, _number(c.logprob, 5), _number(c.probability)] for c in step.candidates
-    ]
-    piece = 0 if step.piece == step.text else step.piece
-    return encode(
-        [
-            step.id,
-            step.text,
-            piece,
-            _number(step.logprob, 5),
-            step.rank,
-            _number(step.probability),
-            _number(step.entropy),
-            int(step.special),
-            candidates,
-        ]
-    )
-
-
-def encode_pieces(pieces: Sequence[Piece]) -> str:
-    """A prompt as a JSON list of ``[id, text, special]``."""
-    return encode([[piece.id, piece.text, int(piece.special)] for piece in pieces])
-
-
-def _encode_beams(beams: Beams) -> str:
-    rows = [
-        [b.parent, b.id, b.piece, _number(b.total, 5), _number(b.score, 5), b.state]
-        for b in beams.beams
-    ]
-    return encode([beams.position, rows])
-
-
-@dataclass(slots=True, eq=False)
-class Record:
-    """What is kept of one run, encoded once: a JSON string a token, a beam step, and the prompt."""
-
-    tokens: list[str] = field(default_factory=list)
-    beams: list[str] = field(default_factory=list)
-    prompt: str = "[]"
-
-
-class Store:
-    """The latest runs by key, bounded by their number and by the tokens they hold together."""
-
-    def __init__(self, most_runs: int = 200, most_tokens: int = 200_000) -> None:
-        self._most_runs, self._most_tokens = most_runs, most_tokens
-        self._records: OrderedDict[str, Record] = OrderedDict()
-        self._lock = Lock()
-
-    def open(self) -> tuple[str, Record]:
-        """A new empty record and its key; the longest unused are forgotten to make room."""
-        key, record = secrets.token_urlsafe(18), Record()
-        with self._lock:
-            self._records[key] = record
-            held = sum(len(r.tokens) for r in self._records.values())
-            while len(self._records) > self._most_runs or held > self._most_tokens:
-                if len(self._records) == 1:
-                    break
-                held -= len(self._records.popitem(last=False)[1].tokens)
-        return key, record
-
-    def get(self, key: object) -> Record | None:
-        """The record under ``key``, now the latest used; None when it is forgotten or never was."""
-        with self._lock:
-            record = self._records.get(key) if isinstance(key, str) else None
-            if record is not None:
-                self._records.move_to_end(str(key))
-            return record
-
-
-KEPT = Store()
-
-
-def read_tokens(request: object) -> str:
-    """Tokens (or beam steps) ``from`` an index on, for a browser that missed them; at most 500."""
-    asked = request if isinstance(request, dict) else {}
-    record, start = KEPT.get(asked.get("key")), asked.get("from")
-    if record is None or not isinstance(start, int) or start < 0:
-        return '{"gone":true}'
-    rows = record.beams if asked.get("what") == "beams" else record.tokens
-    some = rows[start : start + LARGEST_ANSWER]
-    return f'{{"from":{start},"rows":[{",".join(some)}]}}'
-
-
-def read_prompt(request: object) -> str:
-    """The prompt's pieces of a kept run, for the block that shows what the model sees."""
-    record = KEPT.get(request.get("key") if isinstance(request, dict) else None)
-    return '{"gone":true}' if record is None else f'{{"pieces":{record.prompt}}}'
 
 
 def idle(title: str = "", subtitle: str = "", hint: str = "") -> str:
@@ -203,7 +91,7 @@ class TokenFeed:
                 self._last_token_at = time.monotonic()
                 self._first_token_at = self._first_token_at or self._last_token_at
             case Beams():
-                self._record.beams.append(_encode_beams(event))
+                self._record.beams.append(encode_beams(event))
             case Started():
                 self._record.prompt = encode_pieces(event.prompt)
 
@@ -270,7 +158,7 @@ class TokenFeed:
         known = math.isfinite(mean)
         return [
             [f"{count or len(self._record.beams):,}", "tokens", _HELP["tokens"]],
-            [f"{speed:.1f}" if speed else "–", "tokens/s", _HELP["speed"]],
+            [f"{speed:.1f}" if speed else "–", "tok/s", _HELP["speed"]],
             [f"{done.prefill_seconds:.2f} s" if done else "–", "to first token", _HELP["first"]],
             [_signed(mean, 2) if known else "–", "mean log-prob", _HELP["mean"]],
             [

@@ -38,14 +38,8 @@ from typing import Literal
 import gradio as gr
 
 from playground.core.events import Piece
-from playground.ui.token_feed import (
-    TokenFeed,
-    encode,
-    encode_pieces,
-    idle,
-    read_prompt,
-    read_tokens,
-)
+from playground.ui.token_feed import TokenFeed, idle
+from playground.ui.token_store import encode, encode_pieces, read_prompt, read_tokens
 
 __all__ = ["TokenFeed", "idle", "piece_view", "pieces_value", "token_stream"]
 
@@ -58,6 +52,7 @@ _SCRIPTS = (
     "token_table.js",
     "token_beams.js",
     "token_pieces.js",
+    "token_lane.js",
     "token_stream.js",
 )
 

@@ -25,9 +25,10 @@ const isHalf = (token) => token.text === '' && !token.special && BYTES.test(toke
 // A token by itself; the one that completes a character shows the character, not its last byte.
 const shownOf = (token) => (token.text && BYTES.test(token.piece) ? token.text : token.piece);
 
-const GLYPHS = { 0x09: '⇥', 0x0a: '⏎', 0x0d: '␍', 0x20: '·', 0xa0: '⍽' };
+const GLYPHS = { 0x09: '⇥', 0x0a: '⏎', 0x20: '·' };
 const NAMED = {
-  0xad: 'SHY', 0x61c: 'ALM', 0x180e: 'MVS', 0x200b: 'ZWSP', 0x200c: 'ZWNJ', 0x200d: 'ZWJ',
+  0x0d: 'CR', 0xa0: 'NBSP', 0xad: 'SHY', 0x61c: 'ALM', 0x180e: 'MVS', 0x200b: 'ZWSP',
+  0x200c: 'ZWNJ', 0x200d: 'ZWJ',
   0x200e: 'LRM', 0x200f: 'RLM', 0x2028: 'LS', 0x2029: 'PS', 0x202a: 'LRE', 0x202b: 'RLE',
   0x202c: 'PDF', 0x202d: 'LRO', 0x202e: 'RLO', 0x2060: 'WJ', 0x2066: 'LRI', 0x2067: 'RLI',
   0x2068: 'FSI', 0x2069: 'PDI', 0x3000: 'IDSP', 0x3164: 'HF', 0xfeff: 'BOM',

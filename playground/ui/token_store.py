@@ -1,0 +1,126 @@
+"""What is kept of runs for the token view: tokens as JSON, under keys that nobody can guess.
+
+A browser that was not there (a hidden tab, a lost message) asks here for what it missed. What it
+asks is untrusted: anything but a known key and a place to start gets nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import secrets
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+
+from playground.core.events import Beams, Piece, Step
+
+LARGEST_ANSWER = 500
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def encode(value: object) -> str:
+    """JSON on one line that holds no ``<`` and no lone surrogate, whatever the model wrote."""
+    line = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _LONE_SURROGATE.sub("\ufffd", line).replace("<", "\\u003c")
+
+
+def _number(value: float, digits: int = 4) -> float | None:
+    """``value`` to so many significant digits; None for what JSON lacks (infinity, NaN)."""
+    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
+
+
+def encode_step(step: Step) -> str:
+    """One token as a JSON list; the order is the one that ``token_marks.js`` reads."""
+    candidates = [
+        [c.id, c.text, _number(c.logprob, 5), _number(c.probability)] for c in step.candidates
+    ]
+    piece = 0 if step.piece == step.text else step.piece
+    return encode(
+        [
+            step.id,
+            step.text,
+            piece,
+            _number(step.logprob, 5),
+            step.rank,
+            _number(step.probability),
+            _number(step.entropy),
+            int(step.special),
+            candidates,
+        ]
+    )
+
+
+def encode_pieces(pieces: Sequence[Piece]) -> str:
+    """A prompt as a JSON list of ``[id, text, special]``."""
+    return encode([[piece.id, piece.text, int(piece.special)] for piece in pieces])
+
+
+def encode_beams(beams: Beams) -> str:
+    """One step of a search as a JSON list: position, then its hypotheses."""
+    rows = [
+        [b.parent, b.id, b.piece, _number(b.total, 5), _number(b.score, 5), b.state]
+        for b in beams.beams
+    ]
+    return encode([beams.position, rows])
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """What is kept of one run, encoded once: a JSON string a token, a beam step, and the prompt."""
+
+    tokens: list[str] = field(default_factory=list)
+    beams: list[str] = field(default_factory=list)
+    prompt: str = "[]"
+
+
+class Store:
+    """The latest runs by key, bounded by their number and by the tokens they hold together."""
+
+    def __init__(self, most_runs: int = 200, most_tokens: int = 200_000) -> None:
+        self._most_runs, self._most_tokens = most_runs, most_tokens
+        self._records: OrderedDict[str, Record] = OrderedDict()
+        self._lock = Lock()
+
+    def open(self) -> tuple[str, Record]:
+        """A new empty record and its key; the longest unused are forgotten to make room."""
+        key, record = secrets.token_urlsafe(18), Record()
+        with self._lock:
+            self._records[key] = record
+            held = sum(len(r.tokens) for r in self._records.values())
+            while len(self._records) > self._most_runs or held > self._most_tokens:
+                if len(self._records) == 1:
+                    break
+                held -= len(self._records.popitem(last=False)[1].tokens)
+        return key, record
+
+    def get(self, key: object) -> Record | None:
+        """The record under ``key``, now the latest used; None when it is forgotten or never was."""
+        with self._lock:
+            record = self._records.get(key) if isinstance(key, str) else None
+            if record is not None:
+                self._records.move_to_end(str(key))
+            return record
+
+
+KEPT = Store()
+
+
+def read_tokens(request: object) -> str:
+    """Tokens (or beam steps) ``from`` an index on, for a browser that missed them; at most 500."""
+    asked = request if isinstance(request, dict) else {}
+    record, start = KEPT.get(asked.get("key")), asked.get("from")
+    if record is None or not isinstance(start, int) or start < 0:
+        return '{"gone":true}'
+    rows = record.beams if asked.get("what") == "beams" else record.tokens
+    some = rows[start : start + LARGEST_ANSWER]
+    return f'{{"from":{start},"rows":[{",".join(some)}]}}'
+
+
+def read_prompt(request: object) -> str:
+    """The prompt's pieces of a kept run, for the block that shows what the model sees."""
+    record = KEPT.get(request.get("key") if isinstance(request, dict) else None)
+    return '{"gone":true}' if record is None else f'{{"pieces":{record.prompt}}}'
