@@ -11,6 +11,7 @@ import math
 import os
 import re
 import secrets
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -222,6 +223,9 @@ def worker_environment(environ: Mapping[str, str] | None = None) -> dict[str, st
     }
 
 
+_SWAPPED = threading.Lock()
+
+
 @contextmanager
 def children_inherit(environment: Mapping[str, str]) -> Iterator[None]:
     """Inside, children inherit ``environment`` instead of this process's own.
@@ -229,13 +233,20 @@ def children_inherit(environment: Mapping[str, str]) -> Iterator[None]:
     For children that are started without a say in it, as multiprocessing's forkserver is. The block
     must be short: the rest of this process sees the same environment meanwhile.
     """
-    own = dict(os.environ)
-    changed = [name for name in {*own, *environment} if own.get(name) != environment.get(name)]
-    _set(environment, changed)
-    try:
-        yield
-    finally:
-        _set(own, changed)
+    with _SWAPPED:
+        own = dict(os.environ)
+        changed = [name for name in {*own, *environment} if own.get(name) != environment.get(name)]
+        _set(environment, changed)
+        try:
+            yield
+        finally:
+            _set(own, changed)
+
+
+def child_environment() -> dict[str, str]:
+    """This process's own environment, for a child that is to have all of it."""
+    with _SWAPPED:
+        return dict(os.environ)
 
 
 def _set(environment: Mapping[str, str], names: Sequence[str]) -> None:

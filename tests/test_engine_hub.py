@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -46,7 +47,7 @@ def run(name: str) -> Run:
 
 
 def eventually(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 150
     while not true():
         assert time.monotonic() < end, "it never came"
         time.sleep(0.02)
@@ -54,8 +55,12 @@ def eventually(true: Callable[[], bool]) -> None:
 
 def downloads() -> list[int]:
     """The download processes of this process."""
-    children = psutil.Process().children()
-    return [c.pid for c in children if "playground.models.download" in " ".join(c.cmdline())]
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # it may end while we look
+            if "playground.models.download" in " ".join(child.cmdline()):
+                found.append(child.pid)
+    return found
 
 
 def weights_fetched(hub: HubStandIn) -> int:

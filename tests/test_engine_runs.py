@@ -91,7 +91,7 @@ class Reader:
 
     def until(self, true: Callable[[], bool]) -> None:
         """Read until something is so."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 150
         while not true():
             assert time.monotonic() < end, f"it never came; last: {self.events[-3:]}"
             self.events += self.stream.read(0.2)
@@ -113,7 +113,7 @@ def status(engine: Engine, spec: ModelSpec) -> tuple[str, int]:
 
 
 def eventually(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 150
     while not true():
         assert time.monotonic() < end, "it never came"
         time.sleep(0.01)
@@ -285,6 +285,19 @@ def test_a_worker_that_falls_silent_is_ended(engine: Engine, shelf: Shelf) -> No
     made = trace(run, reader.of(0))
     assert made.problem and made.problem.code == "TIMEOUT"
     assert "no sign of life" in made.problem.message and made.text
+    assert isinstance(list(engine.run(Run(shelf.one, PROMPT, SHORT)))[-1], Finished)
+
+
+def test_a_row_that_will_not_leave_takes_its_worker_along(make: Make, shelf: Shelf) -> None:
+    """The reader is free after a moment, the model after a while."""
+    engine = make(Patience(grace=0.2, stuck=1.0))
+    reader = Reader(engine.start([Run(shelf.one, PROMPT, LONG)]))
+    reader.until(lambda: reader.steps() > 3)
+    os.kill(worker_pid(engine, shelf.one), signal.SIGSTOP)
+    reader.stream.stop()
+    assert isinstance(reader.all()[-1][1], Finished)
+    assert status(engine, shelf.one)[0] == "busy"
+    eventually(lambda: status(engine, shelf.one)[0] == "failed")
     assert isinstance(list(engine.run(Run(shelf.one, PROMPT, SHORT)))[-1], Finished)
 
 

@@ -82,8 +82,8 @@ def make(shelf: Shelf) -> Iterator[Make]:
 def lease(
     manager: ModelManager, spec: ModelSpec, news: list[object] | None = None
 ) -> AbstractContextManager[WorkerProcess]:
-    """Lease ``spec``, giving up after a minute."""
-    until = time.monotonic() + 60
+    """Lease ``spec``, giving up after a while."""
+    until = time.monotonic() + 150
     said = [] if news is None else news
     return manager.lease(spec, said.append, lambda: time.monotonic() > until)
 
@@ -94,7 +94,7 @@ def state(manager: ModelManager, spec: ModelSpec) -> str:
 
 def wait_until(true: Callable[[], bool]) -> None:
     """Wait for something that happens on another thread."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 150
     while not true():
         assert time.monotonic() < until, "it never came"
         time.sleep(0.01)
@@ -117,7 +117,7 @@ class Asker(threading.Thread):
             with self.manager.lease(self.spec, self.news.append, self.gives_up.is_set) as worker:
                 self.pid = worker.pid
                 self.has_it.set()
-                self.may_go.wait(60)
+                self.may_go.wait(150)
         except (PlaygroundError, Abandoned) as error:
             self.error = error
 
@@ -129,7 +129,7 @@ def test_a_leased_model_is_never_evicted(make: Make, need: int) -> None:
         wait_until(lambda: Queued(1) in other.news)
         assert worker.alive and state(manager, A) == "busy"
         assert not other.has_it.is_set()
-    assert other.has_it.wait(60), "the room of an idle model is given to who waits"
+    assert other.has_it.wait(150), "the room of an idle model is given to who waits"
     assert not worker.alive and state(manager, A) == "absent"
     other.may_go.set()
 
@@ -158,7 +158,7 @@ def test_five_callers_share_one_load(make: Make, need: int, shelf: Shelf) -> Non
     askers = [Asker(manager, A) for _ in range(5)]
     wait_until(lambda: all(Loading("downloading", 0.5) in asker.news for asker in askers))
     shelf.open.set()
-    assert all(asker.has_it.wait(60) for asker in askers)
+    assert all(asker.has_it.wait(150) for asker in askers)
     assert shelf.fetched == [A]
     assert len({asker.pid for asker in askers}) == 1
     for asker in askers:
@@ -176,7 +176,7 @@ def test_one_who_gives_up_leaves_the_load_to_the_others(
     first.join(60)
     assert isinstance(first.error, Abandoned)
     shelf.open.set()
-    assert second.has_it.wait(60)
+    assert second.has_it.wait(150)
     second.may_go.set()
 
 
@@ -224,17 +224,17 @@ def test_nobody_overtakes_one_who_waits_for_room(make: Make, need: int) -> None:
     """Without it, two people who take turns on A would keep B out for ever."""
     manager = make(need)
     holder = Asker(manager, A)
-    assert holder.has_it.wait(60)
+    assert holder.has_it.wait(150)
     waiter = Asker(manager, B)
     wait_until(lambda: Queued(1) in waiter.news)
     late = Asker(manager, A)
     wait_until(lambda: bool(late.news))
     assert not late.has_it.is_set()
     holder.may_go.set()
-    assert waiter.has_it.wait(60)
+    assert waiter.has_it.wait(150)
     assert not late.has_it.is_set()
     waiter.may_go.set()
-    assert late.has_it.wait(60)
+    assert late.has_it.wait(150)
     late.may_go.set()
 
 

@@ -12,7 +12,8 @@ from playground.core.messages import ModelCard, Rendered
 from playground.core.prompt import Prompt
 from playground.core.run import ModelSpec, Run
 from playground.engine.admission import Admission, Place, check_columns, check_prompt, check_run
-from playground.engine.manager import GivenUp, ModelManager, ModelStatus
+from playground.engine.entry import ModelStatus
+from playground.engine.manager import GivenUp, ModelManager
 from playground.engine.process import Abandoned, Patience, WorkerProcess, start_forkserver
 from playground.engine.stream import Column, Stream
 from playground.errors import DeadlinePassed, Overloaded, PlaygroundError, Problem
@@ -135,8 +136,9 @@ class Engine:
         self._closed.set()
         with self._lock:
             streams = list(self._streams)
-        for stream in streams:
-            stream.stop()
+        for column in [column for stream in streams for column in stream.columns]:
+            column.stop()
+            column.finish_without_worker()
         self._manager.close()
 
     def _place(self, spec: ModelSpec) -> Path | catalog.HubId:

@@ -12,75 +12,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from playground.core.events import Loading, Queued
 from playground.core.messages import LoadProgress, ModelCard
 from playground.core.run import ModelSpec
+from playground.engine.entry import Entry, Load, ModelStatus, Resident
 from playground.engine.process import Abandoned, Patience, WorkerProcess, as_error
-from playground.errors import Overloaded, PlaygroundError, Problem, WorkerDied
+from playground.errors import Overloaded, PlaygroundError, Problem
 from playground.models import footprint
 
-State = Literal["absent", "loading", "ready", "busy", "failed"]
 Tell = Callable[[Queued | Loading], None]
 GivenUp = Callable[[], bool]
 Fetch = Callable[[ModelSpec, Callable[[Loading], None], GivenUp], Path]
 
 _TICK = 0.1
-_CRASHES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class ModelStatus:
-    """One model as the page shows it; ``leases`` is how many use it now."""
-
-    spec: ModelSpec
-    state: State
-    card: ModelCard | None = None
-    progress: Loading | None = None
-    leases: int = 0
-    problem: Problem | None = None
-
-
-@dataclass(eq=False, slots=True)
-class _Load:
-    """One attempt to load; ``ticket`` is its place in the line for room, ``kept``: unasked."""
-
-    ticket: int
-    kept: bool
-    news: Queued | Loading | None = None
-    cancelled: bool = False
-    problem: Problem | None = None
-
-
-@dataclass(eq=False, slots=True)
-class _Resident:
-    """A model in memory."""
-
-    worker: WorkerProcess
-    card: ModelCard
-    leases: int = 0
-    used_at: float = field(default_factory=time.monotonic)
-
-
-@dataclass(eq=False, slots=True)
-class _Entry:
-    """All that is known of one spec; ``need`` bytes are set aside while it is here or coming."""
-
-    spec: ModelSpec
-    resident: _Resident | None = None
-    load: _Load | None = None
-    need: int = 0
-    askers: set[int] = field(default_factory=set)
-    problem: Problem | None = None
-    crashes: int = 0
-    blocked_until: float = 0.0
-
-    @property
-    def leases(self) -> int:
-        return self.resident.leases if self.resident else 0
 
 
 class ModelManager:
@@ -99,15 +45,15 @@ class ModelManager:
         self._patience = patience
         self._changed = threading.Condition()
         self._tickets = itertools.count()
-        self._entries: dict[ModelSpec, _Entry] = {}
-        self._line: list[_Load] = []
+        self._entries: dict[ModelSpec, Entry] = {}
+        self._line: list[Load] = []
         self._closed = False
 
     def ask(self, spec: ModelSpec) -> int:
         """Take a place in the line for a model; it must be handed to ``lease``."""
         with self._changed:
             ticket = next(self._tickets)
-            self._entries.setdefault(spec, _Entry(spec)).askers.add(ticket)
+            self._entries.setdefault(spec, Entry(spec)).askers.add(ticket)
             return ticket
 
     @contextmanager
@@ -132,7 +78,7 @@ class ModelManager:
 
     def _wait_for(
         self, spec: ModelSpec, ticket: int, tell: Tell, given_up: GivenUp
-    ) -> _Resident:
+    ) -> Resident:
         mine, told = None, None
         with self._changed:
             entry = self._entries[spec]
@@ -159,17 +105,17 @@ class ModelManager:
                     entry.load.cancelled = True
                 self._changed.notify_all()
 
-    def _overtakes(self, entry: _Entry, ticket: int) -> bool:
+    def _overtakes(self, entry: Entry, ticket: int) -> bool:
         """Whether an older request waits for room, which new leases would keep from it."""
         return any(load.ticket < ticket and load is not entry.load for load in self._line)
 
-    def _in_use(self, entry: _Entry) -> int:
+    def _in_use(self, entry: Entry) -> int:
         return sum(other.leases for other in self._entries.values() if other is not entry)
 
-    def warm(self, spec: ModelSpec) -> _Load | None:
+    def warm(self, spec: ModelSpec) -> Load | None:
         """Start loading in the background, for nobody in particular; None when it is loaded."""
         with self._changed:
-            entry = self._entries.setdefault(spec, _Entry(spec))
+            entry = self._entries.setdefault(spec, Entry(spec))
             if entry.load:
                 entry.load.kept = True
             elif entry.resident is None and not self._closed:
@@ -180,7 +126,7 @@ class ModelManager:
         """Load a model and say how it goes; the card comes last. Raises PlaygroundError."""
         told: Loading | None = None
         with self._changed:
-            entry = self._entries.setdefault(spec, _Entry(spec))
+            entry = self._entries.setdefault(spec, Entry(spec))
             self._changed.wait_for(lambda: not (entry.load and entry.load.cancelled), 10)
             mine = self.warm(spec)
         while True:
@@ -202,20 +148,19 @@ class ModelManager:
                 told = news
                 yield news
 
-    def _start(self, entry: _Entry, ticket: int, kept: bool) -> _Load:
+    def _start(self, entry: Entry, ticket: int, kept: bool) -> Load:
         """Begin one attempt, unless this model's worker has died too often. Under the lock."""
-        load = _Load(ticket, kept)
-        if time.monotonic() < entry.blocked_until:
-            load.problem = _blocked(entry.spec, self._patience.blocked)
+        load = Load(ticket, kept, problem=entry.block)
+        if load.problem:
             return load
         entry.load, entry.problem = load, None
         name = f"load {entry.spec.label}"
         threading.Thread(target=self._load, args=(entry, load), name=name, daemon=True).start()
         return load
 
-    def _load(self, entry: _Entry, load: _Load) -> None:
+    def _load(self, entry: Entry, load: Load) -> None:
         """One attempt, on a thread of its own. Whatever happens, those who wait hear of it."""
-        resident: _Resident | None = None
+        resident: Resident | None = None
         problem: Problem | None = Problem(
             PlaygroundError.code, f"{entry.spec.label} could not be loaded.",
             advice="The log of the app says why.",
@@ -238,7 +183,7 @@ class ModelManager:
                     entry.problem = None if load.cancelled else load.problem
                 self._changed.notify_all()
 
-    def _bring(self, entry: _Entry, load: _Load) -> _Resident:
+    def _bring(self, entry: Entry, load: Load) -> Resident:
         """From a spec to a loaded model."""
 
         def news(said: Queued | Loading) -> None:
@@ -256,10 +201,10 @@ class ModelManager:
         freed = self._make_room(entry, load, footprint.needed_bytes(folder, entry.spec), news)
         news(Loading("starting", None, ", ".join(freed)))
         worker = WorkerProcess(entry.spec, self._patience, self._ended)
-        return _Resident(worker, worker.load(folder, self._device, progress, given_up))
+        return Resident(worker, worker.load(folder, self._device, progress, given_up))
 
     def _make_room(
-        self, entry: _Entry, load: _Load, need: int, news: Callable[[Queued | Loading], None]
+        self, entry: Entry, load: Load, need: int, news: Callable[[Queued | Loading], None]
     ) -> list[str]:
         """Set ``need`` bytes aside, ending idle models, longest unused first, until they fit.
 
@@ -304,17 +249,12 @@ class ModelManager:
             workers = [e.resident.worker for e in self._entries.values() if e.resident]
         return 0.9 * (footprint.available_bytes() + sum(worker.memory for worker in workers))
 
-    def _take_idle(self, ticket: int) -> _Resident | None:
+    def _take_idle(self, ticket: int) -> Resident | None:
         """The longest unused model that nobody uses, or waits for since earlier. Under the lock."""
         idle = [e for e in self._entries.values() if e.resident and not e.resident.leases
                 and not any(asker < ticket for asker in e.askers)]
         entry = min(idle, key=lambda e: e.resident.used_at if e.resident else 0, default=None)
-        return self._take(entry) if entry else None
-
-    def _take(self, entry: _Entry) -> _Resident | None:
-        """Out of the list, so that nobody leases it; the caller ends it. Under the lock."""
-        resident, entry.resident, entry.need = entry.resident, None, 0
-        return resident
+        return entry.take() if entry else None
 
     def unload(self, spec: ModelSpec) -> bool:
         """End a model or stop its loading; False when there was nothing to end.
@@ -336,7 +276,7 @@ class ModelManager:
             if entry.load:
                 entry.load.kept, entry.load.cancelled = False, True
             entry.problem = None
-            resident = self._take(entry)
+            resident = entry.take()
             self._changed.notify_all()
         if resident:
             resident.worker.end()
@@ -348,7 +288,7 @@ class ModelManager:
         with self._changed:
             idle = [e for e in self._entries.values() if e.resident and not e.resident.leases
                     and not e.askers and e.resident.used_at < before]
-            taken = [resident for entry in idle if (resident := self._take(entry))]
+            taken = [resident for entry in idle if (resident := entry.take())]
             self._changed.notify_all()
         for resident in taken:
             resident.worker.end()
@@ -356,7 +296,7 @@ class ModelManager:
     def statuses(self, offered: Sequence[ModelSpec]) -> tuple[ModelStatus, ...]:
         """Every offered model and every other that is loaded, loading or failed; quick."""
         with self._changed:
-            known = {spec: _status(entry) for spec, entry in self._entries.items()}
+            known = {spec: entry.status for spec, entry in self._entries.items()}
         rows = [known.get(spec) or ModelStatus(spec, "absent") for spec in offered]
         others = [s for spec, s in known.items() if spec not in offered and s.state != "absent"]
         return (*rows, *others)
@@ -371,7 +311,7 @@ class ModelManager:
         """End every worker; whoever waits is told to give up."""
         with self._changed:
             self._closed = True
-            taken = [resident for e in self._entries.values() if (resident := self._take(e))]
+            taken = [resident for e in self._entries.values() if (resident := e.take())]
             self._changed.notify_all()
         for resident in taken:
             resident.worker.end()
@@ -381,33 +321,7 @@ class ModelManager:
         with self._changed:
             entry = self._entries[worker.spec]
             if entry.resident and entry.resident.worker is worker:
-                self._take(entry)
+                entry.take()
             if worker.crashed:
-                entry.crashes += 1
-                entry.problem = worker.problem
-                if entry.crashes >= _CRASHES:
-                    entry.blocked_until = time.monotonic() + self._patience.blocked
-                    entry.crashes = 0
+                entry.count_crash(worker.problem, self._patience.blocked)
             self._changed.notify_all()
-
-
-def _status(entry: _Entry) -> ModelStatus:
-    """How an entry stands. Under the lock."""
-    if entry.resident:
-        state: State = "busy" if entry.leases else "ready"
-        return ModelStatus(entry.spec, state, entry.resident.card, None, entry.leases)
-    if entry.load:
-        news = entry.load.news or Loading("starting")
-        progress = news if isinstance(news, Loading) else Loading("making room")
-        return ModelStatus(entry.spec, "loading", None, progress)
-    if entry.problem:
-        return ModelStatus(entry.spec, "failed", problem=entry.problem)
-    return ModelStatus(entry.spec, "absent")
-
-
-def _blocked(spec: ModelSpec, seconds: float) -> Problem:
-    return WorkerDied(
-        f"The process of {spec.label} died {_CRASHES} times in a row, so it is left alone for "
-        f"{seconds / 60:.0f} minutes.",
-        field="model", given=spec.repo, advice="Use another model meanwhile.",
-    ).problem

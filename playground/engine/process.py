@@ -294,8 +294,8 @@ class WorkerProcess:
         self.crashed = not self._ending and not self._refused
         if self.problem is None:
             self.problem = _ended_problem(self.spec, self._process.exitcode)
-            if self.crashed:
-                log.warning("worker %s: %s", self.pid, self.problem.message)
+        if self.crashed:
+            log.warning("worker %s: %s", self.pid, self.problem.message)
         problem = self.problem
         with self._lock:
             self._ended.set()

@@ -48,6 +48,7 @@ from playground.errors import (
 )
 from playground.models.catalog import HubId
 from playground.models.footprint import size
+from playground.settings import child_environment
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ def fetch(
     news(Loading("downloading", None, "asking the Hub"))
     child = subprocess.Popen(
         [sys.executable, "-c", _CHILD, _ROOT],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=child_environment(),
     )
     try:
         assert child.stdin and child.stdout

@@ -13,7 +13,7 @@ from multiprocessing import spawn
 import numpy.random  # noqa: F401
 import psutil  # noqa: F401
 import torch  # noqa: F401
-import transformers.modeling_layers  # noqa: F401
+import transformers.modeling_layers
 from tqdm import tqdm
 from transformers import Qwen2ForCausalLM, Qwen2TokenizerFast  # noqa: F401
 
@@ -29,5 +29,7 @@ def _stay_out(*_: object) -> None:
 spawn._fixup_main_from_name = _stay_out  # type: ignore[attr-defined]
 spawn._fixup_main_from_path = _stay_out  # type: ignore[attr-defined]
 
+# The page shows how far loading is; bars in the log of the app say it to nobody.
+transformers.utils.logging.disable_progress_bar()
 # The lock that tqdm would make is one between processes, which a killed worker never gives back.
 tqdm.set_lock(threading.RLock())

@@ -1,0 +1,195 @@
+"""A stream and the admission to it, by hand: no process, no thread, no model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from playground.core.events import Event, Failed, Finished, Step
+from playground.core.prompt import Raw
+from playground.core.run import ModelSpec, Run
+from playground.engine.admission import Admission
+from playground.engine.stream import Stream
+from playground.errors import Overloaded, PlaygroundError
+from playground.settings import Limits
+
+RUN = Run(ModelSpec("some/model"), Raw("Once"))
+STEP = Step(0, 5, " upon", " upon", -0.1, 1, 0.9, 0.3, ())
+LENGTH = Finished("length", "", 1, 1, 0.1, 0.1)
+
+
+class Batch:
+    """What a worker is to a column: remembers who joined and who was asked to leave."""
+
+    def __init__(self) -> None:
+        self.listeners: dict[int, Callable[[Event], None]] = {}
+        self.cancelled: list[int] = []
+
+    def begin(self, run: Run, listener: Callable[[Event], None], /) -> int:
+        self.listeners[len(self.listeners)] = listener
+        return len(self.listeners) - 1
+
+    def cancel(self, key: int, /) -> None:
+        self.cancelled.append(key)
+
+
+def begun(runs: int = 1) -> tuple[Stream, Batch]:
+    stream, batch = Stream([RUN] * runs), Batch()
+    for column in stream.columns:
+        column.begin(batch)
+    return stream, batch
+
+
+def later(stream: Stream, seconds: float, *, limit: float = 600.0, grace: float = 2.0) -> None:
+    """What the housekeeper does, so many seconds from now."""
+    for column in stream.columns:
+        column.keep_time(time.monotonic() + seconds, limit, grace)
+
+
+def test_a_stream_is_done_when_all_is_said_and_read() -> None:
+    stream, batch = begun(2)
+    batch.listeners[0](STEP)
+    batch.listeners[0](LENGTH)
+    assert stream.read() == [(0, STEP), (0, LENGTH)] and not stream.done
+    batch.listeners[1](LENGTH)
+    assert not stream.done, "it is said and not read"
+    assert stream.read() == [(1, LENGTH)] and stream.done
+    assert stream.read(5.0) == [], "after the end nobody waits"
+
+
+def test_stop_asks_the_row_to_leave_once() -> None:
+    stream, batch = begun(2)
+    for _ in range(3):
+        stream.stop(1)
+    assert batch.cancelled == [1]
+    stream.close()
+    assert batch.cancelled == [1, 0]
+
+
+def test_a_stopped_run_waits_for_the_workers_word_but_not_for_ever() -> None:
+    """In the prefill of a long prompt no step comes for a while; the reader need not wait."""
+    stream, batch = begun()
+    batch.listeners[0](STEP)
+    stream.stop()
+    later(stream, 1.0)
+    assert not stream.over
+    later(stream, 3.0)
+    assert stream.over and not stream.columns[0].gone.is_set(), "the row is still in its batch"
+    assert stream.read()[-1] == (0, Finished("stopped", "", 0, 1, 0.0, 0.0))
+    batch.listeners[0](STEP)
+    batch.listeners[0](LENGTH)
+    assert stream.read() == [], "what comes after the end is dropped"
+    assert stream.columns[0].gone.is_set()
+
+
+def test_a_deadline_ends_in_a_finished_run_and_a_sentence() -> None:
+    stream, batch = begun()
+    later(stream, 59.0, limit=60.0)
+    assert batch.cancelled == []
+    later(stream, 61.0, limit=60.0)
+    assert batch.cancelled == [0]
+    stopped = Finished("stopped", "", 1, 7, 0.1, 0.1)
+    batch.listeners[0](stopped)
+    (_, first), (_, last) = stream.read()
+    assert first == stopped and isinstance(last, Failed)
+    assert last.problem.code == "TIMEOUT" and "60 s" in last.problem.message
+
+
+def test_a_deadline_holds_against_a_worker_that_does_not_answer() -> None:
+    stream, _ = begun()
+    later(stream, 61.0, limit=60.0)
+    later(stream, 70.0, limit=60.0)
+    assert [type(event) for _, event in stream.read()] == [Finished, Failed]
+    assert stream.done
+
+
+def test_the_clock_of_a_run_starts_with_its_work_and_not_in_the_queue() -> None:
+    stream = Stream([RUN])
+    later(stream, 1000.0, limit=60.0)
+    assert not stream.over and stream.read() == []
+
+
+def test_a_stop_before_the_start_never_joins() -> None:
+    stream, batch = Stream([RUN]), Batch()
+    stream.stop()
+    stream.columns[0].begin(batch)
+    assert not batch.listeners and stream.columns[0].gone.is_set() and stream.over
+
+
+def test_unread_counts_only_while_something_waits_to_be_read() -> None:
+    stream, batch = begun()
+    assert stream.unread_for(time.monotonic() + 100) == 0
+    batch.listeners[0](STEP)
+    assert stream.unread_for(time.monotonic() + 100) > 99
+    stream.read()
+    assert stream.unread_for(time.monotonic() + 100) == 0
+
+
+def admission(running: int, waiting: int, by_visitor: bool = False) -> Admission:
+    limits = Limits(prompt_characters=9, new_tokens=9, columns=9, beams=9, running=running,
+                    waiting=waiting, seconds=9)
+    return Admission(limits, by_visitor)
+
+
+def leave(desk: Admission, place: object) -> None:
+    with desk.turn(place, lambda _: None, lambda: False):  # type: ignore[arg-type]
+        pass
+
+
+def test_first_come_first_served() -> None:
+    desk = admission(running=2, waiting=9)
+    places = [desk.enter("", 1) for _ in range(4)]
+    assert [p.running for p in places] == [True, True, False, False]
+    leave(desk, places[1])
+    assert [p.running for p in places] == [True, True, True, False]
+
+
+def test_a_big_request_is_not_overtaken_for_ever() -> None:
+    """Three columns wait for two who run; one who comes later and would fit waits behind them."""
+    desk = admission(running=3, waiting=9)
+    first, second = desk.enter("", 1), desk.enter("", 1)
+    big, small = desk.enter("", 3), desk.enter("", 1)
+    leave(desk, first)
+    assert not big.running and not small.running
+    leave(desk, second)
+    assert big.running and not small.running
+
+
+def test_a_request_bigger_than_the_house_runs_alone() -> None:
+    desk = admission(running=2, waiting=9)
+    assert desk.enter("", 5).running
+
+
+def test_a_visitors_second_request_waits_and_others_pass() -> None:
+    desk = admission(running=9, waiting=9, by_visitor=True)
+    first, second = desk.enter("ann", 1), desk.enter("ann", 1)
+    bob = desk.enter("bob", 1)
+    assert (first.running, second.running, bob.running) == (True, False, True)
+    with pytest.raises(Overloaded) as caught:
+        desk.enter("ann", 1)
+    assert caught.value.problem.allowed == "one running and one waiting"
+    leave(desk, first)
+    assert second.running
+
+
+def test_a_full_house_turns_away_and_forgets_who_was_turned_away() -> None:
+    desk = admission(running=1, waiting=2)
+    first, _ = desk.enter("", 1), desk.enter("", 2)
+    for _ in range(3):
+        with pytest.raises(PlaygroundError, match="waiting already: 2"):
+            desk.enter("", 1)
+    leave(desk, first)
+    assert not desk.enter("", 2).running
+
+
+def test_who_waits_hears_how_many_go_first() -> None:
+    desk = admission(running=1, waiting=9)
+    desk.enter("", 1)
+    desk.enter("", 3)
+    last = desk.enter("", 1)
+    told: list[int] = []
+    with desk.turn(last, told.append, lambda: bool(told)) as admitted:
+        assert not admitted
+    assert told == [4]
