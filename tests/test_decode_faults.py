@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -126,6 +127,43 @@ def test_a_forward_that_breaks_off_in_the_middle_is_rolled_back(model: Model) ->
     short, long = decode(model, runs)
     assert long.problem is not None and long.problem.code == "OOM"
     assert short.ids == whole[0]
+
+
+@pytest.mark.parametrize("place", ("playground.decode.loop.read", "playground.decode.cache.select"))
+def test_memory_that_ends_between_the_forwards_fails_each_row_once(
+    model: Model, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log-softmax of a large vocabulary, and the copy when a row leaves, need memory too."""
+    short = Decoding(max_new_tokens=6, min_new_tokens=6)
+    runs = [Run(model.spec, p, d) for p, d in ((SHORT, short), (LONG, GREEDY), (Ids((5,)), GREEDY))]
+    whole = [trace.ids for trace in decode(model, runs)]
+    module, name = place.rsplit(".", 1)
+    original, count = getattr(importlib.import_module(module), name), 0
+
+    def failing(*given: Any) -> Any:
+        nonlocal count
+        rows = given[0].shape[0] if name == "read" else len(given[1])
+        count += rows == 2 or count > 0
+        if count == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return original(*given)
+
+    monkeypatch.setattr(place, failing)
+    loop = DecodeLoop(model)
+    told: list[tuple[int, Event]] = []
+    for key, run in enumerate(runs):
+        loop.join(key, run)
+    while loop.busy:
+        told += loop.step()
+    assert count > 0
+    for key in range(3):
+        mine = [event for k, event in told if k == key]
+        ends = [event for event in mine if isinstance(event, Finished | Failed)]
+        assert len(ends) == 1 and ends[0] is mine[-1]
+        ids = tuple(event.id for event in mine if isinstance(event, Step))
+        assert ids == whole[key][: len(ids)]
+    again = [Run(model.spec, SHORT, short)]
+    assert decode(model, again)[0].ids == whole[0]
 
 
 def test_memory_that_ends_in_the_prefill_takes_that_prompt_only(model: Model) -> None:

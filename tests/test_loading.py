@@ -220,6 +220,11 @@ def test_no_folder_is_not_found(tmp_path: Path) -> None:
         load(SPEC, tmp_path / "nowhere")
 
 
+def test_an_unknown_device_is_refused(good: Path) -> None:
+    with pytest.raises(InvalidInput, match="no device 'gpu'"):
+        load(SPEC, good, device="gpu")
+
+
 def test_an_adapter_is_refused_for_now(good: Path) -> None:
     with pytest.raises(InvalidInput) as caught:
         load(ModelSpec("some/model", adapter="x/y"), good)

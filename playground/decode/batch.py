@@ -27,23 +27,21 @@ def forward(
     ``ids`` [rows, tokens] are the tokens that the cache does not hold yet (all, without one),
     ``lengths`` how many tokens each row has with them; the rest of its columns is padding.
     """
-    rows, new = ids.shape
+    new = ids.shape[1]
     columns = (kv.width(cache) if cache is not None else 0) + new
     column = torch.arange(columns, device=ids.device)
     padding = columns - torch.tensor(lengths, device=ids.device)[:, None]
     mask = (column >= padding).long()
-    inputs: dict[str, Any] = {
-        "input_ids": ids,
+    inputs = {
         "attention_mask": mask,
+        "position_ids": (column - padding).clamp(min=0)[:, -new:],
+        "past_key_values": cache,
         "use_cache": cache is not None,
+        "logits_to_keep": 1,
     }
-    if cache is not None:
-        inputs["past_key_values"] = cache
-    if takes(lm, "position_ids"):
-        inputs["position_ids"] = (column - padding).clamp(min=0)[:, -new:]
-    if takes(lm, "logits_to_keep"):
-        inputs["logits_to_keep"] = 1
-    logits: torch.Tensor = lm(**inputs).logits
+    logits: torch.Tensor = lm(
+        input_ids=ids, **{name: value for name, value in inputs.items() if takes(lm, name)}
+    ).logits
     return logits[:, -1]
 
 

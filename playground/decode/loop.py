@@ -96,10 +96,10 @@ class DecodeLoop:
             told.extend((row.key, row.finish("stopped")) for row in gone)
             if not prefill.rows:
                 self._prefills.remove(prefill)
-        for batch in self._batches:
+        for batch in list(self._batches):
             gone = [row for row in batch.rows if row.key in wanted]
             told.extend((row.key, row.finish("stopped")) for row in gone)
-            self._dismiss(batch, gone)
+            self._dismiss(batch, gone, told)
         self._batches = [batch for batch in self._batches if batch.rows]
         for search in [s for s in self._searches if s.row.key in wanted]:
             told.extend((search.row.key, event) for event in search.end("stopped"))
@@ -149,11 +149,13 @@ class DecodeLoop:
                 search = BeamSearch(self._model.lm, self._model.tokenizer, row, prefill.cache)
                 if self._advance(search, partial(search.start, logits), told):
                     self._searches.append(search)
-        self._remember(prefill.ids, prefill.cache)
+        self._remember(prefill.ids, lambda: prefill.cache)
         if plain:
-            gone = self._choose(plain, logits.expand(len(plain), -1), told)
-            stay = [row for row in plain if not any(row is other for other in gone)]
-            self._seat(stay, prefill, told)
+            choose = partial(self._choose, plain, logits.expand(len(plain), -1), told)
+            gone = self._guarded(choose, plain, told)
+            if not isinstance(gone, Problem):
+                stay = [row for row in plain if not any(row is other for other in gone)]
+                self._seat(stay, prefill, told)
 
     def _seat(self, rows: list[Row], prefill: Prefill, told: Told) -> None:
         """Put rows into a batch: everybody's, or one for each where rows cannot share a forward."""
@@ -182,19 +184,28 @@ class DecodeLoop:
             told.extend((row.key, Failed(problem)) for row in gone)
             batch.leave(gone)
             return
-        gone = self._choose(batch.rows, logits, told)
-        self._dismiss(batch, gone)
+        rows = list(batch.rows)
+        ended = self._guarded(partial(self._choose, rows, logits, told), rows, told)
+        if isinstance(ended, Problem):
+            self._batches.remove(batch)
+        else:
+            self._dismiss(batch, ended, told)
 
-    def _dismiss(self, batch: Batch, gone: list[Row]) -> None:
+    def _dismiss(self, batch: Batch, gone: list[Row], told: Told) -> None:
         """Rows that have ended leave; what was read for them may serve the next prompt."""
         for row in gone:
-            self._remember(row.ids[0, :-1].tolist(), batch.cache_of(row))
-        batch.leave(gone)
+            self._remember(row.ids[0, :-1].tolist(), partial(batch.cache_of, row))
+        stay = [row for row in batch.rows if not any(row is other for other in gone)]
+        # Leaving copies the rows that stay.
+        if isinstance(self._guarded(partial(batch.leave, gone), stay, told), Problem):
+            self._batches.remove(batch)
 
-    def _remember(self, ids: Sequence[int], cache: DynamicCache | None) -> None:
+    def _remember(self, ids: Sequence[int], make: Callable[[], DynamicCache | None]) -> None:
         """Keep a cache where that changes no text: in 16 bits, other shapes round differently."""
-        exact = self._model.lm.dtype == torch.float32 and self._model.card.lane == BATCH
-        if exact and cache is not None and kv.can_crop(cache):
+        if self._model.lm.dtype != torch.float32 or self._model.card.lane != BATCH:
+            return
+        cache = self._guarded(make, (), [])
+        if isinstance(cache, DynamicCache) and kv.can_crop(cache):
             self._warm.keep(ids, cache)
 
     def _choose(self, rows: Sequence[Row], logits: torch.Tensor, told: Told) -> list[Row]:
@@ -221,13 +232,15 @@ class DecodeLoop:
         return not isinstance(events[-1], Finished | Failed)
 
     def _guarded(self, work: Callable[[], T], rows: Sequence[Row], told: Told) -> T | Problem:
-        """Do the work; where it raises, these rows fail. No exception stays with its tensors."""
+        """Do the work; where it raises, those of the rows that have not ended fail."""
         try:
             return work()
         except _FORWARD_FAULTS as fault:
             problem = _problem(fault, self._model)
+        # Outside the except clause: an exception kept alive keeps its tensors alive.
         self._warm.clear()
-        told.extend((row.key, Failed(problem)) for row in rows)
+        ended = {key for key, event in told if isinstance(event, Finished | Failed)}
+        told.extend((row.key, Failed(problem)) for row in rows if row.key not in ended)
         return problem
 
 

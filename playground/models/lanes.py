@@ -88,7 +88,8 @@ def _close(found: torch.Tensor, expected: torch.Tensor, allowed: float) -> bool:
 
 
 def _whole(lm: Any, ids: torch.Tensor) -> torch.Tensor:
-    return lm(input_ids=ids, use_cache=False).logits[0, -1].float()  # type: ignore[no-any-return]
+    alone = {"use_cache": False} if takes(lm, "use_cache") else {}
+    return lm(input_ids=ids, **alone).logits[0, -1].float()  # type: ignore[no-any-return]
 
 
 def _cached(lm: Any, ids: torch.Tensor, cache: DynamicCache) -> torch.Tensor:

@@ -15,7 +15,6 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
-    BitsAndBytesConfig,
     GenerationConfig,
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -26,6 +25,7 @@ from playground.core.run import ModelSpec
 from playground.errors import InvalidInput, ModelInvalid, OutOfMemory
 from playground.models.checks import check_folder, read_json
 from playground.models.lanes import choose_lane
+from playground.models.placement import device_of, dtype_of, quantization_of
 from playground.models.text import tokenize
 
 # What transformers raises on files that make no model; its words go into the sentence.
@@ -84,7 +84,7 @@ def load(
         tell(LoadProgress(0.05, "reading the tokenizer"))
         tokenizer = _tokenizer(where)
         tell(LoadProgress(0.15, "reading the weights"))
-        lm = _weights(spec, where, config, _device(device))
+        lm = _weights(spec, where, config, device_of(device))
     tell(LoadProgress(0.9, "trying it out"))
     try:
         suggested = read_json(where, "generation_config.json") or {}
@@ -115,7 +115,12 @@ def assemble(
     lm.generation_config = _generation_config(lm, tokenizer, suggested or {}, rows, notices)
     parameters = sum(p.numel() for p in lm.parameters())
     torch.set_num_threads(1 if parameters < _SMALL else _THREADS)
-    lane, why = choose_lane(lm, rows)
+    try:
+        lane, why = choose_lane(lm, rows)
+    except (torch.OutOfMemoryError, MemoryError):
+        raise _too_big(spec, lm.device) from None
+    except _LOAD_FAULTS as fault:
+        raise _invalid("The model cannot read a text", fault) from None
     if why:
         notices.append(why)
     card = ModelCard(
@@ -185,12 +190,12 @@ def _weights(spec: ModelSpec, folder: Path, config: Any, device: torch.device) -
     kind = kind[0] if isinstance(kind, tuple | list) else kind
     extra: dict[str, Any] = {}
     if spec.quantization != "none":
-        extra = {"quantization_config": _quantization(spec, device), "device_map": {"": device}}
+        extra = {"quantization_config": quantization_of(spec, device), "device_map": {"": device}}
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             config=config,
-            dtype=_dtype(spec, device),
+            dtype=dtype_of(spec, device),
             # Always ours: a config may name an implementation, and that names code.
             attn_implementation="sdpa" if getattr(kind, "_supports_sdpa", False) else "eager",
             use_safetensors=True,
@@ -203,11 +208,7 @@ def _weights(spec: ModelSpec, folder: Path, config: Any, device: torch.device) -
         if not extra:
             lm = lm.to(device)
     except (torch.OutOfMemoryError, MemoryError):
-        raise OutOfMemory(
-            f"There is not enough memory on {device} for {spec.label}.",
-            field="model",
-            advice="Choose a smaller model, or load it in 4 bits.",
-        ) from None
+        raise _too_big(spec, device) from None
     except _LOAD_FAULTS as fault:
         raise _invalid("The weights cannot be loaded", fault) from None
     missing = sorted(info["missing_keys"]) + sorted(str(m) for m in info.get("mismatched_keys", ()))
@@ -218,36 +219,6 @@ def _weights(spec: ModelSpec, folder: Path, config: Any, device: torch.device) -
             field="model",
         )
     return lm
-
-
-def _quantization(spec: ModelSpec, device: torch.device) -> BitsAndBytesConfig:
-    if spec.quantization == "int8":
-        return BitsAndBytesConfig(load_in_8bit=True)
-    return BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=_dtype(spec, device)
-    )
-
-
-def _device(name: str) -> torch.device:
-    if name != "auto":
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def _dtype(spec: ModelSpec, device: torch.device) -> torch.dtype:
-    """What was asked for; by itself fp32 on the CPU (the fastest there), 16 bits elsewhere."""
-    if spec.dtype != "auto":
-        chosen: torch.dtype = getattr(torch, spec.dtype)
-        return chosen
-    if device.type == "cuda":
-        return (
-            torch.bfloat16
-            if torch.cuda.is_bf16_supported(including_emulation=False)
-            else torch.float16
-        )
-    return torch.float16 if device.type == "mps" else torch.float32
 
 
 def _check_vocabulary(tokenizer: Any, rows: int) -> None:
@@ -289,6 +260,14 @@ def _generation_config(
         eos_token_id=ends or None,
         pad_token_id=(pads or ends or [0])[0],
         bos_token_id=begins[0] if begins else None,
+    )
+
+
+def _too_big(spec: ModelSpec, device: torch.device) -> OutOfMemory:
+    return OutOfMemory(
+        f"There is not enough memory on {device} for {spec.label}.",
+        field="model",
+        advice="Choose a smaller model, or load it in 4 bits.",
     )
 
 
