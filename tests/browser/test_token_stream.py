@@ -303,6 +303,9 @@ def test_the_table_shows_every_step_and_holds_few_rows(
     expect(lane.locator(".sheet [tabindex='0']")).to_have_count(1)
     page.keyboard.press("End")
     expect(lane.locator(".sheet [data-i='4005']")).to_be_focused()
+    anchor = lane.locator(".sheet [data-i='4005']").bounding_box()
+    panel = page.locator(".token-popover").bounding_box()
+    assert panel["y"] + panel["height"] <= anchor["y"] or panel["y"] >= anchor["y"] + 30
     shoot(page, "token-stream-table")
 
 

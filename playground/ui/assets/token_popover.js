@@ -25,7 +25,9 @@ class Popover {
       event.stopPropagation();
       this.close(this.box.contains(document.activeElement));
     }, { capture: true });
-    window.addEventListener('scroll', () => this.place(), { capture: true, passive: true });
+    window.addEventListener('scroll', (event) => {
+      if (!this.box.contains(event.target)) this.place();
+    }, { capture: true, passive: true });
     window.addEventListener('resize', () => this.place());
   }
 
@@ -101,7 +103,8 @@ class Popover {
     lane.branch(choice);
   }
 
-  // Inside the viewport at any width: below the token, above it where there is no room below.
+  // Inside the viewport at any width, never over the token: below it, or above it where there is
+  // more room, and where neither is enough the panel scrolls.
   place() {
     if (!this.lane || !this.anchor) return;
     if (!this.anchor.isConnected) {
@@ -110,11 +113,15 @@ class Popover {
     }
     const at = this.anchor.getClientRects()[0];
     if (!at) return;
-    const { offsetWidth: width, offsetHeight: height } = this.box;
+    this.box.style.maxHeight = '';
+    const { offsetWidth: width, offsetHeight: natural } = this.box;
     const { clientWidth, clientHeight } = document.documentElement;
-    const below = at.bottom + 6;
-    const fits = below + height <= clientHeight - MARGIN;
-    const top = fits ? below : Math.max(MARGIN, at.top - height - 6);
+    const roomBelow = clientHeight - MARGIN - at.bottom - 6;
+    const roomAbove = at.top - 6 - MARGIN;
+    const under = natural <= roomBelow || roomBelow >= roomAbove;
+    const height = Math.min(natural, Math.max(under ? roomBelow : roomAbove, 160));
+    this.box.style.maxHeight = `${Math.floor(height)}px`;
+    const top = Math.max(MARGIN, under ? at.bottom + 6 : at.top - height - 6);
     const left = Math.max(MARGIN, Math.min(at.left - 12, clientWidth - width - MARGIN));
     this.box.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
   }
