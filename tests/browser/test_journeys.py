@@ -98,8 +98,9 @@ def test_a_chat_is_stopped_and_goes_on(page: Page) -> None:
 def test_a_base_model_has_no_template_and_says_where_to_go(page: Page) -> None:
     _choose(page, "Model", "builtin/tiny-base")
     _ask(page, "Hello!")
-    expect(page.locator("#chat-messages")).to_contain_text("Complete")
-    expect(page.locator("#chat-messages")).to_contain_text("template")
+    expect(page.locator("#chat-notice")).to_contain_text("no chat template")
+    expect(page.locator("#chat-notice")).to_contain_text("Complete")
+    expect(page.locator("#chat-message textarea")).to_have_value("Hello!")
 
 
 def test_retry_undo_edit_and_clear(page: Page) -> None:
@@ -242,7 +243,7 @@ def test_an_unknown_model_is_a_sentence(page: Page, tmp_path: Path) -> None:
     _tab(page, "Tokens")
     lane = _lanes(page).first
     for given, word in (("nobody/nothing", "nobody/nothing"), (str(tmp_path), "config.json"),
-                        (str(tmp_path / "gone"), "gone"), ("not a name!", "not a name!")):
+                        (str(tmp_path / "gone"), "no such folder"), ("not a name!", "name")):
         _choose(page, "Model", given)
         _example(page, "The capital of France is")
         expect(lane).to_have_attribute("data-state", "failed")
