@@ -109,6 +109,12 @@ def test_a_worker_does_not_import_the_app_again(app: App) -> None:
     assert "__mp_main__" not in app.printed
 
 
+def test_when_memory_ends_linux_ends_a_worker_and_not_the_app(app: App) -> None:
+    scores = [int(Path(f"/proc/{pid}/oom_score_adj").read_text())
+              for pid in (app.told["pid"], app.process.pid)]
+    assert scores[0] > scores[1]
+
+
 def test_ctrl_c_is_for_the_app_and_not_for_its_workers(app: App) -> None:
     os.kill(app.told["pid"], signal.SIGINT)
     time.sleep(0.5)

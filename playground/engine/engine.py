@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from playground.core.events import Event, Loading, Queued
@@ -47,6 +49,7 @@ class Engine:
         self._closed = threading.Event()
         start_forkserver()
         threading.Thread(target=self._keep_house, name="housekeeper", daemon=True).start()
+        atexit.register(self.close)
 
     def start(self, runs: Sequence[Run], visitor: str = "") -> Stream:
         """Begin runs side by side and return at once; their events come from the stream.
@@ -75,12 +78,13 @@ class Engine:
             ).start()
         return stream
 
-    def run(self, run: Run, visitor: str = "") -> Iterator[Event]:
+    def run(self, run: Run, visitor: str = "") -> Generator[Event]:
         """The events of one run as they come; closing the generator stops the run."""
-        for _, event in self.together([run], visitor):
-            yield event
+        with closing(self.together([run], visitor)) as events:
+            for _, event in events:
+                yield event
 
-    def together(self, runs: Sequence[Run], visitor: str = "") -> Iterator[tuple[int, Event]]:
+    def together(self, runs: Sequence[Run], visitor: str = "") -> Generator[tuple[int, Event]]:
         """The events of several runs as they come; closing the generator stops all of them."""
         stream = self.start(runs, visitor)
         try:
@@ -132,7 +136,8 @@ class Engine:
         self._manager.warm(spec)
 
     def close(self) -> None:
-        """Stop every run and end every worker."""
+        """Stop every run and end every worker. Done by itself when the app ends."""
+        atexit.unregister(self.close)
         self._closed.set()
         with self._lock:
             streams = list(self._streams)

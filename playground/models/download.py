@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -175,6 +176,7 @@ def _too_slow(hub: HubId, is_stalled: bool, stalled: float, deadline: float) -> 
 
 def main() -> None:
     """Be the download process: one request on stdin, then progress and one result on stdout."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the app, which then ends us
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a library prints must not mix with what we say
     request = json.loads(sys.stdin.readline())

@@ -21,7 +21,8 @@ _LONGEST_HEADER = 100_000_000
 
 def needed_bytes(folder: Path, spec: ModelSpec) -> int:
     """Bytes that the model in ``folder`` will take once it is loaded as ``spec`` says."""
-    weights = sum(_weights_bytes(file, spec) for file in folder.glob("*.safetensors"))
+    files = (file for file in folder.glob("*.safetensors") if file.is_file())
+    weights = sum(_weights_bytes(file, spec) for file in files)
     return int(weights * ROOM)
 
 
@@ -33,11 +34,12 @@ def _weights_bytes(file: Path, spec: ModelSpec) -> float:
         if not 0 < length <= min(_LONGEST_HEADER, on_disk):
             return on_disk
         try:
-            header = json.loads(opened.read(length))
-        except ValueError:  # a damaged file: the loader says so in its own words
+            header = dict(json.loads(opened.read(length)))
+            header.pop("__metadata__", None)
+            sizes = [(prod(told["shape"]), str(told["dtype"])) for told in header.values()]
+        except (ValueError, TypeError, KeyError):  # damaged: the loader says so in its own words
             return on_disk
-    tensors = [told for name, told in header.items() if name != "__metadata__"]
-    return sum(prod(told["shape"]) * _bytes_each(told["dtype"], spec) for told in tensors)
+    return float(sum(count * _bytes_each(dtype, spec) for count, dtype in sizes))
 
 
 def _bytes_each(stored: str, spec: ModelSpec) -> float:

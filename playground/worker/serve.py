@@ -15,8 +15,9 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 from queue import Empty, SimpleQueue
 
 import torch
@@ -209,6 +210,8 @@ def explained(error: BaseException, what: str) -> Problem:
 def serve(connection: Connection) -> None:
     """Be a worker: the target of the child process. The first command is a Load."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the app, which then ends us
+    with suppress(OSError):  # when memory ends, Linux ends a process: rather this than the app
+        Path("/proc/self/oom_score_adj").write_text("500")
     pipe = Pipe(connection)
     pipe.start()
     command = pipe.commands.get()
