@@ -90,7 +90,8 @@ def build_chat(stage: Stage, settings: Settings) -> None:
                     "Answer",
                     view="tokens",
                     name="chat",
-                    height=200,
+                    height=240,
+                    open_prompt=True,
                     hint="After a message: every id the model was given, control tokens marked, "
                     "and each token of its answer.",
                 )

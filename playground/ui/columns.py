@@ -16,7 +16,7 @@ from playground.settings import Settings
 from playground.ui.actions import resting, running
 from playground.ui.controls import DecodingPanel, decoding_panel, model_picker, read_model
 from playground.ui.streaming import Stage
-from playground.ui.token_feed import encode
+from playground.ui.token_store import encode
 from playground.ui.token_stream import TokenFeed, idle, token_stream
 
 RAW, CHAT = "Raw text", "Chat template"
