@@ -231,6 +231,15 @@ def test_an_adapter_is_refused_for_now(good: Path) -> None:
     assert caught.value.problem.field == "adapter"
 
 
+def test_sizes_of_each_layer_and_of_other_parts_are_no_fault(folder: Path) -> None:
+    """Gemma 3n gives a list of sizes, and a config's part for images may say -1."""
+    edit(folder, "config.json", vision_config={"num_key_value_heads": 0, "hidden_size": -1})
+    assert load(SPEC, folder).card.lane == "batch"
+    edit(folder, "config.json", vision_config={"hidden_size": [64, 10**9]})
+    with pytest.raises(ModelInvalid, match="hidden_size is 1000000000"):
+        load(SPEC, folder)
+
+
 def test_keys_that_say_no_are_no_danger(folder: Path) -> None:
     edit(folder, "config.json", trust_remote_code=False, _attn_implementation=None)
     assert load(SPEC, folder).card.lane == "batch"

@@ -90,11 +90,6 @@ class Row:
         """How many tokens came after the prompt."""
         return self.length - self.prompt_tokens
 
-    @property
-    def last(self) -> int:
-        """The newest token."""
-        return int(self._ids[0, self.length - 1])
-
     def start_clock(self) -> None:
         """The prefill begins."""
         self._began = time.perf_counter()

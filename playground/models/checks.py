@@ -169,19 +169,23 @@ def _check_weights(folder: Path) -> int:
 
 def _check_sizes(config: dict[str, Any], weights: int) -> None:
     """Refuse sizes that cannot be, before anything of that size is made."""
-    for key, value in _keys(config):
-        if key not in LARGEST or value is None:
-            continue
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if not whole or not 1 <= value <= LARGEST[key]:
-            raise ModelInvalid(
-                f"config.json says {key} is {value!r}; "
-                f"it must be a whole number from 1 to {LARGEST[key]:,}.",
-                field="model",
-                given=f"{key}={value!r}"[:80],
-            )
     nested = config.get("text_config")
     text: dict[str, Any] = nested if isinstance(nested, dict) else config
+    # A part for images may well say 0, or -1.
+    own = [(key, value, 1) for key, value in text.items()]
+    for key, value, least in [*own, *((key, value, -1) for key, value in _keys(config))]:
+        # A list is one value a layer (Gemma 3n's intermediate_size).
+        for one in value if isinstance(value, list) else [value]:
+            if key not in LARGEST or one is None:
+                continue
+            whole = isinstance(one, int) and not isinstance(one, bool)
+            if not whole or not least <= one <= LARGEST[key]:
+                raise ModelInvalid(
+                    f"config.json says {key} is {one!r}; "
+                    f"it must be a whole number from 1 to {LARGEST[key]:,}.",
+                    field="model",
+                    given=f"{key}={one!r}"[:80],
+                )
     hidden = _first(text, "hidden_size", "n_embd", "d_model")
     rows = max(
         _first(text, "vocab_size"), _first(text, "num_hidden_layers", "n_layer", "num_layers")

@@ -19,6 +19,7 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
+from transformers.utils import logging as transformers_log
 
 from playground.core.messages import LoadProgress, ModelCard
 from playground.core.run import ModelSpec
@@ -80,6 +81,7 @@ def load(
     if spec.adapter:
         raise InvalidInput("Adapters cannot be loaded yet.", field="adapter", given=spec.adapter)
     with _ONE_LOAD_AT_A_TIME:
+        transformers_log.disable_progress_bar()  # ``progress`` is told; the terminal is the app's
         config = _config(where, config_json)
         tell(LoadProgress(0.05, "reading the tokenizer"))
         tokenizer = _tokenizer(where)
