@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 
 from playground.core.events import Loading, Queued
@@ -211,6 +212,22 @@ def test_a_model_that_can_never_fit_is_refused_with_the_arithmetic(make: Make, n
             raise AssertionError("it does not fit")
     assert caught.value.problem.code == "MODEL_TOO_BIG"
     assert caught.value.problem.given == footprint.size(need)
+
+
+def test_swapping_leaves_no_thread_and_no_file_open(make: Make, need: int) -> None:
+    manager = make(need)
+    here = psutil.Process()
+
+    def swap() -> tuple[int, int]:
+        for spec in (A, B):
+            with lease(manager, spec):
+                pass
+        return here.num_fds(), here.num_threads()
+
+    before = swap()
+    for _ in range(4):
+        swap()
+    wait_until(lambda: all(now <= then for now, then in zip(swap(), before, strict=True)))
 
 
 def test_the_estimate_counts_bytes_by_hand(shelf_folder: Path) -> None:

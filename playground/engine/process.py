@@ -247,18 +247,19 @@ class WorkerProcess:
     def _hear(self) -> None:
         """Dispatch replies until the process ends or falls silent."""
         heard = time.monotonic()
-        while True:
-            try:
+        try:
+            while True:
                 if self._connection.poll(min(1.0, self._patience.silence / 4)):
                     self._dispatch(self._connection.recv())
                     heard = time.monotonic()
                 elif time.monotonic() - heard > self._patience.silence:
                     self.problem = _silent_problem(self.spec, self._patience.silence)
                     break
-            except (EOFError, OSError, pickle.UnpicklingError):
-                break
-        self._kill()
-        self._bury()
+        except (EOFError, OSError, pickle.UnpicklingError):
+            pass
+        finally:
+            self._kill()
+            self._bury()
 
     def _dispatch(self, reply: Reply) -> None:
         match reply:
