@@ -93,7 +93,9 @@ def _whole(lm: Any, ids: torch.Tensor) -> torch.Tensor:
 
 
 def _cached(lm: Any, ids: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
+    """With another text read in between: some models keep their state in themselves."""
     lm(input_ids=ids[:, :-1], past_key_values=cache, use_cache=True)
+    lm(input_ids=ids[:, -_SHORT:], past_key_values=new_cache(lm), use_cache=True)
     return lm(input_ids=ids[:, -1:], past_key_values=cache, use_cache=True).logits[0, -1].float()  # type: ignore[no-any-return]
 
 
