@@ -34,11 +34,11 @@ CATALOG = {
     entry.repo: entry
     for entry in (
         CatalogEntry(
-            "builtin/tiny-chat", "chat", "about 3 million",
+            "builtin/tiny-chat", "chat", "2.8 million",
             "A tiny chat model that comes with the playground: quick, and often wrong.",
         ),
         CatalogEntry(
-            "builtin/tiny-base", "base", "about 3 million",
+            "builtin/tiny-base", "base", "2.8 million",
             "A tiny base model that comes with the playground: it continues text.",
         ),
     )
