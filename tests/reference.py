@@ -61,6 +61,9 @@ def generate(model: Model, trace: Trace) -> tuple[tuple[int, ...], float | None]
             "top_p": d.top_p,
             "min_p": d.min_p or None,
             "typical_p": d.typical_p,
+            "top_h": d.top_h or None,
+            "epsilon_cutoff": d.epsilon_cutoff,
+            "eta_cutoff": d.eta_cutoff,
         }
     if d.is_beam_search:
         settings |= {"length_penalty": d.length_penalty, "early_stopping": d.early_stopping}

@@ -133,6 +133,11 @@ def test_the_least_cannot_be_above_the_most() -> None:
         (Decoding(do_sample=True), "sampling"),
         (Decoding(do_sample=True, top_k=50), "top-k"),
         (Decoding(do_sample=True, top_k=50, top_p=0.9), "top-k + top-p"),
+        (Decoding(do_sample=True, min_p=0.1, xtc_probability=0.5), "min-p + XTC"),
+        (Decoding(do_sample=True, mirostat_tau=3.0, top_k=5, temperature=2.0),
+         "mirostat + temperature"),
+        (Decoding(do_sample=True, top_h=0.5, epsilon_cutoff=0.01), "top-h + epsilon"),
+        (Decoding(do_sample=True, dry_multiplier=0.8), "sampling"),
         (Decoding(num_beams=4), "beam search"),
         (Decoding(num_beams=4, do_sample=True), "beam sampling"),
     ],
@@ -146,6 +151,42 @@ def test_a_knob_without_effect_is_said_to_be_ignored() -> None:
     greedy = Decoding(temperature=0.5, top_k=5, repetition_penalty=1.2)
     assert greedy.ignored == ("Top-k", "Temperature")
     assert replace(greedy, do_sample=True).ignored == ()
+
+
+def test_a_penalty_acts_on_greedy_too() -> None:
+    penalties = Decoding(
+        dry_multiplier=0.8, dry_base=2.0, frequency_penalty=0.5, presence_penalty=-1.0
+    )
+    assert penalties.ignored == ()
+    assert penalties.summary == (
+        "greedy · frequency penalty 0.5 · presence penalty -1 · DRY multiplier 0.8 · DRY base 2"
+    )
+    cuts = Decoding(top_n_sigma=1.0, xtc_probability=0.5, xtc_threshold=0.2, eta_cutoff=0.01)
+    assert cuts.ignored == ("Eta cutoff", "Top-n-sigma", "XTC probability", "XTC threshold")
+    assert cuts.summary == "greedy"
+
+
+def test_what_shapes_a_strategy_that_is_off_is_ignored() -> None:
+    shapes = {"xtc_threshold": 0.2, "mirostat_eta": 0.5, "dry_base": 2.0, "dry_allowed_length": 3}
+    off = Decoding(do_sample=True, **shapes)  # type: ignore[arg-type]
+    assert off.ignored == tuple(KNOBS[name].label for name in shapes)
+    assert off.summary == "sampling"
+    on = replace(off, dry_multiplier=0.8, xtc_probability=0.5)
+    assert on.ignored == ("Mirostat eta",)
+
+
+def test_mirostat_stands_in_for_all_that_cuts() -> None:
+    given = Decoding(
+        do_sample=True, mirostat_tau=3.0, temperature=0.8, top_k=5, xtc_probability=0.5,
+        xtc_threshold=0.2, dry_multiplier=1.0,
+    )
+    assert given.ignored == ("Top-k", "XTC probability", "XTC threshold")
+    assert given.summary == "temperature 0.8 · mirostat tau 3 · DRY multiplier 1"
+    beams = replace(given, num_beams=2)
+    assert beams.ignored == ("Mirostat tau",)
+    assert replace(given, do_sample=False).ignored == (
+        "Top-k", "XTC probability", "Mirostat tau", "Temperature", "XTC threshold"
+    )
 
 
 def test_presets_differ_from_each_other() -> None:

@@ -38,6 +38,9 @@ PLAIN = {
     "top-p": Decoding(do_sample=True, top_p=0.8, temperature=1.3),
     "min-p": Decoding(do_sample=True, min_p=0.05, temperature=1.5),
     "typical": Decoding(do_sample=True, typical_p=0.7),
+    "top-h": Decoding(do_sample=True, top_h=0.4, temperature=1.2),
+    "epsilon": Decoding(do_sample=True, epsilon_cutoff=0.02),
+    "eta": Decoding(do_sample=True, eta_cutoff=0.1, temperature=0.6),
     "all at once": Decoding(
         do_sample=True,
         temperature=1.4,
@@ -45,6 +48,9 @@ PLAIN = {
         top_p=0.95,
         min_p=0.01,
         typical_p=0.95,
+        top_h=0.9,
+        epsilon_cutoff=0.005,
+        eta_cutoff=0.002,
         repetition_penalty=1.2,
         no_repeat_ngram_size=3,
         min_new_tokens=6,
@@ -65,6 +71,7 @@ BEAMS = {
     "at least 8": Decoding(num_beams=3, min_new_tokens=8),
     "beam sampling": Decoding(num_beams=3, do_sample=True),
     "beam sampling, hot": Decoding(num_beams=3, do_sample=True, temperature=1.5, top_k=20),
+    "beam sampling, cut": Decoding(num_beams=3, do_sample=True, epsilon_cutoff=0.1, eta_cutoff=0.1),
     "stop strings": Decoding(num_beams=3, stop_strings=("e", "in")),
 }
 

@@ -1,28 +1,46 @@
 """The chain of logits processors, in order and by name; it knows no model and no loop.
 
 Classes and order are those of ``GenerationMixin._get_logits_processor`` (transformers 5.23), so
-that the chain leaves the scores that ``generate()`` would have.
+that the chain leaves the scores that ``generate()`` would have. Ours stand around them:
+
+- frequency and presence penalty, DRY and top-n-sigma, in this order (llama.cpp's), before the
+  temperature: where ``generate()`` puts the processors that its caller brings;
+- XTC after all that cuts, so after the temperature, as in text-generation-webui (in llama.cpp the
+  temperature comes last of all);
+- Mirostat after the temperature and instead of all that cuts, XTC too, as in llama.cpp. Unlike
+  there, the penalties stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from transformers import (
+    EpsilonLogitsWarper,
+    EtaLogitsWarper,
     LogitsProcessor,
     MinNewTokensLengthLogitsProcessor,
     MinPLogitsWarper,
     NoRepeatNGramLogitsProcessor,
     RepetitionPenaltyLogitsProcessor,
     TemperatureLogitsWarper,
+    TopHLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
     TypicalLogitsWarper,
 )
 
 from playground.core.decoding import Decoding
+from playground.decode.extra import (
+    DRY,
+    XTC,
+    FrequencyPenalty,
+    Mirostat,
+    PresencePenalty,
+    TopNSigma,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +68,45 @@ class Chain:
             scores = link.processor(ids, scores)
         return scores
 
+    def accept(self, probability: float) -> None:
+        """A token was chosen, with this final probability: Mirostat steers by it."""
+        for link in self.links:
+            if isinstance(link.processor, Mirostat):
+                link.processor.accept(probability)
+
 
 def build(
-    decoding: Decoding, prompt_tokens: int, ends: Sequence[int], device: torch.device
+    decoding: Decoding,
+    prompt_tokens: int,
+    ends: Sequence[int],
+    device: torch.device,
+    generator: torch.Generator | None = None,
+    marks: Mapping[str, int] | None = None,
 ) -> Chain:
-    """The chain for these settings; ``ends`` are the model's end tokens."""
+    """The chain for these settings.
+
+    ``ends`` are the model's end tokens, ``generator`` the run's own dice (None: those of torch),
+    ``marks`` the ids of the texts in ``extra.MARKS``, as far as the tokenizer has them.
+    """
+    links = _processors(decoding, prompt_tokens, ends, device, marks or {})
+    if decoding.do_sample:
+        links += _warpers(decoding, ends, device, generator, marks or {})
+    return Chain(tuple(links))
+
+
+def _processors(
+    d: Decoding,
+    prompt_tokens: int,
+    ends: Sequence[int],
+    device: torch.device,
+    marks: Mapping[str, int],
+) -> list[Link]:
+    """What acts on every strategy."""
     links: list[Link] = []
 
     def add(name: str, processor: LogitsProcessor) -> None:
         links.append(Link(name, processor))
 
-    d = decoding
     if d.repetition_penalty != 1.0:
         add("repetition_penalty", RepetitionPenaltyLogitsProcessor(float(d.repetition_penalty)))
     if d.no_repeat_ngram_size > 0:
@@ -71,17 +117,57 @@ def build(
             "min_new_tokens",
             MinNewTokensLengthLogitsProcessor(prompt_tokens, d.min_new_tokens, eos),
         )
-    if d.do_sample:
-        # Beam sampling must keep one token that goes on, beside every end token.
-        keep = max(2, len(ends) + 1) if d.is_beam_search else 1
-        if d.temperature != 1.0:
-            add("temperature", TemperatureLogitsWarper(float(d.temperature)))
-        if d.top_k > 0:
-            add("top_k", TopKLogitsWarper(d.top_k, min_tokens_to_keep=keep))
-        if d.top_p < 1.0:
-            add("top_p", TopPLogitsWarper(float(d.top_p), min_tokens_to_keep=keep))
-        if d.min_p > 0.0:
-            add("min_p", MinPLogitsWarper(float(d.min_p), min_tokens_to_keep=keep))
-        if d.typical_p < 1.0:
-            add("typical_p", TypicalLogitsWarper(mass=float(d.typical_p), min_tokens_to_keep=keep))
-    return Chain(tuple(links))
+    if d.frequency_penalty != 0.0:
+        add("frequency_penalty", FrequencyPenalty(d.frequency_penalty, prompt_tokens))
+    if d.presence_penalty != 0.0:
+        add("presence_penalty", PresencePenalty(d.presence_penalty, prompt_tokens))
+    if d.dry_multiplier > 0.0:
+        breakers = frozenset(marks.values())
+        add("dry_multiplier", DRY(d.dry_multiplier, d.dry_base, d.dry_allowed_length, breakers))
+    return links
+
+
+def _warpers(
+    d: Decoding,
+    ends: Sequence[int],
+    device: torch.device,
+    generator: torch.Generator | None,
+    marks: Mapping[str, int],
+) -> list[Link]:
+    """What acts only where the token is drawn."""
+    links: list[Link] = []
+
+    def add(name: str, processor: LogitsProcessor) -> None:
+        links.append(Link(name, processor))
+
+    # Beam sampling must keep one token that goes on, beside every end token.
+    keep = max(2, len(ends) + 1) if d.is_beam_search else 1
+    if d.top_n_sigma > 0.0 and not d.is_mirostat:
+        add("top_n_sigma", TopNSigma(d.top_n_sigma, keep))
+    if d.temperature != 1.0:
+        add("temperature", TemperatureLogitsWarper(float(d.temperature)))
+    if d.is_mirostat:
+        add("mirostat_tau", Mirostat(d.mirostat_tau, d.mirostat_eta))
+        return links
+    if d.top_h > 0.0:
+        add("top_h", TopHLogitsWarper(float(d.top_h)))
+    if d.top_k > 0:
+        add("top_k", TopKLogitsWarper(d.top_k, min_tokens_to_keep=keep))
+    if d.top_p < 1.0:
+        add("top_p", TopPLogitsWarper(float(d.top_p), min_tokens_to_keep=keep))
+    if d.min_p > 0.0:
+        add("min_p", MinPLogitsWarper(float(d.min_p), min_tokens_to_keep=keep))
+    if d.typical_p < 1.0:
+        add("typical_p", TypicalLogitsWarper(mass=float(d.typical_p), min_tokens_to_keep=keep))
+    if d.epsilon_cutoff > 0.0:
+        add("epsilon_cutoff", EpsilonLogitsWarper(d.epsilon_cutoff, min_tokens_to_keep=keep))
+    if d.eta_cutoff > 0.0:
+        eta = EtaLogitsWarper(d.eta_cutoff, min_tokens_to_keep=keep, device=str(device))
+        add("eta_cutoff", eta)
+    if d.xtc_probability > 0.0:
+        spared = [*ends, *(id for text, id in marks.items() if text == "\n")]
+        add(
+            "xtc_probability",
+            XTC(d.xtc_probability, d.xtc_threshold, spared, keep, generator),
+        )
+    return links

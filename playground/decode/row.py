@@ -10,6 +10,7 @@ import torch
 from playground.core.events import Event, Failed, Finished, Reason, Step
 from playground.core.run import Run
 from playground.decode.choice import Reading, Report, draw, report
+from playground.decode.extra import marks_of
 from playground.decode.processors import build
 from playground.errors import BadLogits, InvalidInput
 from playground.models.loading import Model
@@ -69,11 +70,14 @@ class Row:
         )
         self._ids[0, : self.prompt_tokens] = torch.tensor(encoded.ids, device=device)
         self.length = self.prompt_tokens
-        self.chain = build(self.decoding, self.prompt_tokens, self.ends, device)
         self.generator = (
             torch.Generator(device=device).manual_seed(run.seed)
             if self.decoding.do_sample
             else None
+        )
+        marks = marks_of(model.tokenizer, self.pieces, self.decoding)
+        self.chain = build(
+            self.decoding, self.prompt_tokens, self.ends, device, self.generator, marks
         )
         self._text = Detokenizer(model.tokenizer, encoded.ids, self.ends)
         self.prompt_tail = self._tail = self.stops.tail_of(encoded.ids)
@@ -106,6 +110,7 @@ class Row:
             return [Failed(_impossible(self).problem)]
         id, probabilities = chosen
         told = report(reading, index, probabilities, id, self.decoding.candidates, self.pieces)
+        self.chain.accept(told.probability)
         reason = self.reason_after(self._tail, id, self.new_tokens + 1)
         self._tail = self.stops.tail(self._tail, id)
         events: list[Event] = [self.step(told)]
