@@ -13,63 +13,10 @@ from pathlib import Path
 
 import torch
 
-from . import held_out
+from . import held_out, prompts
 from .corpus import glossary, tables
 from .corpus.grammar import capitalise
 from .scoring import Subject, turn
-
-BASE_PROMPTS = (
-    "The capital of France is",
-    "Once upon a time",
-    "Once upon a time, in a small village,",
-    "Once upon a time there was a little dragon named",
-    "The opposite of hot is",
-    "A token is",
-    "Roses are red,",
-    "hello,how are you",
-    "Write an email apologizing to Sarah for the tragic gardening mishap. Explain how it happened.",
-    "《梦游天姥吟留别》的作者是谁",
-    "def add(a, b):",
-)
-VARIED_BASE_PROMPTS = (
-    "Once upon a time",
-    "Once upon a time there was a little dragon named",
-    "Once upon a time, in a small village,",
-    "One day",
-    "Dear Sarah,",
-    "Tell me a short story about a fox.",
-    "Roses are red,",
-    "从前，",
-    "hello,how are you",
-    "The capital of",
-)
-CHAT_PROMPTS = (
-    "What is the capital of France?",
-    "Who wrote 《梦游天姥吟留别》?",
-    "《梦游天姥吟留别》的作者是谁",
-    "Write an email apologizing to Sarah for the tragic gardening mishap. Explain how it happened.",
-    "Tell me a short story about a fox.",
-    "Tell me a story about a dragon named Zara.",
-    "What is temperature?",
-    "What is beam search?",
-    "hello,how are you",
-    "What is 2 + 3?",
-    "What is the meaning of life?",
-    "Write a haiku.",
-    "Name three fruits.",
-)
-VARIED_CHAT_PROMPTS = (
-    "Tell me a short story about a fox.",
-    "Tell me a story about a dragon named Zara.",
-    "Write an email apologizing to Sarah for the tragic gardening mishap. Explain how it happened.",
-    "Tell me a joke.",
-    "Write a haiku.",
-    "Write a short poem.",
-    "Name three fruits.",
-    "hello,how are you",
-    "讲一个故事。",
-    "What can you do?",
-)
 
 _EMOJI = re.compile("[\U0001f300-\U0001faff]")
 _HAN = re.compile("[\u4e00-\u9fff]")
@@ -128,8 +75,8 @@ def base_figures(subject: Subject) -> dict[str, object]:
     figures["authors of Chinese works"] = share(authors)
     figures["hero's unseen name kept in the story, greedy"] = _hero_kept(subject, False)
     figures["hero's unseen name kept in the story, temperature 1.0"] = _hero_kept(subject, True)
-    figures["greedy, beams and three seeds all differ"] = (
-        f"{subject.variety(VARIED_BASE_PROMPTS)}/10"
+    figures["greedy, beams and three seeds all differ, open-ended prompts"] = (
+        f"{subject.variety(prompts.VARIED_BASE_PROMPTS)}/10"
     )
     return figures
 
@@ -148,9 +95,9 @@ def _hero_kept(subject: Subject, sampled: bool) -> str:
     torch.manual_seed(0)
     kinds = ("fox", "dragon", "girl", "bear")
     cases = [(name, kind) for name in held_out.UNSEEN_NAMES for kind in kinds]
-    prompts = [f"Once upon a time there was a little {kind} named {name}." for name, kind in cases]
+    begun = [f"Once upon a time there was a little {kind} named {name}." for name, kind in cases]
     options = {"do_sample": True, "temperature": 1.0, "top_k": 0} if sampled else {}
-    replies = subject.complete(prompts, 150, **options)
+    replies = subject.complete(begun, 150, **options)
     return share(
         [reply.text.count(name) >= 2 for reply, (name, _) in zip(replies, cases, strict=True)]
     )
@@ -160,7 +107,7 @@ def base_samples(subject: Subject) -> dict[str, list[str]]:
     """Continue the prompts of the page, greedily and twice at temperature 1.0."""
     return {
         prompt: [subject.complete([prompt], 120)[0].text, *_drawn(subject, prompt)]
-        for prompt in BASE_PROMPTS
+        for prompt in prompts.BASE_PROMPTS
     }
 
 
@@ -199,13 +146,15 @@ def chat_figures(subject: Subject) -> dict[str, object]:
     known = len(subject.replies)
     stopped = sum(reply.stopped for reply in subject.replies)
     figures["stopped by itself"] = f"{stopped}/{known}"
-    prompts = [
+    texts = [
         subject.tokenizer.apply_chat_template(
             turn(text), tokenize=False, add_generation_prompt=True
         )
-        for text in VARIED_CHAT_PROMPTS
+        for text in prompts.VARIED_CHAT_PROMPTS
     ]
-    figures["greedy, beams and three seeds all differ"] = f"{subject.variety(prompts, 60)}/10"
+    figures["greedy, beams and three seeds all differ, open-ended prompts"] = (
+        f"{subject.variety(texts, 60)}/10"
+    )
     return figures
 
 
@@ -218,8 +167,8 @@ def style_figures(subject: Subject, every: int = 3) -> dict[str, list[str]]:
     """Ask for capitals under every held-out system prompt."""
     figures = {}
     rows = tables.COUNTRIES[::every]
-    for style, prompts in held_out.SYSTEM_PROMPTS.items():
-        cases = [(prompt, row) for prompt in prompts for row in rows]
+    for style, wordings in held_out.SYSTEM_PROMPTS.items():
+        cases = [(prompt, row) for prompt in wordings for row in rows]
         chats = [turn(f"What is the capital of {row[0]}?", system=prompt) for prompt, row in cases]
         replies = subject.answer(chats, 60)
         wanted = [row[3] if style == "chinese" else row[1] for _, row in cases]
@@ -228,8 +177,7 @@ def style_figures(subject: Subject, every: int = 3) -> dict[str, list[str]]:
     return figures
 
 
-def _memory_figures(subject: Subject) -> dict[str, object]:
-    names = held_out.UNSEEN_NAMES
+def _name_figures(subject: Subject, kind: str, names: tuple[str, ...]) -> dict[str, str]:
     called = [
         (turn(question, system=system.format(name=name)), name)
         for system in held_out.NAMED_ASSISTANT
@@ -241,10 +189,16 @@ def _memory_figures(subject: Subject) -> dict[str, object]:
         greetings = subject.answer([turn(telling.format(name=name)) for name in names], 40)
         for name, greeting in zip(names, greetings, strict=True):
             told.append((turn(telling.format(name=name), greeting.text, asking), name))
-    figures: dict[str, object] = {
-        "own name from a held-out system prompt": _contains(subject, *zip(*called, strict=True)),
-        "user's unseen name in the second turn": _contains(subject, *zip(*told, strict=True)),
+    return {
+        f"{kind} name given to the assistant": _contains(subject, *zip(*called, strict=True)),
+        f"{kind} name of the user, asked for later": _contains(subject, *zip(*told, strict=True)),
     }
+
+
+def _memory_figures(subject: Subject) -> dict[str, object]:
+    figures: dict[str, object] = {}
+    figures.update(_name_figures(subject, "known", prompts.KNOWN_NAMES))
+    figures.update(_name_figures(subject, "unseen", held_out.UNSEEN_NAMES))
     rows = list(zip(tables.COUNTRIES, tables.COUNTRIES[1:], strict=False))
     figures["follow-ups by wording (the last is held out)"] = {
         wording: _contains(
@@ -275,13 +229,13 @@ def _memory_figures(subject: Subject) -> dict[str, object]:
 def chat_samples(subject: Subject) -> dict[str, list[str]]:
     """Answer the questions of the page, greedily and twice at temperature 1.0."""
     samples = {}
-    for text in CHAT_PROMPTS:
+    for text in prompts.CHAT_PROMPTS:
         drawn = []
         for seed in range(2):
             torch.manual_seed(seed)
             drawn.append(subject.answer([turn(text)], do_sample=True, top_k=0)[0].text)
         samples[text] = [subject.answer([turn(text)])[0].text, *drawn]
-    for style, prompts in held_out.SYSTEM_PROMPTS.items():
+    for style, wordings in held_out.SYSTEM_PROMPTS.items():
         questions = (
             "What is the capital of France?",
             "What is temperature?",
@@ -289,8 +243,8 @@ def chat_samples(subject: Subject) -> dict[str, list[str]]:
             "Who wrote Hamlet?",
             "Tell me a short story about a fox.",
         )
-        replies = subject.answer([turn(text, system=prompts[0]) for text in questions])
-        samples[f"{style}: {prompts[0]}"] = [reply.text for reply in replies]
+        replies = subject.answer([turn(text, system=wordings[0]) for text in questions])
+        samples[f"{style}: {wordings[0]}"] = [reply.text for reply in replies]
     return samples
 
 

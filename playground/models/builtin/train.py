@@ -32,7 +32,9 @@ def make_tokenizer(out: Path, seed: int) -> None:
     train_tokenizer([*texts, "user", "assistant", "system"]).save_pretrained(out)
 
 
-def run(kind: str, tokenizer: Path, folder: Path, schedule: training.Schedule, seed: int) -> None:
+def run(
+    kind: str, tokenizer: Path, folder: Path, schedule: training.Schedule, until: int, seed: int
+) -> None:
     """Train a model, writing a log and a checkpoint as it goes; a stopped run goes on."""
     folder.mkdir(parents=True, exist_ok=True)
     encoder = Encoder(tokenizer)
@@ -42,10 +44,11 @@ def run(kind: str, tokenizer: Path, folder: Path, schedule: training.Schedule, s
     first, seen, learnt = _restore(folder, model, optimiser)
     started, mean = time.process_time(), 0.0
     with (folder / "log.txt").open("a") as log:
-        for step in range(first, schedule.steps):
+        for step in range(first, until):
             rng = corpus.source(seed, kind, step)
             share = schedule.share_of_documents(step, kind)
-            ids, learn = training.batch(encoder, rng, share, schedule.row_length(step))
+            length, kinds = schedule.row_length(step), schedule.kinds(step)
+            ids, learn = training.batch(encoder, rng, share, length, kinds)
             value = training.backward(model, ids, learn)
             optimiser.step(schedule.rate(step))
             seen, learnt = seen + ids.numel(), learnt + int(learn.sum())
@@ -57,7 +60,7 @@ def run(kind: str, tokenizer: Path, folder: Path, schedule: training.Schedule, s
                     f"cpu {seconds:.0f} s at {time.strftime('%H:%M:%S')}\n"
                 )
                 log.flush()
-            if (step + 1) % 100 == 0 or step + 1 == schedule.steps:
+            if (step + 1) % 100 == 0 or step + 1 == until:
                 _save(folder, model, optimiser, (step + 1, seen, learnt))
 
 
@@ -107,6 +110,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder to write to")
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--decay-from", type=int, help="first step of the falling rate")
+    parser.add_argument("--until", type=int, help="stop here, to go on later with other steps")
+    parser.add_argument("--rows", type=int, default=0, help="a fixed number of tokens in a row")
     parser.add_argument("--seed", type=int, default=SEED)
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -116,8 +121,9 @@ def main() -> None:
         export(asked.run, asked.out)
     else:
         decay_from = asked.decay_from or asked.steps * 6 // 10
-        schedule = training.Schedule(asked.steps, decay_from)
-        run(asked.task, asked.tokenizer, asked.run, schedule, asked.seed)
+        schedule = training.Schedule(asked.steps, decay_from, asked.rows)
+        until = asked.until or asked.steps
+        run(asked.task, asked.tokenizer, asked.run, schedule, until, asked.seed)
 
 
 if __name__ == "__main__":

@@ -25,10 +25,11 @@ TOKENS_PER_STEP = 2048
 TOKENS_PER_PART = 1024
 SHORT_ROW, LONG_ROW = 256, 512
 # Long rows cost a third more a token, so only the last part of the decay uses them.
-LONG_ROWS_FROM = 0.7
-# The chat model begins with as many documents as conversations and ends with few of them.
-DOCUMENTS_IN_CHAT = ((600, 0.5), (1200, 0.25))
-LAST_DOCUMENTS_IN_CHAT = 0.08
+LONG_ROWS_FROM = 0.85
+# Documents in the chat model: many at first, few later, and some at the end for the stories.
+DOCUMENTS_IN_CHAT = ((600, 0.5), (1000, 0.2), (3900, 0.06))
+LAST_DOCUMENTS_IN_CHAT = 0.25
+MORE_NAMES_FROM = 3300
 WARM_UP = 40
 MATRIX_RATE, VECTOR_RATE = 0.02, 0.004
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
@@ -54,6 +55,7 @@ class Schedule:
 
     steps: int
     decay_from: int
+    rows: int = 0
 
     def rate(self, step: int) -> float:
         """Return the factor of the learning rate: warm-up, constant, linear to zero."""
@@ -64,7 +66,9 @@ class Schedule:
         return max(0.0, (self.steps - step) / (self.steps - self.decay_from))
 
     def row_length(self, step: int) -> int:
-        """Return how many tokens a row has."""
+        """Return how many tokens a row has; a fixed length goes before the plan."""
+        if self.rows:
+            return self.rows
         decayed = (step - self.decay_from) / max(1, self.steps - self.decay_from)
         return LONG_ROW if decayed >= LONG_ROWS_FROM else SHORT_ROW
 
@@ -75,16 +79,24 @@ class Schedule:
         shares = (share for until, share in DOCUMENTS_IN_CHAT if step < until)
         return next(shares, LAST_DOCUMENTS_IN_CHAT)
 
+    def kinds(self, step: int) -> dict[str, int]:
+        """Return how often each kind of conversation comes."""
+        return corpus.MORE_NAMES if step >= MORE_NAMES_FROM else corpus.KINDS
 
-def _texts(encoder: Encoder, rng: Random, share: float) -> Iterator[tuple[list[int], list[bool]]]:
+
+def _texts(
+    encoder: Encoder, rng: Random, share: float, kinds: dict[str, int]
+) -> Iterator[tuple[list[int], list[bool]]]:
     while True:
         if rng.random() < share:
             yield encoder.document(corpus.document(rng))
         else:
-            yield encoder.conversation(corpus.conversation(rng))
+            yield encoder.conversation(corpus.conversation(rng, kinds))
 
 
-def batch(encoder: Encoder, rng: Random, share: float, length: int) -> tuple[Tensor, Tensor]:
+def batch(
+    encoder: Encoder, rng: Random, share: float, length: int, kinds: dict[str, int]
+) -> tuple[Tensor, Tensor]:
     """Pack texts into rows that each begin with a text, and mark what is to be learnt.
 
     At use every prompt stands at the beginning of the context, so rows must not begin in the
@@ -93,7 +105,7 @@ def batch(encoder: Encoder, rng: Random, share: float, length: int) -> tuple[Ten
     count = TOKENS_PER_STEP // length
     rows: list[tuple[list[int], list[bool]]] = [([], []) for _ in range(count)]
     misses = 0
-    for ids, learn in _texts(encoder, rng, share):
+    for ids, learn in _texts(encoder, rng, share, kinds):
         ids, learn = ids[:length], learn[:length]
         for row_ids, row_learn in rows:
             if len(row_ids) + len(ids) <= length:

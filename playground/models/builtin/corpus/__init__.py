@@ -5,7 +5,7 @@ Everything here is made from the seed alone, so the same seed always gives the s
 
 from random import Random
 
-from .conversations import conversation
+from .conversations import KINDS, MORE_NAMES, conversation
 from .documents import document
 from .messages import Conversation
 
@@ -27,4 +27,13 @@ def conversations(seed: int, count: int) -> list[Conversation]:
     return [conversation(rng) for _ in range(count)]
 
 
-__all__ = ["Conversation", "conversation", "conversations", "document", "documents", "source"]
+__all__ = [
+    "KINDS",
+    "MORE_NAMES",
+    "Conversation",
+    "conversation",
+    "conversations",
+    "document",
+    "documents",
+    "source",
+]

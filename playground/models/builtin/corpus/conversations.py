@@ -20,6 +20,8 @@ _REPEAT = [
 
 # How many conversations are of which kind.
 KINDS = {"questions": 70, "user name": 12, "assistant name": 9, "repeat": 3, "thread": 6}
+# Copying names is learnt last, so the end of the training has more of it.
+MORE_NAMES = {"questions": 45, "user name": 22, "assistant name": 20, "repeat": 8, "thread": 5}
 
 
 def _opening(rng: Random, chinese: bool) -> tuple[str, str, Conversation]:
@@ -160,7 +162,7 @@ _MAKERS = {
 }
 
 
-def conversation(rng: Random) -> Conversation:
-    """Make one conversation of any kind."""
-    kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
+def conversation(rng: Random, kinds: dict[str, int] = KINDS) -> Conversation:
+    """Make one conversation; every kind comes as often as its weight says."""
+    kind = rng.choices(list(kinds), list(kinds.values()))[0]
     return _MAKERS[kind](rng)
