@@ -1,7 +1,8 @@
 """Lists the wordings that the corpus must never contain; it does not know how they are scored.
 
-They were written before the corpus, and no wording was added to the corpus because of a failure
-on one of them.
+They were written before the statements, questions, styles and conversations of the corpus and after
+its tables, stories, letters and unknown questions. No wording was added to the corpus because of a
+failure on one of them.
 """
 
 # The next token after each of these is the capital.
