@@ -98,10 +98,10 @@ def test_five_columns_share_one_download(hub: HubStandIn, engine: Engine) -> Non
 def test_a_cached_model_runs_while_the_hub_is_down(
     hub: HubStandIn, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert isinstance(list(engine.run(run("kept")))[-1], Finished)
-    assert engine.unload(run("kept").model)
+    assert isinstance(list(engine.run(run("served")))[-1], Finished)
+    assert engine.unload(run("served").model)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    events = list(engine.run(run("kept")))
+    events = list(engine.run(run("served")))
     assert isinstance(events[-1], Finished)
     assert "downloading" not in [e.stage for e in events if isinstance(e, Loading)]
 
