@@ -11,25 +11,23 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from playground.core.run import ModelSpec
 from playground.errors import PlaygroundError
 from playground.settings import Settings, prepare_environment, settings_from
 
 if TYPE_CHECKING:
     import gradio
 
-
-def build(settings: Settings) -> gradio.Blocks:
-    """The engine with its default model on the way, and the page over it."""
-    # The engine first: its forkserver imports torch while this process imports gradio.
-    from playground.core.run import ModelSpec
     from playground.engine.engine import Engine
 
-    engine = Engine(settings)
-    engine.warm(ModelSpec(settings.models[0]))
 
+def build(settings: Settings) -> tuple[Engine, gradio.Blocks]:
+    """The engine, with nothing loaded yet, and the page over it."""
+    from playground.engine.engine import Engine
     from playground.ui.page import build_page
 
-    return build_page(engine, settings)
+    engine = Engine(settings)
+    return engine, build_page(engine, settings)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -40,11 +38,13 @@ def main(arguments: Sequence[str]) -> int:
     except PlaygroundError as error:
         print(error, file=sys.stderr)
         return 2
-    page = build(settings)
+    engine, page = build(settings)
 
     from playground.ui.page import launch_options
 
     page.launch(**launch_options(settings), prevent_thread_lock=True)
+    # Only now: beside torch's import in another process, gradio's own takes twice as long.
+    engine.warm(ModelSpec(settings.models[0]))
     print(f"Open http://{settings.host}:{settings.port} in a browser.", flush=True)
     if settings.auth is not None and settings.password_is_new:
         user, password = settings.auth
@@ -57,7 +57,10 @@ def __getattr__(name: str) -> Any:
     """``demo``, built when somebody asks for it."""
     if name == "demo":
         prepare_environment()
-        return build(settings_from([]))
+        settings = settings_from([])
+        engine, page = build(settings)
+        engine.warm(ModelSpec(settings.models[0]))
+        return page
     raise AttributeError(name)
 
 

@@ -16,7 +16,7 @@ from playground.core.run import ModelSpec, Run
 from playground.engine.admission import Admission, Place, check_columns, check_prompt, check_run
 from playground.engine.entry import ModelStatus
 from playground.engine.manager import GivenUp, ModelManager
-from playground.engine.process import Abandoned, Patience, WorkerProcess, start_forkserver
+from playground.engine.process import Abandoned, Patience, WorkerProcess
 from playground.engine.stream import Column, Stream
 from playground.errors import DeadlinePassed, Overloaded, PlaygroundError, Problem
 from playground.models import catalog, download
@@ -32,8 +32,8 @@ _UNEXPECTED = Problem(
 class Engine:
     """Runs anything that is asked of it within the limits of ``settings``, many at once.
 
-    Nothing here imports torch. Building it starts the process that workers are forked from and
-    returns at once. ``patience`` says how long it waits for what.
+    Nothing here imports torch. The first model that is asked for, or ``warm``, starts the process
+    that workers are forked from. ``patience`` says how long it waits for what.
     """
 
     def __init__(self, settings: Settings, patience: Patience = Patience()) -> None:
@@ -47,7 +47,6 @@ class Engine:
         self._streams: set[Stream] = set()
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        start_forkserver()
         threading.Thread(target=self._keep_house, name="housekeeper", daemon=True).start()
         atexit.register(self.close)
 
