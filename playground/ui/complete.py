@@ -23,6 +23,7 @@ from playground.ui.columns import (
     shown,
     wire_count,
 )
+from playground.ui.controls import prompt_box
 from playground.ui.streaming import Stage
 
 TAB = "complete"
@@ -40,15 +41,7 @@ def build_complete(stage: Stage, settings: Settings) -> None:
     most = max(2, min(4, settings.limits.columns))
     count = gr.State(START)
     with gr.Row(elem_classes="tab-head"):
-        text = gr.Textbox(
-            "",
-            label="Text for every column",
-            placeholder="The beginning of a text. Enter runs.",
-            lines=1,
-            max_lines=8,
-            scale=6,
-            elem_classes="prompt-box",
-        )
+        text = prompt_box("Text for every column", "The beginning of a text. Enter runs.")
         actions = action_row(TAB)
     actions.notice.render()
     examples = examples_row(EXAMPLES)

@@ -164,6 +164,19 @@ def model_picker(
     )
 
 
+def prompt_box(label: str, placeholder: str) -> gr.Textbox:
+    """The one text of a tab; Enter runs, Shift+Enter starts a line."""
+    return gr.Textbox(
+        "",
+        label=label,
+        placeholder=placeholder,
+        lines=1,
+        max_lines=8,
+        scale=5,
+        elem_classes="prompt-box",
+    )
+
+
 def read_model(value: Any) -> ModelSpec:
     """The model that a picker names. Raises InvalidInput for anything but text."""
     return ModelSpec(value.strip() if isinstance(value, str) else value)

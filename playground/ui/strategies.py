@@ -21,7 +21,7 @@ from playground.ui.columns import (
     prompt_of,
     wire_count,
 )
-from playground.ui.controls import model_picker
+from playground.ui.controls import model_picker, prompt_box
 from playground.ui.streaming import Stage
 
 TAB = "strategies"
@@ -48,15 +48,7 @@ def build_strategies(stage: Stage, settings: Settings) -> None:
     most = min(len(LANES), settings.limits.columns)
     count = gr.State(min(START, most))
     with gr.Row(elem_classes="tab-head"):
-        text = gr.Textbox(
-            "",
-            label="Prompt",
-            placeholder="One prompt for every strategy. Enter runs.",
-            lines=1,
-            max_lines=8,
-            scale=5,
-            elem_classes="prompt-box",
-        )
+        text = prompt_box("Prompt", "One prompt for every strategy. Enter runs.")
         with gr.Column(scale=2, min_width=200):
             model = model_picker(settings, value=settings.models[-1])
         actions = action_row(TAB)

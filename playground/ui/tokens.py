@@ -11,7 +11,7 @@ import gradio as gr
 from playground.settings import Settings
 from playground.ui.actions import action_row, examples_row
 from playground.ui.columns import CHAT, RAW, make_run, plan_lane, play_lanes, prompt_of
-from playground.ui.controls import DecodingPanel, decoding_panel, model_picker
+from playground.ui.controls import DecodingPanel, decoding_panel, model_picker, prompt_box
 from playground.ui.streaming import Stage
 from playground.ui.token_stream import token_stream
 
@@ -28,15 +28,7 @@ def build_tokens(stage: Stage, settings: Settings) -> None:
     with gr.Row(elem_classes="tab-body"):
         with gr.Column(scale=4, min_width=320):
             with gr.Row(elem_classes="tab-head"):
-                text = gr.Textbox(
-                    "",
-                    label="Prompt",
-                    placeholder="The beginning of a text. Enter runs.",
-                    lines=1,
-                    max_lines=8,
-                    scale=5,
-                    elem_classes="prompt-box",
-                )
+                text = prompt_box("Prompt", "The beginning of a text. Enter runs.")
                 actions = action_row(TAB)
             actions.notice.render()
             examples = examples_row(EXAMPLES)
