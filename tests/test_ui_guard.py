@@ -51,6 +51,12 @@ def test_our_own_page_and_plain_clients_pass() -> None:
     assert answer("POST")[0] == 200
 
 
+def test_our_own_page_passes_behind_a_proxy_that_names_another_host() -> None:
+    """On a Space the Host that arrives need not be the one that the browser asked."""
+    own = {"sec_fetch_site": "same-origin", "origin": "https://owner-space.hf.space"}
+    assert answer("POST", loopback_only=False, host="10.0.0.7:7860", **own)[0] == 200
+
+
 def test_a_foreign_host_name_never_reaches_a_loopback_server() -> None:
     """DNS rebinding: evil.example resolves to 127.0.0.1 and asks as if it were our own page."""
     assert answer("GET", host="evil.example")[0] == 403

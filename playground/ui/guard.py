@@ -64,8 +64,9 @@ class Guard:
             return True
         if method in ("GET", "HEAD", "OPTIONS"):
             return False
-        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-            return True
+        # Where the browser says it itself, that is enough: a proxy may have changed the Host.
+        if "sec-fetch-site" in headers:
+            return headers["sec-fetch-site"] not in ("none", "same-origin")
         origin = headers.get("origin")
         return origin is not None and urlsplit(origin).netloc != host
 
