@@ -13,7 +13,13 @@ from playground.ui.models import size, stage
 
 def header(engine: Engine, settings: Settings) -> str:
     """The header as safe HTML; it is asked for every few seconds, so it must stay cheap."""
-    known = [status for status in engine.models() if status.state != "absent"]
+    # What was typed in and failed is said in the Models tab; here it would stand for ever.
+    known = [
+        status
+        for status in engine.models()
+        if status.state != "absent"
+        and (status.state != "failed" or status.spec.repo in settings.models)
+    ]
     chips = "".join(_chip(status) for status in known)
     if not known:
         chips = '<span class="chip">no model in memory</span>'
