@@ -16,18 +16,20 @@ from playground.errors import InvalidInput
 
 WHOLE = [name for name, knob in KNOBS.items() if knob.whole]
 FRACTIONS = [name for name in KNOBS if name not in WHOLE]
+SWITCHES = ("do_sample", "effects", "alone")
 
 
 def _with(name: str, value: Any) -> Decoding:
     """A decoding with one knob set, and room around it so that only this knob is judged."""
-    around = {"min_new_tokens": {"max_new_tokens": 4096}}.get(name, {})
-    return Decoding(**{**around, name: value})
+    around = {"min_new_tokens": {"max_new_tokens": 4096}, "penalty_alpha": {"top_k": 4}}
+    return Decoding(**{**around.get(name, {}), name: value})
 
 
 @st.composite
 def decodings(draw: st.DrawFn) -> Decoding:
     """Any decoding that the ranges allow."""
-    values: dict[str, Any] = {name: draw(st.booleans()) for name in ("do_sample", "early_stopping")}
+    values: dict[str, Any] = {name: draw(st.booleans()) for name in SWITCHES}
+    values["early_stopping"] = draw(st.sampled_from([True, False, "never"]))
     for name, knob in KNOBS.items():
         values[name] = draw(
             st.integers(int(knob.low), int(knob.high)) if knob.whole
@@ -36,6 +38,18 @@ def decodings(draw: st.DrawFn) -> Decoding:
     values["min_new_tokens"] = min(values["min_new_tokens"], values["max_new_tokens"])
     texts = st.text(min_size=1, max_size=64)
     values["stop_strings"] = tuple(draw(st.lists(texts, max_size=4)))
+    ids = st.lists(st.integers(0, 99), min_size=1, max_size=5).map(tuple)
+    phrases = st.one_of(texts, ids)
+    values["banned"] = tuple(draw(st.lists(phrases, max_size=3)))
+    pairs = st.tuples(phrases, st.floats(-100, 100))
+    values["bias"] = tuple(draw(st.lists(pairs, max_size=3)))
+    values["forced"] = draw(st.one_of(st.just(()), phrases))
+    values["dola_layers"] = draw(st.sampled_from(["off", "low", "high"]))
+    values["negative_prompt"] = draw(st.text(max_size=20))
+    values["num_beam_groups"] = draw(
+        st.sampled_from([n for n in range(1, 17) if values["num_beams"] % n == 0])
+    )
+    values["top_k"] = max(values["top_k"], 2)
     return Decoding(**values)
 
 
@@ -104,9 +118,9 @@ def test_nan_is_named_as_people_write_it() -> None:
     assert str(refused.value) == "Temperature is NaN; it must be a number above 0, up to 5."
 
 
-@pytest.mark.parametrize("name", ["do_sample", "early_stopping"])
+@pytest.mark.parametrize("name", [*SWITCHES, "early_stopping", "dola_layers"])
 @pytest.mark.parametrize("value", [1, 0, "true", None])
-def test_a_switch_is_true_or_false(name: str, value: object) -> None:
+def test_a_switch_is_one_of_its_words(name: str, value: object) -> None:
     with pytest.raises(InvalidInput) as refused:
         Decoding(**{name: value})  # type: ignore[arg-type]
     assert refused.value.problem.field == name
@@ -140,6 +154,14 @@ def test_the_least_cannot_be_above_the_most() -> None:
         (Decoding(do_sample=True, dry_multiplier=0.8), "sampling"),
         (Decoding(num_beams=4), "beam search"),
         (Decoding(num_beams=4, do_sample=True), "beam sampling"),
+        (Decoding(num_beams=4, num_beam_groups=2, do_sample=True), "diverse beam search"),
+        (Decoding(penalty_alpha=0.6, top_k=4, do_sample=True), "contrastive search"),
+        (Decoding(dola_layers="high"), "DoLa"),
+        (Decoding(dola_layers="low", do_sample=True, top_p=0.5), "DoLa + top-p"),
+        (Decoding(guidance_scale=2.0), "guidance"),
+        (Decoding(guidance_scale=2.0, dola_layers="low", do_sample=True, top_k=3),
+         "guidance + top-k"),
+        (Decoding(prompt_lookup_tokens=4), "greedy"),
     ],
 )
 def test_a_strategy_has_the_fields_name(decoding: Decoding, name: str) -> None:
@@ -187,6 +209,57 @@ def test_mirostat_stands_in_for_all_that_cuts() -> None:
     assert replace(given, do_sample=False).ignored == (
         "Top-k", "XTC probability", "Mirostat tau", "Temperature", "XTC threshold"
     )
+
+
+@pytest.mark.parametrize(
+    ("decoding", "ignored"),
+    [
+        (Decoding(length_penalty=2.0, early_stopping=True), ("Length penalty", "Early stopping")),
+        (Decoding(num_beam_groups=2, diversity_penalty=1.0), ("Beam groups", "Diversity penalty")),
+        (Decoding(num_beams=4, diversity_penalty=1.0), ("Diversity penalty",)),
+        (Decoding(num_beams=4, num_beam_groups=2, do_sample=True, temperature=2.0),
+         ("Temperature", "Draw at random")),
+        (Decoding(num_beams=2, penalty_alpha=0.5, guidance_scale=2.0, dola_layers="low",
+                  draft_tokens=3),
+         ("Contrastive alpha", "Guidance", "DoLa", "Draft tokens")),
+        (Decoding(penalty_alpha=0.5, top_k=4, top_p=0.5, do_sample=True),
+         ("Top-p", "Draw at random")),
+        (Decoding(guidance_scale=2.0, dola_layers="low", prompt_lookup_tokens=3),
+         ("DoLa", "Prompt lookup")),
+        (Decoding(negative_prompt="sad"), ("Negative prompt",)),
+        (Decoding(negative_prompt="sad", guidance_scale=2.0), ()),
+    ],
+)
+def test_settings_that_contradict_each_other_are_said_to_be_ignored(
+    decoding: Decoding, ignored: tuple[str, ...]
+) -> None:
+    """Beams win over contrastive search, that over guidance, that over DoLa and speculation."""
+    assert decoding.ignored == ignored
+
+
+def test_beams_are_shared_out_evenly() -> None:
+    with pytest.raises(InvalidInput, match="4 beams cannot be shared out evenly to 3 groups"):
+        Decoding(num_beams=4, num_beam_groups=3)
+
+
+@pytest.mark.parametrize("top_k", [0, 1])
+def test_contrastive_search_needs_a_choice(top_k: int) -> None:
+    with pytest.raises(InvalidInput, match="Top-k is") as refused:
+        Decoding(penalty_alpha=0.6, top_k=top_k)
+    assert refused.value.problem.field == "top_k"
+
+
+@pytest.mark.parametrize("name", ["banned", "bias", "forced"])
+@pytest.mark.parametrize(
+    "value",
+    ["", [], None, 3, ("",), ((),), ((-1,),), ((1.5,),), (("a", math.nan),), (("a", 101.0),),
+     (("a", True),), ("a",) * 33, ("x" * 257,), (True,), ("\ud800",), (("\ud800", 1.0),)],
+)
+def test_phrases_are_short_lists_of_short_phrases(name: str, value: Any) -> None:
+    if (name, value) == ("forced", ""):
+        return  # nothing is forced
+    with pytest.raises(InvalidInput):
+        Decoding(**{name: value})
 
 
 def test_presets_differ_from_each_other() -> None:

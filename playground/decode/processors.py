@@ -89,7 +89,7 @@ def build(
     ``marks`` the ids of the texts in ``extra.MARKS``, as far as the tokenizer has them.
     """
     links = _processors(decoding, prompt_tokens, ends, device, marks or {})
-    if decoding.do_sample:
+    if decoding.draws:
         links += _warpers(decoding, ends, device, generator, marks or {})
     return Chain(tuple(links))
 

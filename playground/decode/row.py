@@ -72,7 +72,7 @@ class Row:
         self.length = self.prompt_tokens
         self.generator = (
             torch.Generator(device=device).manual_seed(run.seed)
-            if self.decoding.do_sample
+            if self.decoding.draws
             else None
         )
         marks = marks_of(model.tokenizer, self.pieces, self.decoding)

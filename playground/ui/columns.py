@@ -116,7 +116,7 @@ def play_lanes(
 
 def describe(run: Run) -> str:
     """How a run decodes, and with which dice, in one quiet line."""
-    seed = f"seed {run.seed}" if run.decoding.do_sample else ""
+    seed = f"seed {run.seed}" if run.decoding.draws else ""
     form = "chat template" if isinstance(run.prompt, Chat) else ""
     return " · ".join(part for part in (form, run.decoding.summary, seed) if part)
 

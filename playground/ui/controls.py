@@ -68,7 +68,7 @@ class DecodingPanel:
         given = dict(zip(self.knobs, knobs, strict=True))
         given["stop_strings"] = _lines(given["stop_strings"])
         decoding = Decoding(**{name: _whole(name, value) for name, value in given.items()})
-        if fresh is True and decoding.do_sample:
+        if fresh is True and decoding.draws:
             return decoding, random.randint(0, LARGEST_SEED)
         return decoding, _whole("seed", seed)
 
