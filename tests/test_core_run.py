@@ -46,6 +46,24 @@ def test_an_empty_prompt_is_refused_and_says_what_to_do() -> None:
     _refused("prompt", Ids, ())
 
 
+def test_a_chat_that_ends_with_the_assistant_asks_to_go_on_with_that_answer() -> None:
+    ask = Message("user", "Hi.")
+    assert Chat((ask, Message("assistant", "Well, "))).prefill == "Well, "
+    assert Chat((ask,)).prefill == ""
+    assert Chat((ask, Message("assistant", "Oh!"), ask)).prefill == ""
+    for empty in ("", " \n"):
+        sentence = _refused("prefill", Chat, (ask, Message("assistant", empty)))
+        assert sentence.startswith("The beginning of the answer is empty. Write")
+
+
+@pytest.mark.parametrize("value", ["no", 1, None, [True]])
+def test_control_tokens_are_on_or_off(value: Any) -> None:
+    """Any checkbox can send any value, and ``"no"`` would count as yes."""
+    assert not Raw("a").control_tokens and not Chat((Message("user", "a"),)).control_tokens
+    _refused("control_tokens", Raw, "a", control_tokens=value)
+    _refused("control_tokens", Chat, (Message("user", "a"),), control_tokens=value)
+
+
 def test_half_a_character_is_refused() -> None:
     """A lone surrogate passes through JSON and then ends any tokenizer with a TypeError."""
     _refused("prompt", Raw, "ab\ud83d")

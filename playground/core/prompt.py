@@ -32,26 +32,46 @@ class Message:
 class Chat:
     """Messages that the model's own chat template turns into text; a system prompt comes first.
 
-    Raises InvalidInput when there is no message to answer.
+    A chat that ends with the assistant's message asks the model to go on with that answer. The
+    text of a control token in a message is plain text unless ``control_tokens`` is set. Raises
+    InvalidInput when there is no message to answer or to go on with.
     """
 
     messages: tuple[Message, ...]
+    control_tokens: bool = False
 
     def __post_init__(self) -> None:
+        _check_switch(self.control_tokens)
         asked = [m for m in self.messages if m.role != "system"]
         if not asked or not asked[-1].content.strip():
+            if asked and asked[-1].role == "assistant":
+                raise InvalidInput(
+                    "The beginning of the answer is empty.", field="prefill",
+                    advice="Write how the answer begins, or leave it out.",
+                )
             raise InvalidInput(
                 "The message is empty.", field="message", advice="Write something to send."
             )
 
+    @property
+    def prefill(self) -> str:
+        """The beginning of the answer that the model goes on with; empty when there is none."""
+        last = self.messages[-1]
+        return last.content if last.role == "assistant" else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """A text that the model continues as it stands, with no template."""
+    """A text that the model continues as it stands, with no template.
+
+    The text of a control token in it is plain text unless ``control_tokens`` is set.
+    """
 
     text: str
+    control_tokens: bool = False
 
     def __post_init__(self) -> None:
+        _check_switch(self.control_tokens)
         check_text(self.text, "prompt")
         if not self.text:
             raise InvalidInput(
@@ -76,6 +96,15 @@ class Ids:
 
 
 Prompt = Chat | Raw | Ids
+
+
+def _check_switch(value: object) -> None:
+    """A page can send anything for a checkbox, and ``"no"`` would count as yes."""
+    if not isinstance(value, bool):
+        raise InvalidInput(
+            "Reading control tokens in a text is either on or off.",
+            field="control_tokens", given=value, allowed="on or off",
+        )
 
 
 def check_text(text: object, field: str) -> None:
