@@ -17,6 +17,7 @@ from playground.core.events import (
     Finished,
     Loading,
     Piece,
+    Proposed,
     Queued,
     Started,
     Step,
@@ -110,13 +111,35 @@ def test_beam_search_shows_its_leader_until_the_winner_comes() -> None:
     assert searching.add(_step(2, " b")).text == " b"
 
 
+def test_forwards_and_acceptance_by_hand() -> None:
+    """Six tokens. The prompt gave one; the next forward judged three proposed tokens, kept two and
+    chose the one after them itself; one came alone; the last forward kept its one and ended there.
+    """
+    pieces = tuple(Piece(100 + i, str(i)) for i in range(9))
+    trace = _fold(STARTED, _step(0, "a"), Proposed(1, "draft", pieces[1:4], 2),
+                  *(_step(i, "b") for i in (1, 2, 3)), _step(4, "c"))
+    assert (trace.forwards, trace.acceptance) == (3, pytest.approx(2 / 3))
+    trace = trace.add(Proposed(5, "prompt lookup", pieces[5:6], 1)).add(_step(5, "d"))
+    assert (trace.forwards, trace.acceptance) == (4, pytest.approx(3 / 4))
+    assert trace.text == "abbbcd" and trace.proposals[1].ids == (105,)
+
+
+def test_a_plain_run_reads_once_a_token_and_beams_once_a_step() -> None:
+    plain = _fold(STARTED, _step(0, "a"), _step(1, "b"))
+    assert (plain.forwards, plain.acceptance) == (2, None)
+    searched = _fold(STARTED, Beams(0, (), "a"), Beams(1, (), "b"), Beams(2, (), "c"),
+                     _step(0, "a"), _step(1, "b"))
+    assert searched.forwards == 3
+
+
 def test_a_failure_keeps_what_was_written() -> None:
     trace = _fold(STARTED, _step(2, "so far"), Failed(PROBLEM))
     assert trace.text == "so far" and str(trace.problem) == "Memory ended. Ask for less."
 
 
 def test_a_trace_survives_the_pipe() -> None:
-    trace = _fold(Queued(1), STARTED, _step(2, "a"), _finished())
+    trace = _fold(Queued(1), STARTED, Proposed(2, "draft", (Piece(1, "b"),), 0),
+                  _step(2, "a"), _finished())
     assert pickle.loads(pickle.dumps(trace)) == trace
 
 

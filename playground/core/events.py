@@ -1,8 +1,9 @@
 """What happens while a run runs, in order; plain values that pickle, compare and print well.
 
-    Queued* Loading* Started (Step | Beams)* Finished        or Failed at any point
+    Queued* Loading* Started (Step | Beams | Proposed)* Finished        or Failed at any point
 
 Beam search sends one ``Beams`` a step while it searches, and the winner's ``Step``s at its end.
+Speculative decoding sends a ``Proposed`` before the ``Step``s of the forward that judged it.
 """
 
 from __future__ import annotations
@@ -119,6 +120,29 @@ class Beams:
         return tuple(beam for beam in self.beams if beam.state == "kept")
 
 
+Source = Literal["prompt lookup", "draft"]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """Tokens that were proposed for the places from ``position`` on, and read in one forward.
+
+    The first ``accepted`` of them are what the model itself chose there, and so are the next
+    ``Step``s. Where another ``Step`` follows these, it is the model's choice instead of the next
+    proposed token, which it rejected; what was proposed after that was thrown away.
+    """
+
+    position: int
+    source: Source
+    pieces: tuple[Piece, ...]
+    accepted: int
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The ids that were proposed."""
+        return tuple(piece.id for piece in self.pieces)
+
+
 Reason = Literal["end", "length", "stop string", "stopped", "context"]
 
 
@@ -146,4 +170,4 @@ class Failed:
     problem: Problem
 
 
-Event = Queued | Loading | Started | Step | Beams | Finished | Failed
+Event = Queued | Loading | Started | Step | Beams | Proposed | Finished | Failed

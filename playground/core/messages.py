@@ -28,6 +28,15 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadDraft:
+    """Load a smaller model beside the loaded one, to propose tokens for it; it stays."""
+
+    key: int
+    spec: ModelSpec
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """Let the row leave at the next step, with ``Finished("stopped")``."""
 
@@ -47,7 +56,7 @@ class Shutdown:
     """End the process after the current step."""
 
 
-Command = Load | Begin | Cancel | Render | Shutdown
+Command = Load | LoadDraft | Begin | Cancel | Render | Shutdown
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +99,22 @@ class LoadFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class DraftLoaded:
+    """The draft model is ready."""
+
+    key: int
+    card: ModelCard
+
+
+@dataclass(frozen=True, slots=True)
+class DraftFailed:
+    """The draft model cannot be loaded, or does not fit the model it is for."""
+
+    key: int
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
 class Rendered:
     """A prompt as the model will see it."""
 
@@ -119,4 +144,7 @@ class Alive:
     """Sent when the worker has nothing else to say for a while, so that slow differs from dead."""
 
 
-Reply = LoadProgress | Loaded | LoadFailed | Rendered | RenderFailed | Events | Alive
+Reply = (
+    LoadProgress | Loaded | LoadFailed | DraftLoaded | DraftFailed
+    | Rendered | RenderFailed | Events | Alive
+)

@@ -59,12 +59,17 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One prompt through one model with one decoding and one seed."""
+    """One prompt through one model with one decoding and one seed.
+
+    ``draft`` is a smaller model with the same vocabulary, which proposes ``decoding.draft_tokens``
+    at a time; it changes no token.
+    """
 
     model: ModelSpec
     prompt: Prompt
     decoding: Decoding = field(default_factory=Decoding)
     seed: int = 0
+    draft: ModelSpec | None = None
 
     def __post_init__(self) -> None:
         seed = self.seed

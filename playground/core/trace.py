@@ -12,6 +12,7 @@ from playground.core.events import (
     Failed,
     Finished,
     Loading,
+    Proposed,
     Queued,
     Started,
     Step,
@@ -33,6 +34,7 @@ class Trace:
     beams: tuple[Beams, ...] = ()
     finished: Finished | None = None
     problem: Problem | None = None
+    proposals: tuple[Proposed, ...] = ()
 
     def add(self, event: Event) -> Trace:
         """This trace with one more event."""
@@ -45,6 +47,8 @@ class Trace:
                 return replace(self, steps=(*self.steps, event))
             case Beams():
                 return replace(self, beams=(*self.beams, event))
+            case Proposed():
+                return replace(self, proposals=(*self.proposals, event))
             case Finished():
                 return replace(self, finished=event, waiting=None)
             case Failed():
@@ -89,6 +93,26 @@ class Trace:
     def perplexity(self) -> float | None:
         """exp of the mean surprise per new token; None before the first."""
         return exp(-self.total_logprob / len(self.steps)) if self.steps else None
+
+    @property
+    def forwards(self) -> int:
+        """How often the model has read, up to now: the whole prompt counts once, a draft's do not.
+
+        One forward gave every ``Step`` that no other shares with it, and every ``Proposed`` with
+        the tokens that it accepted and the one after them.
+        """
+        shared = {
+            proposed.position + n for proposed in self.proposals
+            for n in range(proposed.accepted + 1)
+        }
+        alone = len(self.beams) or sum(step.position not in shared for step in self.steps)
+        return len(self.proposals) + alone
+
+    @property
+    def acceptance(self) -> float | None:
+        """The share of the proposed tokens that the model chose itself; None without any."""
+        proposed = sum(len(one.pieces) for one in self.proposals)
+        return sum(one.accepted for one in self.proposals) / proposed if proposed else None
 
     @property
     def tokens_per_second(self) -> float | None:
