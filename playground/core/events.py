@@ -69,6 +69,46 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Shift:
+    """What happened to one token's probability."""
+
+    id: int
+    text: str
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What one processor did to the distribution of a step.
+
+    ``name`` is the field of ``Decoding`` that switches it on; the first effect of a step is called
+    "model" and tells the model's own softmax, before and after alike. ``watched`` are the step's
+    candidates and the chosen token. The processor ruled ``removed`` tokens out, which had ``mass``
+    in all just before; ``gone`` are the likeliest of them. Of the tokens that stayed it gave
+    ``moved`` another score; ``most_moved`` are those whose probability changed most.
+    """
+
+    name: str
+    watched: tuple[Shift, ...]
+    removed: int = 0
+    mass: float = 0.0
+    gone: tuple[Shift, ...] = ()
+    moved: int = 0
+    most_moved: tuple[Shift, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Where the dice fell: a ``point`` of [0, 1) in the chosen token's share, from ``low`` to below
+    ``high``, when all tokens lie side by side in order of falling final probability."""
+
+    low: float
+    high: float
+    point: float
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One chosen token.
 
@@ -76,6 +116,7 @@ class Step:
     the token by itself. ``logprob`` (nats) and ``rank`` (1 is the likeliest) are the model's own,
     before any processor; ``probability`` is the one the token was really chosen with; ``entropy``
     (nats) is of the model's own distribution. ``candidates`` are the likeliest before processors.
+    On request: ``effects`` are what each processor did, in order, and ``draw`` where the dice fell.
     """
 
     position: int
@@ -88,6 +129,8 @@ class Step:
     entropy: float
     candidates: tuple[Candidate, ...]
     special: bool = False
+    effects: tuple[Effect, ...] = ()
+    draw: Draw | None = None
 
 
 @dataclass(frozen=True, slots=True)
