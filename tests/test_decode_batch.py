@@ -22,6 +22,7 @@ from playground.core.run import ModelSpec, Run
 from playground.decode import batch as batch_module
 from playground.decode import cache as kv
 from playground.decode.loop import DecodeLoop
+from playground.decode.member import Forwarded
 from playground.models.lanes import ALONE, BATCH, RECOMPUTE, new_cache
 from playground.models.loading import Model, assemble
 from tests.reference import decode, generate
@@ -36,12 +37,12 @@ def largest_difference(model: Model, monkeypatch: pytest.MonkeyPatch) -> float:
     found: list[float] = []
 
     class Watched(batch_module.Batch):
-        def forward(self) -> torch.Tensor:
-            logits = super().forward()
-            if len(self.rows) == 2:
-                alone = [model.lm(row.ids).logits[0, -1] for row in self.rows]
-                found.append(float((logits - torch.stack(alone)).abs().max()))
-            return logits
+        def forward(self, candidates: int) -> Forwarded:
+            said = super().forward(candidates)
+            if len(self.members) == 2:
+                alone = [model.lm(member.whole(0)).logits[0, -1] for member in self.members]
+                found.append(float((said.logits - torch.stack(alone)).abs().max()))
+            return said
 
     monkeypatch.setattr("playground.decode.loop.Batch", Watched)
     decoding = Decoding(max_new_tokens=6, min_new_tokens=6)
@@ -61,9 +62,9 @@ def without_mask(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mutation: padding is read as if it were text."""
     original = batch_module.forward
 
-    def forward(lm: Any, ids: torch.Tensor, cache: Any, lengths: Any) -> torch.Tensor:
+    def forward(lm: Any, ids: torch.Tensor, cache: Any, lengths: Any, with_states: bool) -> Any:
         columns = (kv.width(cache) if cache is not None else 0) + ids.shape[1]
-        return original(lm, ids, cache, [columns] * len(lengths))
+        return original(lm, ids, cache, [columns] * len(lengths), with_states)
 
     monkeypatch.setattr(batch_module, "forward", forward)
 
@@ -100,14 +101,14 @@ def test_rows_with_the_same_prompt_share_one_prefill(monkeypatch: pytest.MonkeyP
     )
     assert read.count(torch.Size([1, 30])) == 1
     assert sum(rows * columns for rows, columns in read if columns > 1) == 30
-    assert torch.Size([3, 1]) in read
+    assert torch.Size([5, 1]) in read  # three rows and two beams
     assert len({trace.ids for trace in traces}) == 4
 
 
 def test_a_long_prompt_is_read_in_chunks_while_others_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(batch_module, "CHUNK", 8)
+    monkeypatch.setattr("playground.decode.loop.CHUNK", 8)
     model = tiny_model("llama")
     loop = DecodeLoop(model)
     loop.join(0, Run(model.spec, Ids((7,)), Decoding(max_new_tokens=30, min_new_tokens=30)))
@@ -199,7 +200,7 @@ def test_nothing_is_kept_when_all_have_left() -> None:
     while loop.busy:
         ends += [event for _, event in loop.step() if isinstance(event, Finished)]
     assert len(ends) == 4
-    assert not loop._batches and not loop._prefills and not loop._searches
+    assert not loop._batches and not loop._prefills and not loop._waiting
     assert loop.step() == []
 
 

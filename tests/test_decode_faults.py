@@ -129,7 +129,9 @@ def test_a_forward_that_breaks_off_in_the_middle_is_rolled_back(model: Model) ->
     assert short.ids == whole[0]
 
 
-@pytest.mark.parametrize("place", ("playground.decode.loop.read", "playground.decode.cache.select"))
+@pytest.mark.parametrize(
+    "place", ("playground.decode.batch.read", "playground.decode.cache.select")
+)
 def test_memory_that_ends_between_the_forwards_fails_each_row_once(
     model: Model, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,7 +253,7 @@ def test_who_leaves_keeps_the_text(model: Model, stop_at: int, beams: int) -> No
 def test_a_run_can_be_stopped_while_its_prompt_is_read(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("playground.decode.batch.CHUNK", 8)
+    monkeypatch.setattr("playground.decode.loop.CHUNK", 8)
 
     def act(step: int, loop: DecodeLoop) -> None:
         if step == 2:

@@ -1,28 +1,42 @@
-"""Rows that share every forward: joining, leaving, padding, positions; it knows no text."""
+"""Members that share every forward: joining, leaving, padding, positions; it knows no text."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import DynamicCache
 
 from playground.decode import cache as kv
-from playground.decode.row import Row
-from playground.models.lanes import RECOMPUTE, new_cache, takes
+from playground.decode.choice import read
+from playground.decode.faults import FORWARD_FAULTS
+from playground.decode.member import Forwarded, Member, Turn
+from playground.models.lanes import takes
 
-# Tokens of a prompt that are read at once, so that other rows go on in between (8 % slower than
-# reading 256 at a time costs in a 124M model; less for more).
-CHUNK = 512
 
-Known = tuple[int, DynamicCache]
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What the model gave for the tokens that were read; the states only where asked for.
+
+    ``logits`` [rows, vocabulary] and ``layers`` [rows, width] each are of the last token,
+    ``history`` [rows, tokens, width] are the last layer's of all tokens.
+    """
+
+    logits: torch.Tensor
+    layers: tuple[torch.Tensor, ...] = ()
+    history: torch.Tensor | None = None
 
 
 def forward(
-    lm: Any, ids: torch.Tensor, cache: DynamicCache | None, lengths: Sequence[int]
-) -> torch.Tensor:
-    """The logits [rows, vocabulary] after the last token of each row.
+    lm: Any,
+    ids: torch.Tensor,
+    cache: DynamicCache | None,
+    lengths: Sequence[int],
+    with_states: bool = False,
+) -> Read:
+    """Read the newest tokens of each row.
 
     ``ids`` [rows, tokens] are the tokens that the cache does not hold yet (all, without one),
     ``lengths`` how many tokens each row has with them; the rest of its columns is padding.
@@ -39,90 +53,135 @@ def forward(
         "use_cache": cache is not None,
         "logits_to_keep": 1,
     }
-    logits: torch.Tensor = lm(
-        input_ids=ids, **{name: value for name, value in inputs.items() if takes(lm, name)}
-    ).logits
-    return logits[:, -1]
+    if with_states:
+        inputs["output_hidden_states"] = True
+    out = lm(input_ids=ids, **{name: value for name, value in inputs.items() if takes(lm, name)})
+    if not with_states:
+        return Read(out.logits[:, -1])
+    layers = tuple(layer[:, -1] for layer in out.hidden_states)
+    return Read(out.logits[:, -1], layers, out.hidden_states[-1])
 
 
-class Prefill:
-    """A prompt on its way into a cache, for all rows that begin with it."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Seated:
+    """A member that has had its first turn, and what holds its prompts."""
 
-    def __init__(self, lm: Any, lane: str, row: Row, known: Known | None = None) -> None:
-        """``known`` is how many tokens need not be read, and the cache that holds them."""
-        self._lm = lm
-        self.ids = row.encoded.ids
-        self.rows = [row]
-        self.reused, self.cache = known or (0, None if lane == RECOMPUTE else new_cache(lm))
-        self.done = self.reused
-
-    @property
-    def is_new(self) -> bool:
-        """Whether nothing has been read yet."""
-        return self.done == self.reused
-
-    def takes(self, row: Row) -> bool:
-        """Whether a row can share this prefill: the very same ids, and not begun."""
-        return self.is_new and row.encoded.ids == self.ids
-
-    def advance(self) -> torch.Tensor | None:
-        """Read the next chunk; the logits [1, vocabulary] after the prompt once it is all read."""
-        end = min(self.done + CHUNK, len(self.ids)) if self.cache is not None else len(self.ids)
-        chunk = torch.tensor([self.ids[self.done : end]], device=self._lm.device)
-        logits = forward(self._lm, chunk, self.cache, [end])
-        self.done = end
-        return logits if end == len(self.ids) else None
+    member: Member
+    caches: Sequence[DynamicCache | None]
+    parents: Sequence[int]
 
 
 class Batch:
-    """Rows in the middle of decoding. A row of ``n`` tokens has ``n - 1`` of them in the cache."""
+    """Members in the middle of decoding, one row of the cache for each of their texts."""
 
     def __init__(self, lm: Any) -> None:
         self._lm = lm
-        self.rows: list[Row] = []
+        self.members: list[Member] = []
+        self._rows: list[int] = []  # how many each member has
         self._cache: DynamicCache | None = None
 
-    def join(self, rows: Sequence[Row], cache: DynamicCache | None) -> None:
-        """Take in rows that have the same prompt; ``cache`` holds it once."""
-        if cache is not None:
-            newcomers = kv.copy(cache, [0] * len(rows))
-            self._cache = (
-                kv.join([self._cache, newcomers]) if self._cache is not None else newcomers
-            )
-        self.rows.extend(rows)
+    @property
+    def lengths(self) -> list[int]:
+        """How many tokens each row has, its newest included."""
+        return [length for member in self.members for length in member.lengths]
 
-    def leave(self, gone: Sequence[Row]) -> None:
-        """Let rows go, and the padding that only they needed."""
-        if not gone:
-            return
-        stay = [i for i, row in enumerate(self.rows) if not any(row is other for other in gone)]
-        self.rows = [self.rows[i] for i in stay]
-        if not self.rows:
+    def join(self, newcomers: Sequence[Seated]) -> None:
+        """Take in members; ``caches`` hold each of their prompts once and stay as they are."""
+        parts: list[DynamicCache] = [] if self._cache is None else [self._cache]
+        for cache, texts in _runs([(s.caches[p]) for s in newcomers for p in s.parents]):
+            if cache is not None:
+                parts.append(kv.copy(cache, [0] * texts))
+        if parts:
+            self._cache = kv.join(parts) if len(parts) > 1 else parts[0]
+        self.members.extend(seated.member for seated in newcomers)
+        self._rows.extend(len(seated.parents) for seated in newcomers)
+
+    def settle(self, turns: Sequence[Turn | None]) -> None:
+        """After a turn of each member: those leave whose turn was their last (or None, broken).
+
+        The others' rows go on from the rows that their turn names, and the padding goes that only
+        those who leave needed.
+        """
+        rows: list[int] = []
+        stay: list[tuple[Member, int]] = []
+        first = 0
+        for member, count, turn in zip(self.members, self._rows, turns, strict=True):
+            if turn is not None and not turn.is_last:
+                parents = range(count) if turn.parents is None else turn.parents
+                rows.extend(first + parent for parent in parents)
+                stay.append((member, len(parents)))
+            first += count
+        left = len(stay) < len(self.members)
+        self.members = [member for member, _ in stay]
+        self._rows = [count for _, count in stay]
+        if not self.members:
             self._cache = None
-        elif self._cache is not None:
-            kv.select(self._cache, stay)
-            kv.trim(self._cache, max(row.length for row in self.rows) - 1)
+        elif self._cache is not None and rows != list(range(first)):
+            kv.select(self._cache, rows)
+            if left:
+                kv.trim(self._cache, max(self.lengths) - 1)
 
-    def cache_of(self, row: Row) -> DynamicCache | None:
-        """A cache with one row's tokens alone, all but its newest."""
+    def cache_of(self, member: Member) -> DynamicCache | None:
+        """A cache with the first text of a member alone, all but its newest token."""
         if self._cache is None:
             return None
-        found = kv.copy(self._cache, [self.rows.index(row)])
-        kv.trim(found, row.length - 1)
+        place = sum(self._rows[: self.members.index(member)])
+        found = kv.copy(self._cache, [place])
+        kv.trim(found, member.lengths[0] - 1)
         return found
 
-    def forward(self) -> torch.Tensor:
-        """One forward for all rows: the logits [rows, vocabulary] after each one's newest token.
+    def forward(self, candidates: int) -> Forwarded:
+        """One forward for all rows, over the newest token of each.
 
         A forward that raises leaves the cache as it was.
         """
-        if self._cache is None:
-            # Without a cache every row reads its whole text; such a batch has one row.
-            return forward(self._lm, self.rows[0].ids, None, [self.rows[0].length])
-        before = kv.Snapshot(self._cache)
-        newest = torch.cat([row.ids[:, -1:] for row in self.rows])
+        before = kv.Snapshot(self._cache) if self._cache is not None else None
         try:
-            return forward(self._lm, newest, self._cache, [row.length for row in self.rows])
-        except (RuntimeError, ValueError, TypeError, LookupError, MemoryError):
-            before.restore()
+            told = self._read(any(member.wants_states for member in self.members))
+            return Forwarded(told.logits, read(told.logits, candidates), told.layers, told.history)
+        except FORWARD_FAULTS:
+            if before is not None:
+                before.restore()
             raise
+
+    def _read(self, with_states: bool) -> Read:
+        if self._cache is None:
+            return self._whole(with_states)
+        newest = torch.cat([member.newest() for member in self.members])
+        return forward(self._lm, newest, self._cache, self.lengths, with_states)
+
+    def _whole(self, with_states: bool) -> Read:
+        """Without a cache every text is read from its begin, by itself."""
+        told = [
+            forward(self._lm, member.whole(text), None, [length], with_states)
+            for member in self.members
+            for text, length in enumerate(member.lengths)
+        ]
+        layers = zip(*(one.layers for one in told), strict=True)
+        histories = [one.history[:, -1:] for one in told if one.history is not None]
+        return Read(
+            torch.cat([one.logits for one in told]),
+            tuple(torch.cat(layer) for layer in layers),
+            torch.cat(histories) if histories else None,
+        )
+
+    def turns(
+        self, forwarded: Forwarded, act: Callable[[Member, Forwarded], Turn | None]
+    ) -> list[Turn | None]:
+        """Let every member act on its part of a forward."""
+        turns, first = [], 0
+        for member, count in zip(self.members, self._rows, strict=True):
+            turns.append(act(member, forwarded.part(first, count)))
+            first += count
+        return turns
+
+
+def _runs(caches: Sequence[DynamicCache | None]) -> list[tuple[DynamicCache | None, int]]:
+    """Neighbours that are the same cache, counted: each is copied once with so many rows."""
+    runs: list[tuple[DynamicCache | None, int]] = []
+    for cache in caches:
+        if runs and runs[-1][0] is cache:
+            runs[-1] = (cache, runs[-1][1] + 1)
+        else:
+            runs.append((cache, 1))
+    return runs

@@ -1,4 +1,4 @@
-"""Beam search and beam sampling, step by step, every survivor and loser told; it knows no batch.
+"""Beam search and beam sampling, step by step, every survivor and loser told; it knows no cache.
 
 The arithmetic is that of ``GenerationMixin._beam_search`` (transformers 5.23), written for one
 prompt: the same tensors in the same order, so that ids and scores equal those of ``generate()``.
@@ -6,16 +6,15 @@ prompt: the same tensors in the same order, so that ids and scores equal those o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from transformers import DynamicCache
 
 from playground.core.events import Beam, Beams, Event, Reason
-from playground.decode import cache as kv
-from playground.decode.batch import forward
-from playground.decode.choice import Reading, Report, read, report
+from playground.decode.choice import Reading, Report, report
+from playground.decode.member import Forwarded, Turn
 from playground.decode.row import Row
 from playground.models.pieces import Detokenizer
 
@@ -73,16 +72,17 @@ def _by_score(ended: Ended) -> float:
 
 
 class BeamSearch:
-    """The search for one row. ``start`` with the logits after the prompt, then ``advance``."""
+    """The search for one row: the member that has ``num_beams`` texts."""
 
-    def __init__(self, lm: Any, tokenizer: Any, row: Row, cache: DynamicCache | None) -> None:
-        self._lm, self._tokenizer = lm, tokenizer
-        self.row = row
-        self._cache = kv.copy(cache, [0]) if cache is not None else None
+    wants_states = False
+
+    def __init__(self, tokenizer: Any, row: Row) -> None:
+        self._tokenizer = tokenizer
+        self.row, self.key, self.run = row, row.key, row.run
         self._count = row.decoding.num_beams
         self._running: list[Node | None] = [None] * self._count
         # All beams begin with the same prompt: only the first may be continued in the first step.
-        self._totals = torch.full((self._count,), _NEVER, device=lm.device)
+        self._totals = torch.full((self._count,), _NEVER, device=row.ids.device)
         self._totals[0] = 0.0
         self._ids = row.ids.expand(self._count, -1)
         self._ended = [Ended(_NEVER)] * self._count
@@ -91,14 +91,36 @@ class BeamSearch:
         self._lead: list[Node] = []
         self._lead_text: tuple[Detokenizer, str] | None = None
 
-    def start(self, logits: torch.Tensor) -> list[Event]:
-        """The first step, from the logits [1, vocabulary] after the prompt."""
-        return self._step(logits.expand(self._count, -1))
+    @property
+    def prompts(self) -> tuple[tuple[int, ...]]:
+        """The one prompt, from which all beams come."""
+        return self.row.prompts
 
-    def advance(self) -> list[Event]:
-        """One more step: a forward for all beams, then the choice among their continuations."""
-        new = self._ids if self._cache is None else self._ids[:, -1:]
-        return self._step(forward(self._lm, new, self._cache, [self._ids.shape[1]] * self._count))
+    @property
+    def lengths(self) -> list[int]:
+        """All beams are equally long."""
+        return [self._ids.shape[1]] * self._count
+
+    def newest(self) -> torch.Tensor:
+        """The newest token of each beam, [beams, 1]."""
+        return self._ids[:, -1:]
+
+    def whole(self, text: int) -> torch.Tensor:
+        """Prompt and new tokens of one beam, [1, length]."""
+        return self._ids[text : text + 1]
+
+    def start_clock(self) -> None:
+        """The prefill begins."""
+        self.row.start_clock()
+
+    def begin(self, prompts: Sequence[Forwarded]) -> Turn:
+        """The first step, from what was said after the prompt."""
+        turn = self._step(prompts[0].expand(self._count))
+        return Turn(turn.events, [0] * self._count)
+
+    def advance(self, forwarded: Forwarded) -> Turn:
+        """One more step: the choice among the continuations of all beams."""
+        return self._step(forwarded)
 
     def end(self, reason: Reason | None = None) -> list[Event]:
         """The steps of the winner and ``Finished``; the search is over.
@@ -106,17 +128,16 @@ class BeamSearch:
         ``reason`` is given where the search is stopped from outside: then the best hypothesis so
         far wins, even one that has not ended.
         """
-        self._cache = None
         best = max(self._ended, key=_by_score) if reason is None else self._best()
         if best.node is None:
             return [self.row.finish(reason or "length")]
         steps: list[Event] = [self.row.step(node.told) for node in best.node.path()]
         return [*steps, self.row.finish(reason or best.node.reason or "length", score=best.score)]
 
-    def _step(self, logits: torch.Tensor) -> list[Event]:
-        reading = read(logits, self.row.decoding.candidates)
+    def _step(self, forwarded: Forwarded) -> Turn:
+        reading = forwarded.reading
         if any(reading.is_broken(i) for i in range(self._count)):
-            return [self.row.fail_broken()]
+            return Turn([self.row.fail_broken()])
         self.row.mark_first()
         # The processors work on log-probabilities here, as in the library.
         scores = self.row.chain(self._ids, reading.logprobs.clone())
@@ -172,7 +193,7 @@ class BeamSearch:
 
     def _settle(
         self, grown: list[Continuation], totals: torch.Tensor, numbers: _Numbers
-    ) -> list[Event]:
+    ) -> Turn:
         """Keep the best that go on, file the best that ended, drop the rest, and tell."""
         over = torch.tensor([one.reason is not None for one in grown], device=totals.device)
         # As in the library: what has ended cannot go on, by a score that no other reaches.
@@ -183,17 +204,14 @@ class BeamSearch:
         told = self._tell(grown, kept if alive else [], ended)
 
         self._running = [self._node(grown[i], numbers) for i in kept]
-        position, self._length = self._length, self._length + 1
+        self._length += 1
         self._totals = running[kept]
         parents = [grown[i].beam for i in kept]
         newest = torch.tensor([[grown[i].id] for i in kept], device=totals.device)
         self._ids = torch.cat([self._ids[parents], newest], dim=1)
         goes_on = alive and self._improvable()
-        if goes_on and self._cache is not None:
-            # After the prefill the cache has one row, from which all beams come.
-            kv.select(self._cache, parents if position else [0] * self._count)
-        beams = Beams(position, told, self._leading(self._best()))
-        return [beams] if goes_on else [beams, *self.end()]
+        beams = Beams(self._length - 1, told, self._leading(self._best()))
+        return Turn([beams] if goes_on else [beams, *self.end()], parents)
 
     def _file(
         self,

@@ -37,6 +37,16 @@ class Reading:
     entropy: list[float]
     top: torch.Tensor
 
+    def part(self, rows: slice) -> Reading:
+        """The readings of some rows."""
+        return Reading(self.logprobs[rows], self.entropy[rows], self.top[rows])
+
+    def expand(self, count: int) -> Reading:
+        """One row's reading, ``count`` times."""
+        return Reading(
+            self.logprobs.expand(count, -1), self.entropy * count, self.top.expand(count, -1)
+        )
+
     def is_broken(self, row: int) -> bool:
         """Whether the logits of a row held NaN or infinity: then its entropy is no number."""
         return self.entropy[row] != self.entropy[row]

@@ -1,4 +1,4 @@
-"""One step for all rows: prefill, forward, choose, report, stop; it knows no process, no page."""
+"""One step for all runs: prefill, forward, choose, report, stop; it knows no process, no page."""
 
 from __future__ import annotations
 
@@ -13,29 +13,20 @@ from transformers import DynamicCache
 from playground.core.events import Event, Failed, Finished, Started
 from playground.core.run import Run
 from playground.decode import cache as kv
-from playground.decode.batch import Batch, Prefill
+from playground.decode.batch import Batch, Seated
 from playground.decode.beam import BeamSearch
-from playground.decode.choice import read
+from playground.decode.faults import FORWARD_FAULTS, is_memory, problem_of
+from playground.decode.member import Member, Turn
+from playground.decode.prefill import CHUNK, Prefill, Waiting
 from playground.decode.row import Row
 from playground.decode.warm import WarmCaches
-from playground.errors import OutOfMemory, PlaygroundError, Problem
+from playground.errors import PlaygroundError, Problem
 from playground.models.lanes import BATCH
 from playground.models.loading import Model
-from playground.models.text import encode
+from playground.models.text import Encoded, encode
 
 Told = list[tuple[int, Event]]
 T = TypeVar("T")
-
-# What a model's own code can raise in a forward; one run fails by it, the loop goes on.
-_FORWARD_FAULTS = (
-    RuntimeError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    MemoryError,
-)
 
 
 class DecodeLoop:
@@ -48,9 +39,9 @@ class DecodeLoop:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._arrivals: deque[tuple[int, Run]] = deque()
-        self._prefills: deque[Prefill] = deque()
+        self._waiting: list[Waiting] = []
+        self._prefills: list[Prefill] = []
         self._batches: list[Batch] = []
-        self._searches: list[BeamSearch] = []
         self._leaving: set[int] = set()
         self._warm = WarmCaches()
 
@@ -65,24 +56,21 @@ class DecodeLoop:
     @property
     def busy(self) -> bool:
         """Whether a step would do anything."""
-        return bool(self._arrivals or self._prefills or self._batches or self._searches)
+        return bool(self._arrivals or self._waiting or self._batches)
 
     @torch.inference_mode()
     def step(self) -> Told:
-        """One step for all rows; its events in order, each with the key of its run."""
+        """One step for all members; its events in order, each with the key of its run."""
         told: Told = []
         self._let_go(told)
         self._let_in(told)
         for batch in list(self._batches):
             self._decode(batch, told)
-        for search in list(self._searches):
-            self._search(search, told)
         self._prefill(told)
-        self._batches = [batch for batch in self._batches if batch.rows]
         return told
 
     def _let_go(self, told: Told) -> None:
-        """Rows that leave, wherever they are."""
+        """Members that leave, wherever they are."""
         wanted, self._leaving = self._leaving, set()
         if not wanted:
             return
@@ -90,115 +78,166 @@ class DecodeLoop:
             if key in wanted:
                 self._arrivals.remove((key, run))
                 told.append((key, Finished("stopped", "", 0, 0, 0.0, 0.0)))
-        for prefill in list(self._prefills):
-            gone = [row for row in prefill.rows if row.key in wanted]
-            prefill.rows = [row for row in prefill.rows if row.key not in wanted]
-            told.extend((row.key, row.finish("stopped")) for row in gone)
-            if not prefill.rows:
-                self._prefills.remove(prefill)
+        gone = [waiting for waiting in self._waiting if waiting.member.key in wanted]
+        for waiting in gone:
+            _tell(waiting.member, waiting.member.end("stopped"), told)
+        self._drop(gone)
         for batch in list(self._batches):
-            gone = [row for row in batch.rows if row.key in wanted]
-            told.extend((row.key, row.finish("stopped")) for row in gone)
-            self._dismiss(batch, gone, told)
-        self._batches = [batch for batch in self._batches if batch.rows]
-        for search in [s for s in self._searches if s.row.key in wanted]:
-            told.extend((search.row.key, event) for event in search.end("stopped"))
-            self._searches.remove(search)
+            leaving = [member for member in batch.members if member.key in wanted]
+            self._end(batch, leaving, lambda member: member.end("stopped"), told)
 
     def _let_in(self, told: Told) -> None:
-        """Prompts become ids; rows with the same ids share one prefill."""
+        """Prompts become ids; members with the same ids share one prefill."""
         while self._arrivals:
             key, run = self._arrivals.popleft()
-            card = self._model.card
             try:
-                encoded = encode(self._model, run.prompt, card.context)
-                row = Row(self._model, key, run, encoded)
+                encoded = encode(self._model, run.prompt, self._model.card.context)
+                member = self._member(key, run, encoded)
             except PlaygroundError as fault:
                 told.append((key, Failed(fault.problem)))
                 continue
-            prefill = next((p for p in self._prefills if p.takes(row)), None)
-            if prefill is not None:
-                prefill.rows.append(row)
-            else:
-                known = self._warm.find(encoded.ids)
-                prefill = Prefill(self._model.lm, card.lane, row, known)
-                self._prefills.append(prefill)
+            prefills = [self._prefill_for(member, ids) for ids in member.prompts]
+            self._waiting.append(Waiting(member, prefills))
             started = Started(
-                encoded.pieces, encoded.rendered, card.context, encoded.notices, prefill.reused
+                encoded.pieces,
+                encoded.rendered,
+                self._model.card.context,
+                encoded.notices,
+                prefills[0].reused,
             )
             told.append((key, started))
 
-    def _prefill(self, told: Told) -> None:
-        """One chunk of the oldest prompt; after the last, its rows choose their first token."""
-        if not self._prefills:
-            return
-        prefill = self._prefills[0]
-        if prefill.is_new:
-            for row in prefill.rows:
-                row.start_clock()
-        logits = self._guarded(prefill.advance, prefill.rows, told)
-        if isinstance(logits, Problem):
-            self._prefills.popleft()
-            return
-        if logits is None:
-            return
-        self._prefills.popleft()
-        plain = [row for row in prefill.rows if not row.decoding.is_beam_search]
-        for row in prefill.rows:
-            if row.decoding.is_beam_search:
-                search = BeamSearch(self._model.lm, self._model.tokenizer, row, prefill.cache)
-                if self._advance(search, partial(search.start, logits), told):
-                    self._searches.append(search)
-        self._remember(prefill.ids, lambda: prefill.cache)
-        if plain:
-            choose = partial(self._choose, plain, logits.expand(len(plain), -1), told)
-            gone = self._guarded(choose, plain, told)
-            if not isinstance(gone, Problem):
-                stay = [row for row in plain if not any(row is other for other in gone)]
-                self._seat(stay, prefill, told)
+    def _member(self, key: int, run: Run, encoded: Encoded) -> Member:
+        """What decodes this run. Raises PlaygroundError."""
+        row = Row(self._model, key, run, encoded)
+        return BeamSearch(self._model.tokenizer, row) if run.decoding.is_beam_search else row
 
-    def _seat(self, rows: list[Row], prefill: Prefill, told: Told) -> None:
-        """Put rows into a batch: everybody's, or one for each where rows cannot share a forward."""
-        if not rows:
-            return
-        if self._model.card.lane == BATCH:
-            if not self._batches:
-                self._batches.append(Batch(self._model.lm))
-            groups = [(self._batches[0], rows)]
-        else:
-            groups = [(Batch(self._model.lm), [row]) for row in rows]
-            self._batches.extend(batch for batch, _ in groups)
+    def _prefill_for(self, member: Member, ids: tuple[int, ...]) -> Prefill:
+        """The prefill of a prompt: one that is wanted already, or a new one."""
+        wants_states, alone = member.wants_states, member.run.decoding.alone
+        for prefill in self._prefills:
+            if prefill.serves(ids, wants_states, alone):
+                return prefill
+        known = None if wants_states or alone else self._warm.find(ids)
+        prefill = Prefill(
+            self._model.lm, self._model.card.lane, ids, known,
+            with_states=wants_states, alone=alone,
+        )
+        self._prefills.append(prefill)
+        return prefill
+
+    def _prefill(self, told: Told) -> None:
+        """Read prompts, as many tokens as a step has time for; who is ready has a first turn."""
+        budget = CHUNK
+        newcomers: list[Seated] = []
+        while self._prefills and budget > 0:
+            prefill = self._prefills[0]
+            takers = [waiting for waiting in self._waiting if prefill in waiting.prefills]
+            if prefill.is_new:
+                for waiting in takers:
+                    waiting.member.start_clock()
+            candidates = max(waiting.member.run.decoding.candidates for waiting in takers)
+            members = [waiting.member for waiting in takers]
+            read = self._guarded(partial(prefill.advance, budget, candidates), members, told)
+            if isinstance(read, Problem):
+                self._drop(takers)
+                continue
+            budget -= read
+            if prefill.said is not None:
+                self._prefills.remove(prefill)
+                newcomers += self._begin(takers, told)
+                if not prefill.alone and not prefill.with_states:
+                    self._remember(prefill.ids, partial(_same, prefill.cache))
+        self._seat(newcomers, told)
+
+    def _begin(self, takers: list[Waiting], told: Told) -> list[Seated]:
+        """The first turn of those whose prompts are read; those that go on."""
+        seated = []
+        for waiting in [waiting for waiting in takers if waiting.is_ready]:
+            self._waiting.remove(waiting)
+            said = [prefill.said for prefill in waiting.prefills if prefill.said is not None]
+            turn = self._turn(waiting.member, partial(waiting.member.begin, said), told)
+            if turn is not None and not turn.is_last:
+                caches = [prefill.cache for prefill in waiting.prefills]
+                seated.append(Seated(waiting.member, caches, turn.parents or [0]))
+        return seated
+
+    def _seat(self, newcomers: list[Seated], told: Told) -> None:
+        """Put members into a batch: everybody's, or one of their own where they cannot share."""
+        shared = [s for s in newcomers if self._shares(s.member)]
+        groups = [(Batch(self._model.lm), [s]) for s in newcomers if not self._shares(s.member)]
+        if shared:
+            batch = next((b for b in self._batches if self._shares(b.members[0])), None)
+            groups.append((batch or Batch(self._model.lm), shared))
         for batch, group in groups:
-            self._guarded(partial(batch.join, group, prefill.cache), group, told)
+            members = [seated.member for seated in group]
+            joined = self._guarded(partial(batch.join, group), members, told)
+            if not isinstance(joined, Problem) and batch not in self._batches:
+                self._batches.append(batch)
+
+    def _shares(self, member: Member) -> bool:
+        """Whether a member's rows may stand beside others' in a forward."""
+        return self._model.card.lane == BATCH and not member.run.decoding.alone
 
     def _decode(self, batch: Batch, told: Told) -> None:
-        """One forward for the rows of a batch, and each one's choice."""
+        """One forward for the members of a batch, and each one's turn."""
+        candidates = max(member.run.decoding.candidates for member in batch.members)
         try:
-            logits = batch.forward()
-        except _FORWARD_FAULTS as fault:
-            problem = _problem(fault, self._model)
-            # Out of memory: the longest row gives its place up, the others try again.
-            crowd = _is_memory(fault)
-            gone = [max(batch.rows, key=lambda row: row.length)] if crowd else list(batch.rows)
-            self._warm.clear()
-            told.extend((row.key, Failed(problem)) for row in gone)
-            batch.leave(gone)
-            return
-        rows = list(batch.rows)
-        ended = self._guarded(partial(self._choose, rows, logits, told), rows, told)
-        if isinstance(ended, Problem):
-            self._batches.remove(batch)
+            forwarded = batch.forward(candidates)
+        except FORWARD_FAULTS as fault:
+            problem, crowd = problem_of(fault, self._model), is_memory(fault)
         else:
-            self._dismiss(batch, ended, told)
+            turns = batch.turns(
+                forwarded, lambda m, part: self._turn(m, lambda: m.advance(part), told)
+            )
+            self._settle(batch, turns, told)
+            return
+        # Out of memory: the longest gives its place up, the others try again.
+        self._warm.clear()
+        longest = max(batch.members, key=lambda member: sum(member.lengths))
+        self._end(batch, [longest] if crowd else batch.members, lambda _: [Failed(problem)], told)
 
-    def _dismiss(self, batch: Batch, gone: list[Row], told: Told) -> None:
-        """Rows that have ended leave; what was read for them may serve the next prompt."""
-        for row in gone:
-            self._remember(row.ids[0, :-1].tolist(), partial(batch.cache_of, row))
-        stay = [row for row in batch.rows if not any(row is other for other in gone)]
+    def _turn(self, member: Member, act: Callable[[], Turn], told: Told) -> Turn | None:
+        """A member's turn, told; None where it raised, which fails the member alone."""
+        turn = self._guarded(act, [member], told)
+        if isinstance(turn, Problem):
+            return None
+        _tell(member, turn.events, told)
+        return turn
+
+    def _end(
+        self,
+        batch: Batch,
+        gone: Sequence[Member],
+        say: Callable[[Member], Sequence[Event]],
+        told: Told,
+    ) -> None:
+        """Members of a batch leave without a turn, with these last words."""
+        if not gone:
+            return
+        turns = [Turn(say(member) if member in gone else ()) for member in batch.members]
+        for member, turn in zip(batch.members, turns, strict=True):
+            _tell(member, turn.events, told)
+        self._settle(batch, turns, told)
+
+    def _settle(self, batch: Batch, turns: Sequence[Turn | None], told: Told) -> None:
+        """After everybody's turn: some leave; what was read for them may serve the next prompt."""
+        pairs = list(zip(batch.members, turns, strict=True))
+        for member, turn in pairs:
+            ended = turn is not None and turn.is_last
+            if ended and isinstance(member, Row) and not member.run.decoding.alone:
+                self._remember(member.ids[0, :-1].tolist(), partial(batch.cache_of, member))
+        stay = [member for member, turn in pairs if turn is not None and not turn.is_last]
         # Leaving copies the rows that stay.
-        if isinstance(self._guarded(partial(batch.leave, gone), stay, told), Problem):
+        settled = self._guarded(partial(batch.settle, turns), stay, told)
+        if isinstance(settled, Problem) or not batch.members:
             self._batches.remove(batch)
+
+    def _drop(self, gone: list[Waiting]) -> None:
+        """Members wait no more; a prefill that nobody waits for is not read."""
+        self._waiting = [w for w in self._waiting if not any(w is other for other in gone)]
+        wanted = [prefill for waiting in self._waiting for prefill in waiting.prefills]
+        self._prefills = [prefill for prefill in self._prefills if prefill in wanted]
 
     def _remember(self, ids: Sequence[int], make: Callable[[], DynamicCache | None]) -> None:
         """Keep a cache where that changes no text: in 16 bits, other shapes round differently."""
@@ -208,62 +247,22 @@ class DecodeLoop:
         if isinstance(cache, DynamicCache) and kv.can_crop(cache):
             self._warm.keep(ids, cache)
 
-    def _choose(self, rows: Sequence[Row], logits: torch.Tensor, told: Told) -> list[Row]:
-        """Each row's next token from its logits; the rows that have ended."""
-        reading = read(logits, max(row.decoding.candidates for row in rows))
-        gone = []
-        for index, row in enumerate(rows):
-            events = row.choose(logits[index], reading, index)
-            told.extend((row.key, event) for event in events)
-            if isinstance(events[-1], Finished | Failed):
-                gone.append(row)
-        return gone
-
-    def _search(self, search: BeamSearch, told: Told) -> None:
-        if not self._advance(search, search.advance, told):
-            self._searches.remove(search)
-
-    def _advance(self, search: BeamSearch, move: Callable[[], list[Event]], told: Told) -> bool:
-        """One step of a beam search; whether it goes on."""
-        events = self._guarded(move, [search.row], told)
-        if isinstance(events, Problem):
-            return False
-        told.extend((search.row.key, event) for event in events)
-        return not isinstance(events[-1], Finished | Failed)
-
-    def _guarded(self, work: Callable[[], T], rows: Sequence[Row], told: Told) -> T | Problem:
-        """Do the work; where it raises, those of the rows that have not ended fail."""
+    def _guarded(self, work: Callable[[], T], members: Sequence[Member], told: Told) -> T | Problem:
+        """Do the work; where it raises, those of the members that have not ended fail."""
         try:
             return work()
-        except _FORWARD_FAULTS as fault:
-            problem = _problem(fault, self._model)
+        except FORWARD_FAULTS as fault:
+            problem = problem_of(fault, self._model)
         # Outside the except clause: an exception kept alive keeps its tensors alive.
         self._warm.clear()
         ended = {key for key, event in told if isinstance(event, Finished | Failed)}
-        told.extend((row.key, Failed(problem)) for row in rows if row.key not in ended)
+        told.extend((m.key, Failed(problem)) for m in members if m.key not in ended)
         return problem
 
 
-def _is_memory(fault: BaseException) -> bool:
-    """Whether memory ended: CUDA has a type for it, the CPU's allocator only words."""
-    if isinstance(fault, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(fault, RuntimeError) and "can't allocate memory" in str(fault)
+def _tell(member: Member, events: Sequence[Event], told: Told) -> None:
+    told.extend((member.key, event) for event in events)
 
 
-def _problem(fault: BaseException, model: Model) -> Problem:
-    """The sentence for what a forward raised. A broken accelerator ends the process: raised."""
-    if isinstance(fault, torch.AcceleratorError):
-        raise fault
-    if _is_memory(fault):
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        return OutOfMemory(
-            f"Memory on {model.card.device} ended in the middle of the run; the text so far stays.",
-            field="max_new_tokens",
-            advice="Use a shorter prompt, fewer columns or beams, or a smaller model.",
-        ).problem
-    words = (str(fault).strip().splitlines() or [""])[0][:200]
-    return PlaygroundError(
-        f"The model {model.spec.label} broke off: {words or type(fault).__name__}", field="model"
-    ).problem
+def _same(cache: DynamicCache | None) -> DynamicCache | None:
+    return cache

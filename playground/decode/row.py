@@ -9,8 +9,9 @@ import torch
 
 from playground.core.events import Event, Failed, Finished, Reason, Step
 from playground.core.run import Run
-from playground.decode.choice import Reading, Report, draw, report
+from playground.decode.choice import Report, draw, report
 from playground.decode.extra import marks_of
+from playground.decode.member import Forwarded, Turn
 from playground.decode.processors import build
 from playground.errors import BadLogits, InvalidInput
 from playground.models.loading import Model
@@ -52,7 +53,9 @@ class Stops:
 
 
 class Row:
-    """A run with its prompt encoded, growing token by token."""
+    """A run with its prompt encoded, growing token by token; the member that has one text."""
+
+    wants_states = False
 
     def __init__(self, model: Model, key: int, run: Run, encoded: Encoded) -> None:
         self.key, self.run, self.encoded = key, run, encoded
@@ -90,6 +93,16 @@ class Row:
         return self._ids[:, : self.length]
 
     @property
+    def prompts(self) -> tuple[tuple[int, ...]]:
+        """The one prompt."""
+        return (self.encoded.ids,)
+
+    @property
+    def lengths(self) -> tuple[int]:
+        """The length of the one text."""
+        return (self.length,)
+
+    @property
     def new_tokens(self) -> int:
         """How many tokens came after the prompt."""
         return self.length - self.prompt_tokens
@@ -98,18 +111,39 @@ class Row:
         """The prefill begins."""
         self._began = time.perf_counter()
 
-    def choose(self, logits: torch.Tensor, reading: Reading, index: int) -> list[Event]:
-        """Choose the next token from ``logits`` [vocabulary], row ``index`` of ``reading``.
+    def newest(self) -> torch.Tensor:
+        """The newest token, [1, 1]."""
+        return self._ids[:, self.length - 1 : self.length]
+
+    def whole(self, text: int) -> torch.Tensor:
+        """Prompt and new tokens, [1, length]."""
+        return self.ids
+
+    def begin(self, prompts: Sequence[Forwarded]) -> Turn:
+        """Choose the first token."""
+        return Turn(self.choose(prompts[0]), [0])
+
+    def advance(self, forwarded: Forwarded) -> Turn:
+        """Choose one more token."""
+        return Turn(self.choose(forwarded))
+
+    def end(self, reason: Reason) -> list[Event]:
+        """The end of the run by somebody else's wish."""
+        return [self.finish(reason)]
+
+    def choose(self, forwarded: Forwarded) -> list[Event]:
+        """Choose the next token from what was said after the newest.
 
         Gives the ``Step``, and ``Finished`` or ``Failed`` after or instead of it.
         """
-        if reading.is_broken(index):
+        reading = forwarded.reading
+        if reading.is_broken(0):
             return [self.fail_broken()]
-        chosen = draw(self.chain(self.ids, logits.float()[None]), self.generator)
+        chosen = draw(self.chain(self.ids, forwarded.logits.float()), self.generator)
         if chosen is None:
             return [Failed(_impossible(self).problem)]
         id, probabilities = chosen
-        told = report(reading, index, probabilities, id, self.decoding.candidates, self.pieces)
+        told = report(reading, 0, probabilities, id, self.decoding.candidates, self.pieces)
         self.chain.accept(told.probability)
         reason = self.reason_after(self._tail, id, self.new_tokens + 1)
         self._tail = self.stops.tail(self._tail, id)
