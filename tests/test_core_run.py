@@ -102,10 +102,18 @@ def test_equal_specs_are_one_key() -> None:
         (ModelSpec("builtin/tiny-chat"), "tiny-chat"),
         (ModelSpec("owner/name", dtype="bfloat16", quantization="nf4"), "name · bfloat16 · nf4"),
         (ModelSpec("/models/mine/"), "mine"),
+        (ModelSpec("owner/name", adapter="me/pirate", quantization="int8"), "name + pirate · int8"),
     ],
 )
 def test_a_label_is_short(spec: ModelSpec, label: str) -> None:
     assert spec.label == label
+
+
+def test_an_adapter_has_its_base() -> None:
+    spec = ModelSpec("owner/name", "main", "float16", "nf4", adapter="me/pirate")
+    assert spec.base == ModelSpec("owner/name", "main", "float16", "nf4") != spec
+    _refused("adapter", ModelSpec, "owner/name", adapter="x" * 301)
+    _refused("adapter", ModelSpec, "owner/name", adapter="a\nb")
 
 
 @pytest.mark.parametrize("seed", [-1, LARGEST_SEED + 1, 1.0, True, "1", None, float("nan")])

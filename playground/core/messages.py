@@ -11,8 +11,15 @@ from playground.errors import Problem
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """Say where models will be held and what memory there is; only before ``Load``."""
+
+    device: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
-    """Load this model from ``folder``; the first command a worker gets."""
+    """Load this model from ``folder``; the first command a worker gets, but for ``Look``."""
 
     spec: ModelSpec
     folder: str
@@ -37,6 +44,37 @@ class LoadDraft:
 
 
 @dataclass(frozen=True, slots=True)
+class Attach:
+    """Put a LoRA adapter beside the loaded model, over the same weights; other rows go on."""
+
+    key: int
+    spec: ModelSpec
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Detach:
+    """Forget an adapter that no row uses."""
+
+    key: int
+    spec: ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Move the weights from the device to host memory; only while there are no rows."""
+
+    key: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unpark:
+    """Move the weights back to where they were."""
+
+    key: int
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """Let the row leave at the next step, with ``Finished("stopped")``."""
 
@@ -45,10 +83,14 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Render:
-    """Turn a prompt into ids and pieces without decoding, for a preview."""
+    """Turn a prompt into ids and pieces without decoding, for a preview.
+
+    An ``adapter`` that is attached may bring a chat template of its own.
+    """
 
     key: int
     prompt: Prompt
+    adapter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +98,33 @@ class Shutdown:
     """End the process after the current step."""
 
 
-Command = Load | LoadDraft | Begin | Cancel | Render | Shutdown
+Command = (
+    Look | Load | LoadDraft | Attach | Detach | Park | Unpark | Begin | Cancel | Render | Shutdown
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMemory:
+    """Where a worker holds its model, and the memory there.
+
+    ``total`` and ``free`` are the device's (all GPUs that it may use together), ``held`` is what
+    this process has of it. All are 0 where the device has no memory of its own (cpu, mps).
+    """
+
+    device: str
+    total: int = 0
+    free: int = 0
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What is known of a loaded model; ``bytes`` are weights in memory, ``context`` tokens."""
+    """What is known of a loaded model; ``bytes`` are weights in memory, ``context`` tokens.
+
+    ``suggested`` are the settings that its own generation_config asks for and that make sense, as
+    pairs of name and value; they are shown and not obeyed. ``parkable``: the weights can be moved
+    off the device and back. The card of an adapter counts the adapter's own parameters and bytes.
+    """
 
     spec: ModelSpec
     architecture: str
@@ -74,6 +137,15 @@ class ModelCard:
     has_chat_template: bool
     lane: str
     notices: tuple[str, ...] = ()
+    suggested: tuple[tuple[str, str], ...] = ()
+    parkable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The device that a model would be held on."""
+
+    memory: DeviceMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +187,32 @@ class DraftFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Attached:
+    """The adapter is ready."""
+
+    key: int
+    card: ModelCard
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Weights were parked, unparked or detached: ``bytes`` of weights, and what the device got back
+    (negative after ``Unpark``)."""
+
+    key: int
+    bytes: int
+    freed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Attach, Detach, Park or Unpark could not be done; everything is as it was before."""
+
+    key: int
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
 class Rendered:
     """A prompt as the model will see it."""
 
@@ -141,10 +239,12 @@ class Events:
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """Sent when the worker has nothing else to say for a while, so that slow differs from dead."""
+    """Sent every second, so that slow differs from dead; with the memory, where there is some."""
+
+    memory: DeviceMemory | None = None
 
 
 Reply = (
-    LoadProgress | Loaded | LoadFailed | DraftLoaded | DraftFailed
-    | Rendered | RenderFailed | Events | Alive
+    Looked | LoadProgress | Loaded | LoadFailed | DraftLoaded | DraftFailed
+    | Attached | Moved | Refused | Rendered | RenderFailed | Events | Alive
 )

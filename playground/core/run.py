@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from playground.core.decoding import Decoding
@@ -20,6 +20,7 @@ class ModelSpec:
     """Everything that decides which weights: the manager's key.
 
     ``repo`` is a built-in name (``builtin/tiny-chat``), a Hub id, or a folder on this machine.
+    ``adapter`` is a LoRA adapter on top of it, a Hub id or a folder too.
     """
 
     repo: str
@@ -29,17 +30,18 @@ class ModelSpec:
     adapter: str = ""
 
     def __post_init__(self) -> None:
-        check_text(self.repo, "model")
+        for name, given in (("model", self.repo), ("adapter", self.adapter)):
+            check_text(given, name)
+            if len(given) > 300 or any(ord(c) < 32 for c in given):
+                raise InvalidInput(
+                    f"The {name} is a Hub id such as owner/name, or a folder; this is neither.",
+                    field=name,
+                    given=given,
+                )
         if not self.repo.strip():
             raise InvalidInput(
                 "No model is chosen.", field="model",
                 advice="Pick one from the list or type a Hub id.",
-            )
-        if len(self.repo) > 300 or any(ord(c) < 32 for c in self.repo):
-            raise InvalidInput(
-                "A model is a Hub id such as owner/name, or a folder; this is neither.",
-                field="model",
-                given=self.repo,
             )
         for name, kind in (("dtype", Dtype), ("quantization", Quantization)):
             if getattr(self, name) not in get_args(kind):
@@ -52,9 +54,14 @@ class ModelSpec:
     @property
     def label(self) -> str:
         """The name that people read: the last part of the repo, and what differs from plain."""
-        name = self.repo.rstrip("/").rsplit("/", 1)[-1]
+        name, adapter = (text.rstrip("/").rsplit("/", 1)[-1] for text in (self.repo, self.adapter))
         extra = [p for p in (self.dtype, self.quantization) if p not in ("auto", "none")]
-        return " · ".join([name, *extra])
+        return " · ".join([f"{name} + {adapter}" if adapter else name, *extra])
+
+    @property
+    def base(self) -> ModelSpec:
+        """The model without its adapter: what is loaded once for it and all its adapters."""
+        return replace(self, adapter="")
 
 
 @dataclass(frozen=True, slots=True)
