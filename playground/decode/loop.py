@@ -14,16 +14,16 @@ from playground.core.events import Event, Failed, Finished, Started
 from playground.core.run import Run
 from playground.decode import cache as kv
 from playground.decode.batch import Batch, Seated
-from playground.decode.beam import BeamSearch
 from playground.decode.faults import FORWARD_FAULTS, is_memory, problem_of
 from playground.decode.member import Member, Turn
 from playground.decode.prefill import CHUNK, Prefill, Waiting
 from playground.decode.row import Row
+from playground.decode.strategy import member_of
 from playground.decode.warm import WarmCaches
 from playground.errors import PlaygroundError, Problem
 from playground.models.lanes import BATCH
 from playground.models.loading import Model
-from playground.models.text import Encoded, encode
+from playground.models.text import encode
 
 Told = list[tuple[int, Event]]
 T = TypeVar("T")
@@ -92,7 +92,7 @@ class DecodeLoop:
             key, run = self._arrivals.popleft()
             try:
                 encoded = encode(self._model, run.prompt, self._model.card.context)
-                member = self._member(key, run, encoded)
+                member, notices = member_of(self._model, key, run, encoded)
             except PlaygroundError as fault:
                 told.append((key, Failed(fault.problem)))
                 continue
@@ -102,15 +102,10 @@ class DecodeLoop:
                 encoded.pieces,
                 encoded.rendered,
                 self._model.card.context,
-                encoded.notices,
+                (*encoded.notices, *notices),
                 prefills[0].reused,
             )
             told.append((key, started))
-
-    def _member(self, key: int, run: Run, encoded: Encoded) -> Member:
-        """What decodes this run. Raises PlaygroundError."""
-        row = Row(self._model, key, run, encoded)
-        return BeamSearch(self._model.tokenizer, row) if run.decoding.is_beam_search else row
 
     def _prefill_for(self, member: Member, ids: tuple[int, ...]) -> Prefill:
         """The prefill of a prompt: one that is wanted already, or a new one."""
