@@ -4,29 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-import jinja2
-
 from playground.core.events import Piece
-from playground.core.prompt import Chat, Ids, Prompt, Raw
+from playground.core.prompt import Chat, Ids, Message, Prompt, Raw
 from playground.errors import ContextOverflow, InvalidInput, ModelInvalid, TemplateProblem
+from playground.models.chat_templates import render
+from playground.models.control_tokens import ControlTokens, PlainText, told
 from playground.models.pieces import Detokenizer, pieces_of
 
 __all__ = ["Detokenizer", "Encoded", "encode", "pieces_of", "tokenize"]
-
-# What a template can raise: its own refusals, the sandbox's, and the faults of its Jinja code.
-_TEMPLATE_FAULTS = (
-    jinja2.TemplateError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    RecursionError,
-    MemoryError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +36,17 @@ def encode(source: Any, prompt: Prompt, context: int) -> Encoded:
     text that becomes no token).
     """
     tokenizer = getattr(source, "tokenizer", source)
-    match prompt:
-        case Chat():
-            ids, rendered, notices = _encode_chat(tokenizer, prompt)
-        case Raw():
-            ids, rendered, notices = _encode_raw(tokenizer, prompt.text)
-        case Ids():
-            ids, notices = list(prompt.ids), []
-            card = getattr(source, "card", None)
-            _check_ids(ids, card.vocabulary if card else len(tokenizer))
-            rendered = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+    with _panics_explained():
+        match prompt:
+            case Chat():
+                ids, rendered, notices = _encode_chat(tokenizer, prompt)
+            case Raw():
+                ids, rendered, notices = _encode_raw(tokenizer, prompt)
+            case Ids():
+                ids, notices = list(prompt.ids), []
+                card = getattr(source, "card", None)
+                _check_ids(ids, card.vocabulary if card else len(tokenizer))
+                rendered = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
     if not ids:
         raise InvalidInput(
             "This prompt becomes no token at all.", field="prompt", advice="Write some words."
@@ -77,73 +67,55 @@ def encode(source: Any, prompt: Prompt, context: int) -> Encoded:
 
 
 def _encode_chat(tokenizer: Any, chat: Chat) -> tuple[list[int], str, list[str]]:
-    """Through the model's own template; control tokens typed inside a message stay plain text."""
+    """Through the model's own template."""
     if not tokenizer.chat_template:
         raise TemplateProblem(
             "This model has no chat template: it was not trained to answer in turns.",
             field="model",
             advice="Use the Complete tab, which continues a text as it stands.",
         )
-    messages = [{"role": m.role, "content": m.content} for m in chat.messages]
-    rendered = _render(tokenizer, messages, tokenize=False)
-    if not rendered:
-        raise TemplateProblem(
-            "The model's chat template made nothing of the messages.", field="model"
-        )
-    ids = _render(tokenizer, messages, tokenize=True)
-    notices = []
-    if ids != tokenize(tokenizer, rendered, add_special_tokens=False):
-        notices.append(
-            "A message holds the text of a control token; the model gets it as plain text."
-        )
-    if _ignores_system(tokenizer, messages, rendered):
-        notices.append("This model's chat template ignores the system prompt.")
-    return ids, rendered, notices
+    control = ControlTokens(tokenizer)
+    texts = [m.content for m in chat.messages]
+    plain = PlainText(control, [str(tokenizer.chat_template), *texts])
+    typed: list[str] = []
+    messages: list[Message] = []
+    for message in chat.messages:
+        # An answer quoted back holds the model's own <think>; special tokens never are its text.
+        answer = message.role == "assistant" and not chat.control_tokens
+        found = control.inside(message.content, special_only=answer)
+        typed += found
+        marked = message.content if chat.control_tokens else plain.mark(message.content, found)
+        messages.append(replace(message, content=marked))
+    text, notices = render(tokenizer, messages, plain.end)
+    ids = plain.read(text, partial(tokenize, tokenizer, add_special_tokens=False))
+    notices += told(list(dict.fromkeys(typed)), read=chat.control_tokens)
+    return ids, plain.unmark(text), notices
 
 
-def _render(tokenizer: Any, messages: list[dict[str, str]], tokenize: bool) -> Any:
-    """The template's text, or its ids with the control tokens of the messages made harmless."""
-    try:
-        with _panics_explained():
-            return tokenizer.apply_chat_template(
-                messages,
-                tokenize=tokenize,
-                add_generation_prompt=True,
-                return_dict=False,
-                **({"sanitize_control_tokens": True} if tokenize else {}),
-            )
-    except _TEMPLATE_FAULTS as fault:
-        words = str(fault).strip() or type(fault).__name__
-        raise TemplateProblem(
-            f"The model's chat template refused these messages: {words[:300]}",
-            field="message",
-            advice="Change the messages, or use the Complete tab.",
-        ) from None
-
-
-def _ignores_system(tokenizer: Any, messages: list[dict[str, str]], rendered: str) -> bool:
-    """Whether another system prompt would have given the same text."""
-    if not any(m["role"] == "system" and m["content"].strip() for m in messages):
-        return False
-    other = [
-        {**m, "content": m["content"] + " x"} if m["role"] == "system" else m for m in messages
-    ]
-    return bool(_render(tokenizer, other, tokenize=False) == rendered)
-
-
-def _encode_raw(tokenizer: Any, text: str) -> tuple[list[int], str, list[str]]:
+def _encode_raw(tokenizer: Any, raw: Raw) -> tuple[list[int], str, list[str]]:
     """As it stands, with the special tokens that this tokenizer puts around every text."""
+    text = raw.text
     ids = tokenize(tokenizer, text, add_special_tokens=True)
-    plain = tokenize(tokenizer, text, add_special_tokens=False)
+    lead, tail = _around(tokenizer)
+    control = ControlTokens(tokenizer)
+    typed = control.among(ids[len(lead) : len(ids) - len(tail)], text)
+    if typed and not raw.control_tokens:
+        plain = PlainText(control, [text])
+        marked = plain.mark(text, control.inside(text))
+        ids = plain.read(marked, partial(tokenize, tokenizer, add_special_tokens=False))
+        if control.among(ids, text):  # it was written otherwise, and a normalizer made it of that
+            ids = control.plain(text)
+        ids = [*lead, *ids, *tail]
     pieces = pieces_of(tokenizer)
-    rendered = text
-    if len(ids) > len(plain):
-        before = next((n for n in range(len(ids)) if ids[n : n + len(plain)] == plain), 0)
-        around = [pieces[i].text for i in ids]
-        rendered = "".join([*around[:before], text, *around[before + len(plain) :]])
-    typed = dict.fromkeys(pieces[i].text for i in plain if pieces[i].special)
-    notices = [f"The text holds control tokens: {', '.join(typed)}."] if typed else []
-    return ids, rendered, notices
+    rendered = "".join([*(pieces[i].text for i in lead), text, *(pieces[i].text for i in tail)])
+    return ids, rendered, told(typed, read=raw.control_tokens)
+
+
+def _around(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """The special tokens that a tokenizer puts before and after every text."""
+    ids, bare = (tokenize(tokenizer, "a", add_special_tokens=flag) for flag in (True, False))
+    before = next((n for n in range(len(ids)) if ids[n : n + len(bare)] == bare), 0)
+    return ids[:before], ids[before + len(bare) :]
 
 
 def tokenize(tokenizer: Any, text: str, *, add_special_tokens: bool) -> list[int]:
