@@ -1,0 +1,153 @@
+"""Given texts through the model, in chunks, in whatever lane it takes; it knows no score.
+
+Teacher forcing: the logits before every token of a text, the text being what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from functools import cached_property
+from typing import Any, Protocol
+
+import torch
+from transformers import DynamicCache
+
+from playground.decode import cache as kv
+from playground.models.lanes import BATCH, RECOMPUTE, can_join, new_cache, takes
+from playground.models.loading import Model
+
+CHUNK = 512  # tokens of each row that are read at once, at most
+LOGITS_BYTES = 64 * 2**20  # of the logits of one chunk, in fp32
+CACHE_BYTES = 256 * 2**20  # of the rows that share a forward
+FEW = 32  # tokens of a row that are worth a forward of their own
+
+
+class Taker(Protocol):
+    """A text that wants the logits before each of its tokens."""
+
+    @property
+    def ids(self) -> Sequence[int]:
+        """Its tokens, at least one."""
+
+    def take(self, logits: torch.Tensor) -> None:
+        """The logits [tokens, vocabulary] before the next tokens; beyond its end, of padding."""
+
+
+class TeacherForcing:
+    """Reads texts that begin alike on one model."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._lm = model.lm
+
+    def read(self, before: Sequence[int], texts: Sequence[Taker]) -> Iterator[None]:
+        """Read ``before`` (one token at least) once and each text behind it, a forward at a time.
+
+        Logits are bounded by LOGITS_BYTES, copies of the cache by CACHE_BYTES. A model that cannot
+        take up its cache again reads each text whole, in one forward, without these bounds.
+        """
+        if not self._in_chunks:
+            for text in texts:
+                yield from self._read_whole(before, text)
+            return
+        cache, end = new_cache(self._lm), len(before) - 1
+        for start in range(0, end, CHUNK):
+            ids = self._tensor([before[start : min(start + CHUNK, end)]])
+            forward(self._lm, ids, cache, start, keep=1)
+            yield
+        groups = self._groups(texts, kv.size(cache))
+        for group in groups:
+            only = len(texts) == 1  # then nobody needs the cache once more
+            own = cache if only else self._copied(cache, len(group))
+            yield from self._read_group(own, end, before[-1], group)
+
+    @cached_property
+    def _in_chunks(self) -> bool:
+        """Whether several tokens at a time may follow what is in the cache, by a short trial.
+
+        Jamba among others takes one at a time: more of them begin anew, and nothing is raised.
+        """
+        lane, lm, vocabulary = self.model.card.lane, self._lm, self.model.card.vocabulary
+        if lane == RECOMPUTE or can_join(new_cache(lm)):
+            return lane != RECOMPUTE
+        stride = max(1, vocabulary // 11)
+        ids = self._tensor([[(5 + i * stride) % vocabulary for i in range(9)]])
+        expected = forward(lm, ids, None, 0)[0, -1].float()
+        cache = new_cache(lm)
+        forward(lm, ids[:, :4], cache, 0)
+        found = forward(lm, ids[:, 4:], cache, 4)[0, -1].float()
+        allowed = (1e-3 if lm.dtype == torch.float32 else 0.15) * float(expected.std()) + 1e-6
+        return bool(((found - expected).abs() <= allowed).all())
+
+    def _groups(self, texts: Sequence[Taker], size: int) -> list[list[Taker]]:
+        """Texts that share forwards, those of like length together; ``size`` is a row's cache."""
+        groups: list[list[Taker]] = []
+        for text in sorted(texts, key=lambda text: len(text.ids), reverse=True):
+            if groups and len(groups[-1]) < self._most_rows(len(groups[-1][0].ids), size):
+                groups[-1].append(text)
+            else:
+                groups.append([text])
+        return groups
+
+    def _most_rows(self, tokens: int, size: int) -> int:
+        """How many rows of so many tokens may share a forward."""
+        if self.model.card.lane != BATCH:
+            return 1
+        logits = 4 * self.model.card.vocabulary * min(tokens, FEW)
+        return min(LOGITS_BYTES // logits, CACHE_BYTES // max(1, size))
+
+    def _copied(self, cache: DynamicCache, rows: int) -> DynamicCache:
+        """Another cache with this one's only row ``rows`` times."""
+        if self.model.card.lane == BATCH:
+            return kv.copy(cache, [0] * rows) if kv.width(cache) else new_cache(self._lm)
+        # The layers of recurrent models write into their states, so nothing may be shared.
+        return deepcopy(cache)
+
+    def _read_group(
+        self, cache: DynamicCache, past: int, first: int, texts: Sequence[Taker]
+    ) -> Iterator[None]:
+        """Rows behind the ``past`` tokens in the cache, each beginning with ``first``.
+
+        Padding stands on the right, where no token of a text can see it.
+        """
+        longest = max(len(text.ids) for text in texts)
+        rows = [[first, *text.ids[:-1], *[first] * (longest - len(text.ids))] for text in texts]
+        ids = self._tensor(rows)
+        room = LOGITS_BYTES // (4 * self.model.card.vocabulary * len(texts))
+        columns = max(1, min(CHUNK, room))
+        for start in range(0, longest, columns):
+            logits = forward(self._lm, ids[:, start : start + columns], cache, past + start)
+            for number, text in enumerate(texts):
+                text.take(logits[number])
+            del logits  # not to be held while others step
+            yield
+
+    def _read_whole(self, before: Sequence[int], text: Taker) -> Iterator[None]:
+        ids = self._tensor([[*before, *text.ids[:-1]]])
+        count = len(text.ids)
+        text.take(forward(self._lm, ids, None, 0, keep=count)[0, -count:])
+        yield
+
+    def _tensor(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+        return torch.tensor(rows, device=self._lm.device)
+
+
+def forward(
+    lm: Any, ids: torch.Tensor, cache: DynamicCache | None, past: int, keep: int = 0
+) -> torch.Tensor:
+    """The logits [rows, tokens, vocabulary] after each of ``ids``, or after the last ``keep``.
+
+    ``past`` is how many tokens are in the cache. A model that cannot leave logits out gives all.
+    """
+    rows, new = ids.shape
+    inputs = {
+        "attention_mask": torch.ones((rows, past + new), dtype=torch.long, device=ids.device),
+        "position_ids": torch.arange(past, past + new, device=ids.device).expand(rows, -1),
+        "past_key_values": cache,
+        "use_cache": cache is not None,
+        "logits_to_keep": keep,
+    }
+    given = {name: value for name, value in inputs.items() if takes(lm, name)}
+    logits: torch.Tensor = lm(input_ids=ids, **given).logits
+    return logits
