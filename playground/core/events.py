@@ -139,6 +139,7 @@ class Beam:
 
     ``parent`` is the index of the survivor it grew from (in the previous ``Beams``), ``total`` the
     sum of log-probabilities (nats) and ``score`` the total over length to the length penalty.
+    ``group`` is that of diverse beam search.
     """
 
     parent: int
@@ -147,6 +148,7 @@ class Beam:
     total: float
     score: float
     state: Literal["kept", "finished", "dropped"]
+    group: int = 0
 
 
 @dataclass(frozen=True, slots=True)
