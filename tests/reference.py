@@ -10,7 +10,10 @@ import torch
 from playground.core.events import Event
 from playground.core.run import Run
 from playground.core.trace import Trace
+from playground.decode.extra import Forced
+from playground.decode.guidance import negative_prompt
 from playground.decode.loop import DecodeLoop
+from playground.decode.phrases import phrases_of
 from playground.models.loading import Model
 
 
@@ -67,8 +70,21 @@ def generate(model: Model, trace: Trace) -> tuple[tuple[int, ...], float | None]
         }
     if d.is_beam_search:
         settings |= {"length_penalty": d.length_penalty, "early_stopping": d.early_stopping}
+    if d.is_guided:
+        negative, _ = negative_prompt(model, d.negative_prompt)
+        settings |= {
+            "guidance_scale": d.guidance_scale,
+            "negative_prompt_ids": torch.tensor([negative]) if negative else None,
+        }
     if d.stop_strings:
         settings |= {"stop_strings": list(d.stop_strings), "tokenizer": model.tokenizer}
+    phrases = phrases_of(model.tokenizer, d, model.card.vocabulary)
+    if phrases.banned:
+        settings["bad_words_ids"] = [list(ids) for ids in phrases.banned]
+    if phrases.bias:
+        settings["sequence_bias"] = [[list(ids), bias] for ids, bias in phrases.bias]
+    if phrases.forced:
+        settings["logits_processor"] = [Forced(phrases.forced, ids.shape[1])]
     torch.manual_seed(trace.run.seed)
     out = model.lm.generate(
         ids,

@@ -66,6 +66,25 @@ class PresencePenalty(LogitsProcessor):
         return scores - self._penalty * (_counts(ids[:, self._prompt_tokens :], scores) > 0)
 
 
+class HammingDiversity(LogitsProcessor):
+    """Takes ``penalty`` off a token's score for each beam of an earlier group that chose it.
+
+    Diverse beam search, arXiv 1610.02424, equation 4 with Hamming distance; the class that
+    transformers 4 had under this name. ``taken`` are the tokens that were chosen in this step.
+    """
+
+    def __init__(self, penalty: float) -> None:
+        self._penalty = penalty
+        self.taken: list[int] = []
+
+    def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """See the module."""
+        if not self.taken:
+            return scores
+        taken = torch.tensor([self.taken], device=scores.device)
+        return scores - self._penalty * _counts(taken, scores[:1])
+
+
 def _counts(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
     """How often each token of the vocabulary is among ``ids``, in the shape of ``scores``."""
     return torch.zeros_like(scores).scatter_add_(1, ids, torch.ones_like(ids, dtype=scores.dtype))
@@ -115,6 +134,29 @@ class DRY(LogitsProcessor):
                 length += 1
             found[following] = max(length, found.get(following, 0))
         return found
+
+
+class Forced(LogitsProcessor):
+    """The new tokens begin with exactly these ids: at each of their places no other is possible.
+
+    The forced token keeps its score; one that was ruled out before gets 0, as from transformers'
+    ``ForcedBOSTokenLogitsProcessor``. Whatever comes after has one token left to choose, so dice
+    fall as ever and change nothing.
+    """
+
+    def __init__(self, forced: Sequence[int], prompt_tokens: int) -> None:
+        self._forced, self._prompt_tokens = forced, prompt_tokens
+
+    def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """See the module."""
+        position = ids.shape[1] - self._prompt_tokens
+        if position >= len(self._forced):
+            return scores
+        id = self._forced[position]
+        only = torch.full_like(scores, -math.inf)
+        own = scores[:, id]
+        only[:, id] = own.masked_fill(own == -math.inf, 0.0)
+        return only
 
 
 class TopNSigma(LogitsProcessor):

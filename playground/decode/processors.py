@@ -5,6 +5,7 @@ that the chain leaves the scores that ``generate()`` would have. Ours stand arou
 
 - frequency and presence penalty, DRY and top-n-sigma, in this order (llama.cpp's), before the
   temperature: where ``generate()`` puts the processors that its caller brings;
+- forced tokens behind all penalties and bans, which cannot forbid them, and before all that cuts;
 - XTC after all that cuts, so after the temperature, as in text-generation-webui (in llama.cpp the
   temperature comes last of all);
 - Mirostat after the temperature and instead of all that cuts, XTC too, as in llama.cpp. Unlike
@@ -23,8 +24,10 @@ from transformers import (
     LogitsProcessor,
     MinNewTokensLengthLogitsProcessor,
     MinPLogitsWarper,
+    NoBadWordsLogitsProcessor,
     NoRepeatNGramLogitsProcessor,
     RepetitionPenaltyLogitsProcessor,
+    SequenceBiasLogitsProcessor,
     TemperatureLogitsWarper,
     TopHLogitsWarper,
     TopKLogitsWarper,
@@ -36,11 +39,14 @@ from playground.core.decoding import Decoding
 from playground.decode.extra import (
     DRY,
     XTC,
+    Forced,
     FrequencyPenalty,
+    HammingDiversity,
     Mirostat,
     PresencePenalty,
     TopNSigma,
 )
+from playground.decode.phrases import Phrases
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,14 @@ class Link:
 
     name: str
     processor: LogitsProcessor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """The scores [rows, vocabulary] after one processor."""
+
+    name: str
+    scores: torch.Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +76,35 @@ class Chain:
         """What is switched on, in order."""
         return tuple(link.name for link in self.links)
 
+    @property
+    def mirostat(self) -> Mirostat | None:
+        """The one processor that remembers; its ``mu`` goes on from step to step."""
+        found = (p for link in self.links if isinstance(p := link.processor, Mirostat))
+        return next(found, None)
+
     def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """``scores`` [rows, vocabulary] after every processor; ``ids`` [rows, tokens] so far."""
         for link in self.links:
             scores = link.processor(ids, scores)
         return scores
 
+    def stages(self, ids: torch.Tensor, scores: torch.Tensor) -> list[Stage]:
+        """The same, with the scores after each processor, those of the model itself first."""
+        stages = [Stage("model", scores)]
+        for link in self.links:
+            stages.append(Stage(link.name, link.processor(ids, stages[-1].scores)))
+        return stages
+
+    def take(self, ids: Sequence[int]) -> None:
+        """Earlier groups of beams have chosen these in the step that comes."""
+        for link in self.links:
+            if isinstance(link.processor, HammingDiversity):
+                link.processor.taken = list(ids)
+
     def accept(self, probability: float) -> None:
         """A token was chosen, with this final probability: Mirostat steers by it."""
-        for link in self.links:
-            if isinstance(link.processor, Mirostat):
-                link.processor.accept(probability)
+        if mirostat := self.mirostat:
+            mirostat.accept(probability)
 
 
 def build(
@@ -82,13 +114,15 @@ def build(
     device: torch.device,
     generator: torch.Generator | None = None,
     marks: Mapping[str, int] | None = None,
+    phrases: Phrases = Phrases(),
 ) -> Chain:
     """The chain for these settings.
 
     ``ends`` are the model's end tokens, ``generator`` the run's own dice (None: those of torch),
-    ``marks`` the ids of the texts in ``extra.MARKS``, as far as the tokenizer has them.
+    ``marks`` the ids of the texts in ``extra.MARKS``, as far as the tokenizer has them, ``phrases``
+    those of the settings.
     """
-    links = _processors(decoding, prompt_tokens, ends, device, marks or {})
+    links = _processors(decoding, prompt_tokens, ends, device, marks or {}, phrases)
     if decoding.draws:
         links += _warpers(decoding, ends, device, generator, marks or {})
     return Chain(tuple(links))
@@ -100,6 +134,7 @@ def _processors(
     ends: Sequence[int],
     device: torch.device,
     marks: Mapping[str, int],
+    phrases: Phrases,
 ) -> list[Link]:
     """What acts on every strategy."""
     links: list[Link] = []
@@ -107,10 +142,17 @@ def _processors(
     def add(name: str, processor: LogitsProcessor) -> None:
         links.append(Link(name, processor))
 
+    if phrases.bias:
+        # As a list it would be turned into this dictionary; several tokens act on the last one.
+        add("bias", SequenceBiasLogitsProcessor(dict(phrases.bias)))  # type: ignore[arg-type]
+    if d.is_diverse and d.diversity_penalty > 0.0:
+        add("diversity_penalty", HammingDiversity(d.diversity_penalty))
     if d.repetition_penalty != 1.0:
         add("repetition_penalty", RepetitionPenaltyLogitsProcessor(float(d.repetition_penalty)))
     if d.no_repeat_ngram_size > 0:
         add("no_repeat_ngram_size", NoRepeatNGramLogitsProcessor(d.no_repeat_ngram_size))
+    if phrases.banned:
+        add("banned", NoBadWordsLogitsProcessor([list(ids) for ids in phrases.banned], list(ends)))
     if d.min_new_tokens > 0 and ends:
         eos = torch.tensor(list(ends), device=device)
         add(
@@ -124,6 +166,8 @@ def _processors(
     if d.dry_multiplier > 0.0:
         breakers = frozenset(marks.values())
         add("dry_multiplier", DRY(d.dry_multiplier, d.dry_base, d.dry_allowed_length, breakers))
+    if phrases.forced:
+        add("forced", Forced(phrases.forced, prompt_tokens))
     return links
 
 

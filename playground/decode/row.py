@@ -12,6 +12,7 @@ from playground.core.run import Run
 from playground.decode.choice import Report, draw, report
 from playground.decode.extra import marks_of
 from playground.decode.member import Forwarded, Turn
+from playground.decode.phrases import phrases_of
 from playground.decode.processors import build
 from playground.errors import BadLogits, InvalidInput
 from playground.models.loading import Model
@@ -79,8 +80,10 @@ class Row:
             else None
         )
         marks = marks_of(model.tokenizer, self.pieces, self.decoding)
+        phrases = phrases_of(model.tokenizer, self.decoding, model.card.vocabulary, self.ends)
+        phrases.check_room(self.limit)
         self.chain = build(
-            self.decoding, self.prompt_tokens, self.ends, device, self.generator, marks
+            self.decoding, self.prompt_tokens, self.ends, device, self.generator, marks, phrases
         )
         self._text = Detokenizer(model.tokenizer, encoded.ids, self.ends)
         self.prompt_tail = self._tail = self.stops.tail_of(encoded.ids)
