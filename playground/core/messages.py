@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from playground.core.events import Event, Piece
 from playground.core.prompt import Prompt
 from playground.core.run import ModelSpec, Run
+from playground.core.score import Contest, Scored, ScoreOrContest
 from playground.errors import Problem
 
 
@@ -76,7 +77,7 @@ class Unpark:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Let the row leave at the next step, with ``Finished("stopped")``."""
+    """Let the row leave at the next step, with ``Finished("stopped")``; a scoring ends silently."""
 
     key: int
 
@@ -94,12 +95,25 @@ class Render:
 
 
 @dataclass(frozen=True, slots=True)
+class Score:
+    """Score given texts, a chunk between two steps of the rows; ``Cancel`` ends it.
+
+    An ``adapter`` that is attached may be asked instead of the model.
+    """
+
+    key: int
+    request: ScoreOrContest
+    adapter: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Shutdown:
     """End the process after the current step."""
 
 
 Command = (
-    Look | Load | LoadDraft | Attach | Detach | Park | Unpark | Begin | Cancel | Render | Shutdown
+    Look | Load | LoadDraft | Attach | Detach | Park | Unpark
+    | Begin | Cancel | Render | Score | Shutdown
 )
 
 
@@ -231,6 +245,22 @@ class RenderFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreDone:
+    """What a scoring or a contest says, all of it."""
+
+    key: int
+    result: Scored | Contest
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreFailed:
+    """A text that cannot be scored."""
+
+    key: int
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
 class Events:
     """Events of one step, all rows in one message: pairs of run key and event, in order."""
 
@@ -246,5 +276,6 @@ class Alive:
 
 Reply = (
     Looked | LoadProgress | Loaded | LoadFailed | DraftLoaded | DraftFailed
-    | Attached | Moved | Refused | Rendered | RenderFailed | Events | Alive
+    | Attached | Moved | Refused | Rendered | RenderFailed | ScoreDone | ScoreFailed
+    | Events | Alive
 )
