@@ -48,7 +48,7 @@ def done(model: Model, *requests: ScoreOrContest) -> list[Any]:
     for key, request in enumerate(requests):
         scorer.join(key, request)
     told: dict[int, Any] = {}
-    while scorer.key is not None:
+    while scorer.busy:
         if result := scorer.step():
             told[result[0]] = result[1]
     return [told[key] for key in range(len(requests))]
@@ -485,12 +485,12 @@ def test_a_request_that_leaves_reads_no_more(
     scorer.join(1, ScoreRequest(TEXT))
     scorer.join(2, ScoreRequest(PROMPT))
     for _ in range(3):
-        assert scorer.key == 1 and scorer.step() is None
+        assert scorer.turn == 1 and scorer.step() is None
     scorer.leave(1)
-    assert scorer.key == 2
+    assert scorer.turn == 2
     scorer.leave(2)
     scorer.leave(2)
-    assert scorer.key is None
+    assert not scorer.busy
 
 
 def test_each_step_is_one_forward_at_most(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -498,7 +498,7 @@ def test_each_step_is_one_forward_at_most(model: Model, monkeypatch: pytest.Monk
     scorer = Scorer(model)
     scorer.join(0, ContestRequest(TEXT, (" a small fox", " the river"), PROMPT))
     with forwards(model) as shapes:
-        while scorer.key is not None:
+        while scorer.busy:
             before = len(shapes)
             scorer.step()
             assert len(shapes) <= before + 1
@@ -521,4 +521,4 @@ def test_what_cannot_be_tokenized_is_refused_before_it_joins(model: Model) -> No
     chat = Chat((Message("user", "hello"), Message("assistant", "hi")))
     with pytest.raises(PlaygroundError, match="no chat template"):
         scorer.join(0, ScoreRequest(chat))
-    assert scorer.key is None
+    assert not scorer.busy

@@ -54,9 +54,14 @@ class Scorer:
         self._jobs = deque(job for job in self._jobs if job[0] != key)
 
     @property
-    def key(self) -> int | None:
-        """Whose chunk the next step reads."""
-        return self._jobs[0][0] if self._jobs else None
+    def busy(self) -> bool:
+        """Whether there is a text to read."""
+        return bool(self._jobs)
+
+    @property
+    def turn(self) -> int:
+        """The key of the request whose chunk the next step reads; only while busy."""
+        return self._jobs[0][0]
 
     @torch.inference_mode()
     def step(self) -> tuple[int, Scored | Contest | Problem] | None:

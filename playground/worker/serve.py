@@ -36,10 +36,15 @@ from playground.core.messages import (
     Rendered,
     RenderFailed,
     Reply,
+    Score,
+    ScoreDone,
+    ScoreFailed,
     Shutdown,
 )
 from playground.core.prompt import Prompt
+from playground.core.score import ScoreOrContest
 from playground.decode.loop import DecodeLoop
+from playground.decode.score import Scorer
 from playground.errors import OutOfMemory, PlaygroundError, Problem
 from playground.models.loading import load
 from playground.models.text import encode
@@ -106,6 +111,7 @@ class Worker:
         self._pipe = pipe
         self._model = load(command.spec, command.folder, command.device, pipe.send)
         self._loop = DecodeLoop(self._model)
+        self._scorer = Scorer(self._model)
         self._rows: set[int] = set()
         self.card = self._model.card
 
@@ -118,10 +124,12 @@ class Worker:
                 self._obey(command)
             if self._loop.busy:
                 self._step()
+            if self._scorer.busy:
+                self._score_on()
 
     def _waiting(self) -> Iterator[Command]:
-        """The commands that have come; when there is nothing to decode, wait for one."""
-        if not self._loop.busy:
+        """The commands that have come; when there is nothing to do, wait for one."""
+        if not (self._loop.busy or self._scorer.busy):
             yield self._pipe.commands.get()
         while True:
             try:
@@ -144,8 +152,11 @@ class Worker:
                     self._fail([key], explained(error, "run"))
             case Cancel(key):
                 self._loop.leave(key)
+                self._scorer.leave(key)
             case Render(key, prompt):
                 self._render(key, prompt)
+            case Score(key, request):
+                self._score(key, request)
             case Load() | Shutdown():
                 raise AssertionError(f"{type(command).__name__} is not for a loaded worker")
 
@@ -157,6 +168,31 @@ class Worker:
             self._pipe.send(RenderFailed(key, explained(error, "preview")))
         else:
             self._pipe.send(Rendered(key, made.rendered, made.pieces, made.notices))
+
+    def _score(self, key: int, request: ScoreOrContest) -> None:
+        try:
+            with self._pipe.bounded():
+                self._scorer.join(key, request)
+        except BaseException as error:  # the same border as for Begin
+            self._pipe.send(ScoreFailed(key, explained(error, "scoring")))
+
+    def _score_on(self) -> None:
+        """One chunk of a text that is scored; whoever decodes waits for no more than that."""
+        key = self._scorer.turn
+        try:
+            told = self._scorer.step()
+        except BaseException as error:  # the same border as for a step
+            problem, poisoned = explained(error, "scoring"), isinstance(error, _POISONED)
+            del error
+            self._pipe.send(ScoreFailed(key, problem))
+            if poisoned:
+                os._exit(1)
+            gc.collect()
+            return
+        if told is not None:
+            key, result = told
+            failed = isinstance(result, Problem)
+            self._pipe.send(ScoreFailed(key, result) if failed else ScoreDone(key, result))
 
     def _step(self) -> None:
         """One step of all rows; a failure that belongs to no single row fails every row."""
