@@ -15,7 +15,9 @@ from safetensors.torch import load_file, save_file
 from playground.core.messages import LoadProgress
 from playground.core.run import ModelSpec
 from playground.errors import InvalidInput, ModelInvalid, ModelNotFound, ModelUnsafe
-from playground.models.loading import load
+from playground.models.lanes import choose_lane
+from playground.models.loading import _CAUSAL, PROVEN, load
+from tests.tiny_adapters import save_adapter
 from tests.tiny_models import KINDS, byte_level_tokenizer, save, tiny_lm
 
 SPEC = ModelSpec("some/model")
@@ -56,6 +58,8 @@ def test_a_good_folder_loads(kind: str, tmp_path: Path) -> None:
     assert model.tokenizer(text).input_ids == byte_level_tokenizer()(text).input_ids
     assert [p.done for p in heard] == sorted(p.done for p in heard if p.done is not None)
     assert heard[-1].done == 1.0
+    shares = [p.done for p in heard if p.detail == "reading the weights"]
+    assert len(shares) > 10 and (shares[0], shares[-1]) == (0.05, pytest.approx(0.9))
 
 
 def test_weights_in_16_bits_are_read_in_32_on_the_cpu(folder: Path) -> None:
@@ -85,6 +89,9 @@ def test_a_generation_config_is_not_obeyed_but_for_its_ids(folder: Path) -> None
     assert config.eos_token_id == [7, model.tokenizer.eos_token_id]
     assert (config.num_beams, config.do_sample, config.stop_strings) == (None, None, None)
     assert any("1000000000" in notice for notice in model.card.notices)
+    assert model.card.suggested == (("do_sample", "True"), ("max_new_tokens", "3"))
+    told = " ".join(model.card.notices)
+    assert "Beams is 500" in told and "Temperature is 0.0" in told
 
 
 def test_a_broken_generation_config_is_told(folder: Path) -> None:
@@ -245,10 +252,49 @@ def test_keys_that_say_no_are_no_danger(folder: Path) -> None:
     assert load(SPEC, folder).card.lane == "batch"
 
 
+def test_an_adapter_inside_the_folder_is_not_put_on_unseen(folder: Path) -> None:
+    """With peft installed, transformers applies one that lies beside the weights, of any kind."""
+    plain = load(SPEC, folder)
+    save_adapter(folder)
+    model = load(SPEC, folder)
+    assert torch.equal(model.lm(torch.tensor([[5]])).logits, plain.lm(torch.tensor([[5]])).logits)
+    assert any("adapter too, which is not applied" in notice for notice in model.card.notices)
+
+
+def test_weights_that_are_quantized_load_as_they_are_and_not_once_more(tmp_path: Path) -> None:
+    """bitsandbytes signs as "bitsandbytes", a name that transformers' own table does not have, and
+    so such repositories were refused as quantized in an unknown way."""
+    first = load(ModelSpec("a/b", quantization="nf4"), save(tmp_path / "plain", hidden_size=64))
+    quantized = tmp_path / "quantized"
+    first.lm.save_pretrained(quantized)
+    first.tokenizer.save_pretrained(quantized)
+    again = load(SPEC, quantized)
+    ids = torch.tensor([[5, 6]])
+    assert torch.equal(again.lm(ids).logits, first.lm(ids).logits)
+    with pytest.raises(InvalidInput, match="quantized already .bitsandbytes."):
+        load(ModelSpec("some/model", quantization="int8"), quantized)
+
+
+@pytest.mark.parametrize("name", sorted(PROVEN))
+def test_a_proven_kind_is_known_to_transformers(name: str) -> None:
+    assert name in _CAUSAL
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_lane_that_is_taken_for_granted_is_the_one_that_a_trial_finds(kind: str) -> None:
+    """The others of PROVEN are tried in test_decode_architectures."""
+    lm = tiny_lm(kind, 400).eval()
+    assert type(lm).__name__ in PROVEN
+    assert choose_lane(lm, 400) == ("batch", "")
+
+
 @pytest.mark.parametrize("quantization", ("nf4", "int8"))
 def test_4_and_8_bits_take_less_memory(quantization: Any, tmp_path: Path) -> None:
     save(tmp_path, "llama", hidden_size=64, intermediate_size=128)
     plain = load(SPEC, tmp_path)
     small = load(ModelSpec("some/model", quantization=quantization), tmp_path)
     assert small.card.bytes < 0.75 * plain.card.bytes
+    assert small.card.parameters == plain.card.parameters
+    assert any("slower than float32" in notice for notice in small.card.notices)
+    assert not small.card.parkable
     assert small.lm(torch.tensor([[5, 6]])).logits.isfinite().all()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
-    GenerationConfig,
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
@@ -25,12 +25,22 @@ from playground.core.messages import LoadProgress, ModelCard
 from playground.core.run import ModelSpec
 from playground.errors import InvalidInput, ModelInvalid, OutOfMemory
 from playground.models.checks import check_folder, read_json
-from playground.models.lanes import choose_lane
-from playground.models.placement import device_of, dtype_of, quantization_of
+from playground.models.footprint import needed_bytes
+from playground.models.lanes import BATCH, choose_lane
+from playground.models.parking import can_park
+from playground.models.placement import (
+    Placement,
+    dtype_of,
+    placement_of,
+    quantization_of,
+    slower,
+    stored_dtype,
+)
+from playground.models.suggestions import generation_config, suggested_settings
 from playground.models.text import tokenize
 
 # What transformers raises on files that make no model; its words go into the sentence.
-_LOAD_FAULTS = (
+LOAD_FAULTS = (
     OSError,
     ValueError,
     RuntimeError,
@@ -48,6 +58,17 @@ _CAUSAL = {
     for names in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
     for name in (names if isinstance(names, tuple) else (names,))
 }
+# That these share batches is held by tests, so that a load need not spend a dozen forwards on it.
+PROVEN = frozenset(
+    f"{name}ForCausalLM"
+    for name in (
+        "Gemma", "Gemma2", "Gemma3", "GPTNeoX", "Granite", "Llama", "Mistral", "Olmo2", "Phi",
+        "Phi3", "Qwen2", "Qwen3", "SmolLM3", "StableLm",
+    )
+) | {"GPT2LMHeadModel"}
+# A folder may hold an adapter beside a model, and with peft installed transformers would put it on
+# unseen, of whatever kind. It looks for it in this place inside the folder instead.
+_NO_ADAPTER = {"adapter_kwargs": {"subfolder": "/dev/null"}}
 # from_pretrained sets global state: two at once give wrong weights (transformers#44940).
 _ONE_LOAD_AT_A_TIME = threading.Lock()
 _SMALL = 20_000_000  # parameters; below, a second thread costs more than it gives
@@ -76,23 +97,31 @@ def load(
     """
     tell = progress or (lambda _: None)
     where = Path(folder)
+    if spec.adapter:
+        raise InvalidInput("An adapter is put on its loaded base.", field="adapter")
     tell(LoadProgress(0.0, "checking the files"))
     config_json = check_folder(where)
-    if spec.adapter:
-        raise InvalidInput("Adapters cannot be loaded yet.", field="adapter", given=spec.adapter)
     with _ONE_LOAD_AT_A_TIME:
         transformers_log.disable_progress_bar()  # ``progress`` is told; the terminal is the app's
         config = _config(where, config_json)
-        tell(LoadProgress(0.05, "reading the tokenizer"))
-        tokenizer = _tokenizer(where)
-        tell(LoadProgress(0.15, "reading the weights"))
-        lm = _weights(spec, where, config, device_of(device))
+        _check_quantization(spec, config_json)
+        tell(LoadProgress(0.02, "reading the tokenizer"))
+        tokenizer = load_tokenizer(where)
+        tell(LoadProgress(0.05, "reading the weights"))
+        placement = placement_of(device, needed_bytes(where, spec))
+        with _weights_counted(lambda share: tell(LoadProgress(0.05 + 0.85 * share, _WEIGHTS))):
+            lm = _weights(spec, where, config, placement)
     tell(LoadProgress(0.9, "trying it out"))
+    notices = [text for text in (slower(spec, placement.device),) if text]
+    if (where / "adapter_config.json").is_file():
+        notices.append(
+            "Its files hold a LoRA adapter too, which is not applied; name it as the adapter."
+        )
     try:
         suggested = read_json(where, "generation_config.json") or {}
-        notices: list[str] = []
     except ModelInvalid as problem:
-        suggested, notices = {}, [problem.problem.message]
+        suggested = {}
+        notices.append(problem.problem.message)
     model = assemble(spec, lm, tokenizer, suggested, notices)
     tell(LoadProgress(1.0, "ready"))
     return model
@@ -113,16 +142,16 @@ def assemble(
     notices = list(notices or [])
     lm.eval().requires_grad_(False)
     rows = lm.get_input_embeddings().weight.shape[0]
-    _check_vocabulary(tokenizer, rows)
-    lm.generation_config = _generation_config(lm, tokenizer, suggested or {}, rows, notices)
-    parameters = sum(p.numel() for p in lm.parameters())
+    check_vocabulary(tokenizer, rows)
+    lm.generation_config = generation_config(lm, tokenizer, suggested or {}, rows, notices)
+    parameters = parameters_of(lm)
     torch.set_num_threads(1 if parameters < _SMALL else _THREADS)
     try:
-        lane, why = choose_lane(lm, rows)
+        lane, why = _lane(lm, rows)
     except (torch.OutOfMemoryError, MemoryError):
-        raise _too_big(spec, lm.device) from None
-    except _LOAD_FAULTS as fault:
-        raise _invalid("The model cannot read a text", fault) from None
+        raise too_big(spec, lm.device) from None
+    except LOAD_FAULTS as fault:
+        raise invalid("The model cannot read a text", fault) from None
     if why:
         notices.append(why)
     card = ModelCard(
@@ -131,14 +160,38 @@ def assemble(
         parameters=parameters,
         bytes=int(lm.get_memory_footprint()),
         dtype=str(lm.dtype).removeprefix("torch."),
-        device=str(lm.device),
+        device=_devices(lm),
         context=context_of(lm.config),
         vocabulary=rows,
         has_chat_template=bool(tokenizer.chat_template),
         lane=lane,
+        suggested=suggested_settings(suggested or {}, notices),
         notices=tuple(notices),
+        parkable=can_park(lm),
     )
     return Model(spec, lm, tokenizer, card)
+
+
+def parameters_of(lm: Any) -> int:
+    """How many numbers a model has; of 4-bit weights two lie in one byte of a tensor."""
+    return sum(
+        p.numel() * (2 * p.element_size() if hasattr(p, "quant_state") else 1)
+        for p in lm.parameters()
+    )
+
+
+def _devices(lm: Any) -> str:
+    """Where the weights are: "cuda:0", or "cuda:0 cuda:1" for a model that is spread."""
+    return " ".join(dict.fromkeys(str(p.device) for p in lm.parameters()))
+
+
+@torch.inference_mode()
+def _lane(lm: Any, rows: int) -> tuple[str, str]:
+    """The lane and why; weights of a proven kind only read one token, to see that they can."""
+    if type(lm).__name__ in PROVEN and not hasattr(lm, "hf_quantizer"):
+        lm(input_ids=torch.zeros((1, 1), dtype=torch.long, device=lm.device))
+        return BATCH, ""
+    return choose_lane(lm, rows)
 
 
 def context_of(config: Any) -> int:
@@ -153,8 +206,8 @@ def _config(folder: Path, config_json: dict[str, Any]) -> Any:
     """The checked config of a causal language model."""
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except _LOAD_FAULTS as fault:
-        raise _invalid("config.json is not that of a known model", fault) from None
+    except LOAD_FAULTS as fault:
+        raise invalid("config.json is not that of a known model", fault) from None
     given = config_json.get("architectures") or []
     known = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING and not config.is_encoder_decoder
     if not known or (given and not _CAUSAL.intersection(map(str, given))):
@@ -167,52 +220,110 @@ def _config(folder: Path, config_json: dict[str, Any]) -> Any:
             allowed="a causal language model",
         )
     method = (config_json.get("quantization_config") or {}).get("quant_method")
-    if method is not None and method not in AUTO_QUANTIZATION_CONFIG_MAPPING:
+    if method is not None and method not in (*AUTO_QUANTIZATION_CONFIG_MAPPING, "bitsandbytes"):
         raise ModelInvalid(
             f"The weights are quantized in an unknown way: {method!r}.", field="model"
         )
     return config
 
 
-def _tokenizer(folder: Path) -> Any:
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a folder, which turns a text into ids. Raises ModelInvalid."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         )
-    except _LOAD_FAULTS as fault:
-        raise _invalid("The tokenizer cannot be read", fault) from None
+    except LOAD_FAULTS as fault:
+        raise invalid("The tokenizer cannot be read", fault) from None
     if not tokenize(tokenizer, "The first words, 1 2 3.", add_special_tokens=False):
         raise ModelInvalid("The tokenizer turns text into nothing.", field="model")
     return tokenizer
 
 
-def _weights(spec: ModelSpec, folder: Path, config: Any, device: torch.device) -> Any:
-    """The language model on its device, every weight of it from the files."""
+def _check_quantization(spec: ModelSpec, config_json: Mapping[str, Any]) -> None:
+    """Weights that are quantized already are not quantized again."""
+    told = config_json.get("quantization_config")
+    if spec.quantization != "none" and told:
+        method = told.get("quant_method") if isinstance(told, dict) else None
+        raise InvalidInput(
+            f"The files of {spec.base.repo} are quantized already ({method or 'unnamed'}).",
+            field="quantization",
+            given=spec.quantization,
+            allowed="none",
+            advice="Load it as it is, or choose the unquantized model.",
+        )
+
+
+_WEIGHTS = "reading the weights"
+
+
+class _Bar:
+    """Stands where transformers would draw a bar over the weights, and tells the share of them."""
+
+    def __init__(self, items: Any, told: Callable[[float], None]) -> None:
+        self._items = items
+        self._told = told
+
+    def __iter__(self) -> Iterator[Any]:
+        count, last = len(self._items), 0.0
+        for index, item in enumerate(self._items):
+            yield item
+            share = (index + 1) / count
+            if share - last >= 0.01 or share == 1:
+                last = share
+                self._told(share)
+
+
+@contextmanager
+def _weights_counted(told: Callable[[float], None]) -> Iterator[None]:
+    """Inside, ``told`` hears the share of the weights (0 to 1) that from_pretrained has read."""
+
+    def bar(factory: Any, arguments: tuple[Any, ...], more: dict[str, Any]) -> Any:
+        if more.get("desc") == "Loading weights" and arguments and hasattr(arguments[0], "__len__"):
+            return _Bar(arguments[0], told)
+        return factory(*arguments, **more)
+
+    before = transformers_log.set_tqdm_hook(bar)
+    try:
+        yield
+    finally:
+        transformers_log.set_tqdm_hook(before)
+
+
+def _weights(spec: ModelSpec, folder: Path, config: Any, placement: Placement) -> Any:
+    """The language model in its place, every weight of it from the files."""
     kind: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
     kind = kind[0] if isinstance(kind, tuple | list) else kind
+    device = placement.device
+    dtype = dtype_of(spec, device, stored_dtype(folder))
     extra: dict[str, Any] = {}
+    if device.type != "cpu":  # straight to where they go, without all of them in host memory
+        extra |= placement.arguments
     if spec.quantization != "none":
-        extra = {"quantization_config": quantization_of(spec, device), "device_map": {"": device}}
+        extra |= placement.arguments | {"quantization_config": quantization_of(spec, dtype)}
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             config=config,
-            dtype=dtype_of(spec, device),
+            dtype=dtype,
             # Always ours: a config may name an implementation, and that names code.
             attn_implementation="sdpa" if getattr(kind, "_supports_sdpa", False) else "eager",
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
             output_loading_info=True,
+            **_NO_ADAPTER,
             **extra,
         )
         lm, info = loaded
-        if not extra:
-            lm = lm.to(device)
     except (torch.OutOfMemoryError, MemoryError):
-        raise _too_big(spec, device) from None
-    except _LOAD_FAULTS as fault:
-        raise _invalid("The weights cannot be loaded", fault) from None
+        raise too_big(spec, device) from None
+    except LOAD_FAULTS as fault:
+        raise invalid("The weights cannot be loaded", fault) from None
+    if {"cpu", "disk"} & {str(place) for place in getattr(lm, "hf_device_map", {}).values()} and (
+        device.type != "cpu"
+    ):
+        raise too_big(spec, device)
     missing = sorted(info["missing_keys"]) + sorted(str(m) for m in info.get("mismatched_keys", ()))
     if missing:
         raise ModelInvalid(
@@ -223,7 +334,7 @@ def _weights(spec: ModelSpec, folder: Path, config: Any, device: torch.device) -
     return lm
 
 
-def _check_vocabulary(tokenizer: Any, rows: int) -> None:
+def check_vocabulary(tokenizer: Any, rows: int) -> None:
     """An id without a row in the embedding reads past its end; on CUDA that ends the process."""
     largest = max(tokenizer.get_vocab().values(), default=-1)
     if largest >= rows:
@@ -235,37 +346,8 @@ def _check_vocabulary(tokenizer: Any, rows: int) -> None:
         )
 
 
-def _generation_config(
-    lm: Any, tokenizer: Any, suggested: dict[str, Any], rows: int, notices: list[str]
-) -> GenerationConfig:
-    """A fresh config with checked ids and nothing else that a repository suggests."""
-    sources = (suggested, lm.config.get_text_config(decoder=True).to_dict())
-
-    def ids(name: str) -> list[int]:
-        found: list[int] = []
-        for source in sources:
-            value = source.get(name)
-            for id in value if isinstance(value, list) else [value]:
-                if isinstance(id, int) and not isinstance(id, bool) and 0 <= id < rows:
-                    found.append(id)
-                elif id is not None:
-                    notices.append(f"{name} {id!r} is not an id of this model and is left out.")
-            if found:
-                break
-        own = getattr(tokenizer, name)
-        return list(dict.fromkeys([*found, *([own] if own is not None else [])]))
-
-    ends, pads, begins = ids("eos_token_id"), ids("pad_token_id"), ids("bos_token_id")
-    if not ends:
-        notices.append("The model names no end token: it always writes up to the token limit.")
-    return GenerationConfig(
-        eos_token_id=ends or None,
-        pad_token_id=(pads or ends or [0])[0],
-        bos_token_id=begins[0] if begins else None,
-    )
-
-
-def _too_big(spec: ModelSpec, device: torch.device) -> OutOfMemory:
+def too_big(spec: ModelSpec, device: torch.device) -> OutOfMemory:
+    """The sentence for memory that ended while a model was loaded."""
     return OutOfMemory(
         f"There is not enough memory on {device} for {spec.label}.",
         field="model",
@@ -273,7 +355,7 @@ def _too_big(spec: ModelSpec, device: torch.device) -> OutOfMemory:
     )
 
 
-def _invalid(what: str, fault: BaseException) -> ModelInvalid:
+def invalid(what: str, fault: BaseException) -> ModelInvalid:
     """A sentence with the first line of the library's own words."""
     words = (str(fault).strip().splitlines() or [""])[0][:200]
     return ModelInvalid(f"{what} ({words or type(fault).__name__}).", field="model")
