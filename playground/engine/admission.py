@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -123,18 +123,36 @@ def check_run(run: Run, limits: Limits) -> None:
             )
 
 
+def check_texts(texts: Sequence[Prompt], limits: Limits) -> None:
+    """Raise InvalidInput for texts that are scored and that together are longer than a prompt."""
+    for text in texts:
+        check_prompt(text, limits)
+    together = sum(_length(text)[0] for text in texts)
+    if together > limits.prompt_characters:
+        raise InvalidInput(
+            f"All texts together have {together} characters; here they may have up to "
+            f"{limits.prompt_characters}.",
+            field="text", given=together, allowed=f"up to {limits.prompt_characters} characters",
+            advice="Shorten them.",
+        )
+
+
 def check_prompt(prompt: Prompt, limits: Limits) -> None:
     """Raise InvalidInput for a prompt that is too long to be worth tokenizing."""
-    match prompt:
-        case Chat(messages):
-            length, what = sum(len(message.content) for message in messages), "characters"
-        case Raw(text):
-            length, what = len(text), "characters"
-        case Ids(ids):
-            length, what = len(ids), "token ids"
+    length, what = _length(prompt)
     if length > limits.prompt_characters:
         raise InvalidInput(
             f"The prompt has {length} {what}; here it may have up to {limits.prompt_characters}.",
             field="prompt", given=length, allowed=f"up to {limits.prompt_characters} {what}",
             advice="Shorten it; nothing is cut off silently.",
         )
+
+
+def _length(prompt: Prompt) -> tuple[int, str]:
+    match prompt:
+        case Chat(messages):
+            return sum(len(message.content) for message in messages), "characters"
+        case Raw(text):
+            return len(text), "characters"
+        case Ids(ids):
+            return len(ids), "token ids"

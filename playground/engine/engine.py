@@ -13,9 +13,17 @@ from playground.core.events import Event, Loading, Queued
 from playground.core.messages import ModelCard, Rendered
 from playground.core.prompt import Prompt
 from playground.core.run import ModelSpec, Run
-from playground.engine.admission import Admission, Place, check_columns, check_prompt, check_run
+from playground.core.score import Contest, ContestRequest, Scored, ScoreOrContest, ScoreRequest
+from playground.engine.admission import (
+    Admission,
+    Place,
+    check_columns,
+    check_prompt,
+    check_run,
+    check_texts,
+)
 from playground.engine.entry import ModelStatus
-from playground.engine.manager import GivenUp, ModelManager
+from playground.engine.manager import GivenUp, ModelManager, Tell
 from playground.engine.process import Abandoned, Patience, WorkerProcess
 from playground.engine.stream import Column, Stream
 from playground.errors import DeadlinePassed, Overloaded, PlaygroundError, Problem
@@ -27,6 +35,15 @@ _UNEXPECTED = Problem(
     PlaygroundError.code, "This run failed in a way that the app does not know.",
     advice="The log of the app says more.",
 )
+
+
+def _quiet(_: Queued | Loading) -> None:
+    """Tell nobody."""
+
+
+def _never() -> bool:
+    """Wait as long as it takes."""
+    return False
 
 
 class Engine:
@@ -110,6 +127,51 @@ class Engine:
                 f"{spec.label} is still being loaded.", field="model", given=spec.repo,
                 advice="Try again in a moment.",
             ) from None
+
+    def score(
+        self, spec: ModelSpec, request: ScoreRequest, visitor: str = "",
+        tell: Tell = _quiet, given_up: GivenUp = _never,
+    ) -> Scored:
+        """How likely a given text is under a model, token by token; waits for its turn and for it.
+
+        ``tell`` hears what it waits for. Raises Abandoned when ``given_up`` says so, which is asked
+        every moment, InvalidInput for a text that is too long, Overloaded when too much is running
+        or waiting, and any other PlaygroundError.
+        """
+        made = self._score(spec, request, visitor, tell, given_up)
+        assert isinstance(made, Scored)
+        return made
+
+    def contest(
+        self, spec: ModelSpec, request: ContestRequest, visitor: str = "",
+        tell: Tell = _quiet, given_up: GivenUp = _never,
+    ) -> Contest:
+        """Two to twenty continuations of one prompt against each other; else as ``score``."""
+        made = self._score(spec, request, visitor, tell, given_up)
+        assert isinstance(made, Contest)
+        return made
+
+    def _score(
+        self, spec: ModelSpec, request: ScoreOrContest, visitor: str, tell: Tell, given_up: GivenUp
+    ) -> Scored | Contest:
+        check_texts(request.parts, self.settings.limits)
+        self._place(spec)
+
+        def over() -> bool:
+            return given_up() or self._closed.is_set()
+
+        # It counts as one run: the worker reads one chunk a step, however many texts there are.
+        place = self._admission.enter(visitor, 1)
+        try:
+            with self._admission.turn(place, lambda ahead: tell(Queued(ahead)), over) as admitted:
+                if not admitted:
+                    raise Abandoned
+                with self._manager.lease(spec, tell, over) as worker:
+                    return worker.score(request, self.settings.limits.seconds, over)
+        except Abandoned:
+            if given_up():
+                raise
+            raise Overloaded("The app is closing.", advice="Start it again.") from None
 
     def load(self, spec: ModelSpec) -> Iterator[Loading | ModelCard]:
         """Load a model and say how it goes; the last thing said is its card.
@@ -243,7 +305,3 @@ def _by_model(columns: Sequence[Column]) -> list[list[Column]]:
     for column in columns:
         groups.setdefault(column.run.model, []).append(column)
     return list(groups.values())
-
-
-def _quiet(_: Queued | Loading) -> None:
-    """Tell nobody."""

@@ -39,9 +39,13 @@ from playground.core.messages import (
     Rendered,
     RenderFailed,
     Reply,
+    Score,
+    ScoreDone,
+    ScoreFailed,
 )
 from playground.core.prompt import Prompt
 from playground.core.run import ModelSpec, Run
+from playground.core.score import Contest, Scored, ScoreOrContest
 from playground.errors import DeadlinePassed, PlaygroundError, Problem, WorkerDied
 from playground.settings import children_inherit, worker_environment
 
@@ -110,10 +114,11 @@ def _environment() -> dict[str, str]:
 class WorkerProcess:
     """A process that holds one model.
 
-    Everything but ``load`` and ``render`` returns at once and may be called from any thread. A
-    listener is called on the thread that reads the pipe, and gets ``Finished`` or ``Failed`` as its
-    last event even if the process dies. ``on_end`` is called once, when the process is gone;
-    ``crashed`` then says whether it ended without being asked to, a refused load excepted.
+    Everything but ``load``, ``render`` and ``score`` returns at once and may be called from any
+    thread. A listener is called on the thread that reads the pipe, and gets ``Finished`` or
+    ``Failed`` as its last event even if the process dies. ``on_end`` is called once, when the
+    process is gone; ``crashed`` then says whether it ended without being asked to, a refused load
+    excepted.
     """
 
     def __init__(
@@ -130,6 +135,7 @@ class WorkerProcess:
         self._lock = threading.Lock()
         self._listeners: dict[int, Callable[[Event], None]] = {}
         self._rendering: dict[int, Future[Rendered]] = {}
+        self._scoring: dict[int, Future[Scored | Contest]] = {}
         self._loading: Future[ModelCard] = Future()
         self._progress: Callable[[LoadProgress], None] = lambda _: None
         self._commands: SimpleQueue[Command | None] = SimpleQueue()
@@ -219,6 +225,38 @@ class WorkerProcess:
             with self._lock:
                 self._rendering.pop(key, None)
 
+    def score(
+        self, request: ScoreOrContest, seconds: float, given_up: Callable[[], bool]
+    ) -> Scored | Contest:
+        """What the model says of given texts, waiting for it; on any failure it stops reading them.
+
+        Raises Abandoned when ``given_up`` says so, and PlaygroundError.
+        """
+        key, future = next(self._keys), Future[Scored | Contest]()
+        with self._lock:
+            if self._ended.is_set():
+                raise as_error(self.problem or _ended_problem(self.spec, None))
+            self._scoring[key] = future
+        self._commands.put(Score(key, request))
+        until = time.monotonic() + seconds
+        try:
+            while True:
+                try:
+                    return future.result(timeout=0.1)
+                except TimeoutError:
+                    if given_up():
+                        raise Abandoned from None
+                    if time.monotonic() > until:
+                        raise DeadlinePassed(
+                            f"Scoring took longer than the {seconds:g} s that it may take here.",
+                            field="text", advice="Score a shorter text.",
+                        ) from None
+        finally:
+            with self._lock:
+                self._scoring.pop(key, None)
+            if not future.done():
+                self.cancel(key)
+
     def end(self, problem: Problem | None = None) -> int:
         """Kill the process and wait until it is gone; gives the bytes that this freed.
 
@@ -279,6 +317,12 @@ class WorkerProcess:
             case RenderFailed(key, problem):
                 if future := self._rendering.get(key):
                     future.set_exception(as_error(problem))
+            case ScoreDone(key, result):
+                if asked := self._scoring.get(key):
+                    asked.set_result(result)
+            case ScoreFailed(key, problem):
+                if asked := self._scoring.get(key):
+                    asked.set_exception(as_error(problem))
             case Alive():
                 pass
 
@@ -301,12 +345,13 @@ class WorkerProcess:
         with self._lock:
             self._ended.set()
             listeners, self._listeners = list(self._listeners.values()), {}
-            rendering, self._rendering = list(self._rendering.values()), {}
+            waiting: list[Future[Any]] = [*self._rendering.values(), *self._scoring.values()]
+            self._rendering, self._scoring = {}, {}
         for listener in listeners:
             listener(Failed(problem))
         if not self._loading.done():
             self._loading.set_exception(as_error(problem))
-        for future in rendering:
+        for future in waiting:
             if not future.done():
                 future.set_exception(as_error(problem))
         self._commands.put(None)
