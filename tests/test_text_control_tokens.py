@@ -190,6 +190,10 @@ def test_a_character_that_pads_stays_what_it_is() -> None:
     encoded = encode(tokenizer, Raw("hello!"), 200)
     assert list(encoded.ids) == tokenizer("hello!").input_ids
     assert encoded.notices == ()
+    asked = chat("hello!")
+    encoded = encode(tokenizer, asked, 200)
+    assert list(encoded.ids) == given_to(tokenizer, asked)
+    assert encoded.notices == ()
 
 
 def chat(*said: str, flag: bool = False) -> Chat:
