@@ -35,11 +35,13 @@ def forward(
     cache: DynamicCache | None,
     lengths: Sequence[int],
     with_states: bool = False,
+    last: int = 1,
 ) -> Read:
     """Read the newest tokens of each row.
 
     ``ids`` [rows, tokens] are the tokens that the cache does not hold yet (all, without one),
-    ``lengths`` how many tokens each row has with them; the rest of its columns is padding.
+    ``lengths`` how many tokens each row has with them; the rest of its columns is padding. The
+    logits are those after the ``last`` tokens of each row, one row for each token.
     """
     new = ids.shape[1]
     columns = (kv.width(cache) if cache is not None else 0) + new
@@ -51,15 +53,16 @@ def forward(
         "position_ids": (column - padding).clamp(min=0)[:, -new:],
         "past_key_values": cache,
         "use_cache": cache is not None,
-        "logits_to_keep": 1,
+        "logits_to_keep": last,
     }
     if with_states:
         inputs["output_hidden_states"] = True
     out = lm(input_ids=ids, **{name: value for name, value in inputs.items() if takes(lm, name)})
+    logits = out.logits[:, -last:].flatten(0, 1)
     if not with_states:
-        return Read(out.logits[:, -1])
+        return Read(logits)
     layers = tuple(layer[:, -1] for layer in out.hidden_states)
-    return Read(out.logits[:, -1], layers, out.hidden_states[-1])
+    return Read(logits, layers, out.hidden_states[-1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import TypeVar
 
 import torch
@@ -18,6 +19,7 @@ from playground.decode.faults import FORWARD_FAULTS, is_memory, problem_of
 from playground.decode.member import Member, Turn
 from playground.decode.prefill import CHUNK, Prefill, Waiting
 from playground.decode.row import Row
+from playground.decode.speculate import Drafts, Speculation, SpeculativeBatch
 from playground.decode.strategy import member_of
 from playground.decode.warm import WarmCaches
 from playground.errors import PlaygroundError, Problem
@@ -36,8 +38,9 @@ class DecodeLoop:
     Not thread-safe: one thread owns a loop.
     """
 
-    def __init__(self, model: Model) -> None:
-        self._model = model
+    def __init__(self, model: Model, drafts: Drafts = MappingProxyType({})) -> None:
+        """``drafts`` are models that may propose tokens for it; more may come while it runs."""
+        self._model, self._drafts = model, drafts
         self._arrivals: deque[tuple[int, Run]] = deque()
         self._waiting: list[Waiting] = []
         self._prefills: list[Prefill] = []
@@ -92,7 +95,7 @@ class DecodeLoop:
             key, run = self._arrivals.popleft()
             try:
                 encoded = encode(self._model, run.prompt, self._model.card.context)
-                member, notices = member_of(self._model, key, run, encoded)
+                member, notices = member_of(self._model, key, run, encoded, self._drafts)
             except PlaygroundError as fault:
                 told.append((key, Failed(fault.problem)))
                 continue
@@ -160,7 +163,7 @@ class DecodeLoop:
     def _seat(self, newcomers: list[Seated], told: Told) -> None:
         """Put members into a batch: everybody's, or one of their own where they cannot share."""
         shared = [s for s in newcomers if self._shares(s.member)]
-        groups = [(Batch(self._model.lm), [s]) for s in newcomers if not self._shares(s.member)]
+        groups = [(self._room(s.member), [s]) for s in newcomers if not self._shares(s.member)]
         if shared:
             batch = next((b for b in self._batches if self._shares(b.members[0])), None)
             groups.append((batch or Batch(self._model.lm), shared))
@@ -170,9 +173,16 @@ class DecodeLoop:
             if not isinstance(joined, Problem) and batch not in self._batches:
                 self._batches.append(batch)
 
+    def _room(self, member: Member) -> Batch:
+        """A batch for this member alone."""
+        if isinstance(member, Speculation):
+            return SpeculativeBatch(self._model.lm, member)
+        return Batch(self._model.lm)
+
     def _shares(self, member: Member) -> bool:
         """Whether a member's rows may stand beside others' in a forward."""
-        return self._model.card.lane == BATCH and not member.run.decoding.alone
+        alone = member.run.decoding.alone or isinstance(member, Speculation)
+        return self._model.card.lane == BATCH and not alone
 
     def _decode(self, batch: Batch, told: Told) -> None:
         """One forward for the members of a batch, and each one's turn."""

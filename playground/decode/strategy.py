@@ -9,12 +9,13 @@ from playground.decode.beam import BeamSearch
 from playground.decode.guidance import GuidedRow
 from playground.decode.member import Member
 from playground.decode.row import Row
+from playground.decode.speculate import Drafts, Speculation, plan
 from playground.models.loading import Model
 from playground.models.text import Encoded
 
 
 def member_of(
-    model: Model, key: int, run: Run, encoded: Encoded
+    model: Model, key: int, run: Run, encoded: Encoded, drafts: Drafts
 ) -> tuple[Member, Sequence[str]]:
     """What decodes this run, and notices for its reader. Raises PlaygroundError."""
     decoding = run.decoding
@@ -23,4 +24,7 @@ def member_of(
     if decoding.is_guided:
         guided = GuidedRow(model, key, run, encoded)
         return guided, guided.notices
-    return Row(model, key, run, encoded), ()
+    proposers, ignored = plan(model, run, drafts)
+    if proposers:
+        return Speculation(model, key, run, encoded, proposers), ignored
+    return Row(model, key, run, encoded), ignored
