@@ -6,6 +6,7 @@ prompt: the same tensors in the same order, so that ids and scores equal those o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,7 @@ import torch
 
 from playground.core.events import Beam, Reason
 from playground.decode.choice import Reading, Report, report
+from playground.decode.effects import Stage
 from playground.decode.row import Row
 
 _NEVER = -1.0e9  # the score of a place that holds no hypothesis, as in the library
@@ -58,10 +60,14 @@ class Continuation:
 
 @dataclass(frozen=True, slots=True)
 class _Numbers:
-    """The distributions of one step: the model's own, and the final ones [beams, vocabulary]."""
+    """The distributions of one step: the model's own, and the final ones [beams, vocabulary].
+
+    ``stages`` are the scores after each processor, where it is asked what it did.
+    """
 
     reading: Reading
     probabilities: torch.Tensor
+    stages: Sequence[Stage]
 
 
 def by_score(ended: Ended) -> float:
@@ -114,14 +120,17 @@ class Group:
     def grow(self, reading: Reading) -> Grown:
         """One more token for every beam, from the model's ``reading`` after each of them."""
         # The processors work on log-probabilities here, as in the library.
-        scores = self.row.chain(self.ids, reading.logprobs.clone())
+        chain, own = self.row.chain, reading.logprobs.clone()
+        stages = chain.stages(self.ids, own) if self.row.decoding.effects else []
+        scores = stages[-1].scores if stages else chain(self.ids, own)
         totals, order = self._continuations(scores)
         vocabulary = scores.shape[-1]
         grown = [
             self._grow(index // vocabulary, index % vocabulary, total)
             for total, index in zip(totals.tolist(), order.tolist(), strict=True)
         ]
-        return self._settle(grown, totals, _Numbers(reading, torch.softmax(scores, dim=-1)))
+        numbers = _Numbers(reading, torch.softmax(scores, dim=-1), stages)
+        return self._settle(grown, totals, numbers)
 
     def _continuations(self, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The totals of the continuations that are looked at, and their places in ``scores``, flat.
@@ -159,6 +168,7 @@ class Group:
             grown.id,
             row.decoding.candidates,
             row.pieces,
+            numbers.stages,
         )
         tail = row.stops.tail(self._tail(grown.beam), grown.id)
         return Node(

@@ -6,11 +6,15 @@ after them the probability that the token was really chosen with.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
-from playground.core.events import Candidate
+from playground.core.decoding import Decoding
+from playground.core.events import Candidate, Draw, Effect
+from playground.decode.effects import Stage, draw_of, effects
+from playground.decode.processors import Chain
 from playground.models.pieces import Pieces
 
 
@@ -24,6 +28,8 @@ class Report:
     probability: float
     entropy: float
     candidates: tuple[Candidate, ...]
+    effects: tuple[Effect, ...] = ()
+    draw: Draw | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +68,24 @@ def read(logits: torch.Tensor, candidates: int) -> Reading:
 
 
 def report(
-    reading: Reading, row: int, probabilities: torch.Tensor, id: int, count: int, pieces: Pieces
+    reading: Reading,
+    row: int,
+    probabilities: torch.Tensor,
+    id: int,
+    count: int,
+    pieces: Pieces,
+    stages: Sequence[Stage] = (),
 ) -> Report:
-    """What is told about the token ``id``; ``probabilities`` [vocabulary] are the final ones."""
+    """What is told about the token ``id``; ``probabilities`` [vocabulary] are the final ones.
+
+    ``stages`` are given where it is asked what each processor did.
+    """
     logprobs = reading.logprobs[row]
     shown = reading.top[row, :count]
     numbers = torch.stack([logprobs[shown], probabilities[shown]]).tolist()
     own = logprobs[id]
     chosen = torch.stack([own, probabilities[id], (logprobs > own).sum().to(own.dtype)]).tolist()
+    ids = shown.tolist()
     return Report(
         id=id,
         logprob=chosen[0],
@@ -78,9 +94,37 @@ def report(
         entropy=reading.entropy[row],
         candidates=tuple(
             Candidate(c, pieces[c].text, logprob, probability)
-            for c, logprob, probability in zip(shown.tolist(), *numbers, strict=True)
+            for c, logprob, probability in zip(ids, *numbers, strict=True)
         ),
+        effects=effects(stages, row, list(dict.fromkeys([*ids, id])), pieces) if stages else (),
     )
+
+
+def choose(
+    chain: Chain,
+    ids: torch.Tensor,
+    logits: torch.Tensor,
+    reading: Reading,
+    generator: torch.Generator | None,
+    decoding: Decoding,
+    pieces: Pieces,
+) -> Report | None:
+    """The next token after ``ids`` [1, tokens], from the model's ``logits`` [1, vocabulary].
+
+    None where the processors leave none (every token forbidden, or an overflow).
+    """
+    stages = chain.stages(ids, logits.float()) if decoding.effects else []
+    scores = stages[-1].scores if stages else chain(ids, logits.float())
+    # The same dice once more, to look at the draw that comes.
+    dice = generator.clone_state() if generator is not None and decoding.effects else None
+    chosen = draw(scores, generator)
+    if chosen is None:
+        return None
+    id, probabilities = chosen
+    told = report(reading, 0, probabilities, id, decoding.candidates, pieces, stages)
+    if dice is None:
+        return told
+    return replace(told, draw=draw_of(probabilities[None], dice, id))
 
 
 def draw(
@@ -89,7 +133,7 @@ def draw(
     """The next token of ``scores`` [1, vocabulary] and the probabilities [vocabulary] it had.
 
     As ``generate()`` chooses: argmax without a generator, otherwise one draw from the softmax. None
-    where the scores make no distribution (every token forbidden, or an overflow).
+    where the scores make no distribution.
     """
     probabilities = torch.softmax(scores, dim=-1)
     if bool(torch.isnan(probabilities).any()):

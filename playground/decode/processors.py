@@ -36,6 +36,7 @@ from transformers import (
 )
 
 from playground.core.decoding import Decoding
+from playground.decode.effects import Stage
 from playground.decode.extra import (
     DRY,
     XTC,
@@ -55,14 +56,6 @@ class Link:
 
     name: str
     processor: LogitsProcessor
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Stage:
-    """The scores [rows, vocabulary] after one processor."""
-
-    name: str
-    scores: torch.Tensor
 
 
 @dataclass(frozen=True, slots=True)

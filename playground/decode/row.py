@@ -9,7 +9,7 @@ import torch
 
 from playground.core.events import Event, Failed, Finished, Reason, Step
 from playground.core.run import Run
-from playground.decode.choice import Report, draw, report
+from playground.decode.choice import Report, choose
 from playground.decode.extra import marks_of
 from playground.decode.member import Forwarded, Turn
 from playground.decode.phrases import phrases_of
@@ -142,14 +142,15 @@ class Row:
         reading = forwarded.reading
         if reading.is_broken(0):
             return [self.fail_broken()]
-        chosen = draw(self.chain(self.ids, forwarded.logits.float()), self.generator)
-        if chosen is None:
+        told = choose(
+            self.chain, self.ids, forwarded.logits, reading, self.generator, self.decoding,
+            self.pieces,
+        )
+        if told is None:
             return [Failed(_impossible(self).problem)]
-        id, probabilities = chosen
-        told = report(reading, 0, probabilities, id, self.decoding.candidates, self.pieces)
         self.chain.accept(told.probability)
-        reason = self.reason_after(self._tail, id, self.new_tokens + 1)
-        self._tail = self.stops.tail(self._tail, id)
+        reason = self.reason_after(self._tail, told.id, self.new_tokens + 1)
+        self._tail = self.stops.tail(self._tail, told.id)
         events: list[Event] = [self.step(told)]
         if reason is not None:
             events.append(self.finish(reason))
@@ -180,6 +181,8 @@ class Row:
             entropy=told.entropy,
             candidates=told.candidates,
             special=self._text.is_special(told.id),
+            effects=told.effects,
+            draw=told.draw,
         )
 
     def mark_first(self) -> None:
