@@ -26,9 +26,9 @@ class ControlTokens:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        added = {token.content: id for id, token in tokenizer.added_tokens_decoder.items()}
-        texts = {*added, *tokenizer.all_special_tokens}
-        ids = {t: tokenizer.convert_tokens_to_ids(t) for t in texts if t.strip()}
+        ids = {token.content: id for id, token in tokenizer.added_tokens_decoder.items()}
+        ids |= dict(zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True))
+        ids.pop("", None)
         special = pieces_of(tokenizer).special
         self.special = {text: id for text, id in ids.items() if id in special}
         named = set(getattr(tokenizer, "chat_control_tokens", None) or ())
@@ -36,9 +36,12 @@ class ControlTokens:
         self.other = {
             text: id
             for text, id in ids.items()
-            if id not in special
-            and (text in named or _SHAPE.fullmatch(text))
-            or (text in template and not text.isidentifier())
+            if id not in special and not text.isspace()
+            and (
+                text in named
+                or _SHAPE.fullmatch(text)
+                or (text in template and not text.isidentifier())
+            )
         }
 
     @property
