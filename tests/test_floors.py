@@ -12,7 +12,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-NO_TORCH = tuple(f"playground.models.{name}" for name in ("catalog", "footprint", "download"))
+NO_TORCH = tuple(
+    f"playground.models.{name}"
+    for name in ("catalog", "context", "download", "footprint", "hub_cache", "memory", "weights")
+)
 GROUND = ("playground.core", "playground.errors", "playground.settings")
 
 # What each room may import of ours, besides itself. The longest matching name decides.
@@ -22,7 +25,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "playground.settings": ("playground.errors",),
     "playground.space": ("playground.errors", "playground.settings"),
     "playground.records": GROUND,
-    "playground.models": GROUND,
+    "playground.models": (*GROUND, *NO_TORCH),
     **{name: (*GROUND, "playground.models.builtin", *NO_TORCH) for name in NO_TORCH},
     "playground.decode": (*GROUND, "playground.models"),
     "playground.inside": (*GROUND, "playground.models"),

@@ -230,13 +230,6 @@ def test_swapping_leaves_no_thread_and_no_file_open(make: Make, need: int) -> No
     wait_until(lambda: all(now <= then for now, then in zip(swap(), before, strict=True)))
 
 
-def test_the_estimate_counts_bytes_by_hand(shelf_folder: Path) -> None:
-    """44,192 numbers of four bytes and a fifth more; two bytes each in a 16-bit dtype."""
-    assert footprint.needed_bytes(shelf_folder, A) == int(44192 * 4 * 1.2)
-    half = ModelSpec("tiny/a", dtype="bfloat16")
-    assert footprint.needed_bytes(shelf_folder, half) == int(44192 * 2 * 1.2)
-
-
 def test_nobody_overtakes_one_who_waits_for_room(make: Make, need: int) -> None:
     """Without it, two people who take turns on A would keep B out for ever."""
     manager = make(need)

@@ -1,99 +1,190 @@
-"""How many bytes a model needs in memory and how many there are; it loads nothing.
+"""How many bytes a spec needs, as a sum that can be shown, and whether that fits; loads nothing.
 
-The estimate is the weights at the dtype they will have, and a fifth more for the KV cache and
-working room.
+Weights, the KV cache of one text at the chosen context, and working room. The first two are counted
+from the files' headers and the config; the last is an estimate that errs on the large side.
 """
 
 from __future__ import annotations
 
-import json
-from math import prod
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import psutil
-
-from playground.core.run import ModelSpec
+from playground.core.run import Dtype, ModelSpec, Quantization
 from playground.errors import ModelTooBig
+from playground.models.context import context_of, kept_of
+from playground.models.memory import Memory, available_bytes, size
+from playground.models.weights import Config, Weights, json_object, number, of_folder, text_config
 
-ROOM = 1.2
-_LONGEST_HEADER = 100_000_000
+__all__ = ["Fit", "Footprint", "available_bytes", "fit", "needed_bytes", "of", "size", "too_big"]
+
+USUAL_CONTEXT = 4096  # tokens, where nobody has chosen a context and the model has so many
+PROCESS = {"cpu": 50_000_000, "cuda": 400_000_000, "mps": 200_000_000}  # before any weight is in it
+_CHUNK = 512  # tokens of a prompt that are read in one forward
+_ROWS = 12  # rows of logits in fp32 that a step of some runs may hold at once
+
+_WIDTHS: dict[str, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
+AUTO: dict[str, Dtype] = {"cpu": "float32", "cuda": "bfloat16", "mps": "float16"}
 
 
-def needed_bytes(folder: Path, spec: ModelSpec) -> int:
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """The sum: bytes of ``weights``, of the KV ``cache`` of ``context`` tokens, and of working
+    ``room``. ``each`` are the bytes that one more token of context adds at its end."""
+
+    weights: int
+    cache: int
+    room: int
+    context: int
+    each: int
+    dtype: str
+    quantization: Quantization = "none"
+
+    @property
+    def total(self) -> int:
+        """Bytes in all."""
+        return self.weights + self.cache + self.room
+
+    def __str__(self) -> str:
+        return (
+            f"weights {size(self.weights)} + KV cache of {self.context:,} tokens "
+            f"{size(self.cache)} + working room {size(self.room)} = {size(self.total)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A change that makes the model smaller, in words, and what it would need then."""
+
+    change: str
+    footprint: Footprint
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A footprint against the memory there is; ``options`` are smaller ways that would fit."""
+
+    footprint: Footprint
+    memory: Memory
+    options: tuple[Option, ...] = ()
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is enough now."""
+        return self.footprint.total <= self.memory.free
+
+    @property
+    def advice(self) -> str:
+        """What would help, with the number it would give; empty where it fits."""
+        if self.fits:
+            return ""
+        if not self.options:
+            return "Choose a smaller model."
+        told = [f"{one.change} {size(one.footprint.total)}" for one in self.options]
+        return f"It would fit {', or '.join(told)}."
+
+    def __str__(self) -> str:
+        verdict = "fits" if self.fits else "does not fit"
+        return (
+            f"{self.footprint}; {size(self.memory.free)} of {self.memory.name} are free: {verdict}."
+        )
+
+
+def of(
+    weights: Weights, config: Config, spec: ModelSpec,
+    context: int | None = None, device: str = "cpu", auto: Dtype | None = None,
+) -> Footprint:
+    """The footprint of a model of these ``weights`` and this config.json, loaded as ``spec`` says.
+
+    ``context`` in tokens is what the model has, USUAL_CONTEXT at most, unless it is chosen.
+    ``device`` is cpu, cuda or mps; ``auto`` is the dtype that "auto" becomes there, if it is known.
+    """
+    kind = device.partition(":")[0]
+    dtype = spec.dtype if spec.dtype != "auto" else auto or AUTO.get(kind, "float32")
+    width = _WIDTHS.get(dtype, 4)
+    limit = context_of(config)
+    tokens = min(USUAL_CONTEXT, limit) if context is None else min(context, limit)
+    kept = kept_of(config)
+    return Footprint(
+        weights=weights.bytes(width, spec.quantization),
+        cache=kept.numbers(tokens) * width,
+        room=_room(text_config(config), kind, width, spec.quantization),
+        context=tokens,
+        each=(kept.numbers(tokens + 1) - kept.numbers(tokens)) * width,
+        dtype=dtype,
+        quantization=spec.quantization,
+    )
+
+
+def _room(text: Config, kind: str, width: int, quantization: Quantization) -> int:
+    """The process itself, a chunk of a prompt on its way through a layer, and rows of logits."""
+    hidden = number(text, "hidden_size", "n_embd", "d_model")
+    inner = number(text, "intermediate_size", "n_inner", "ffn_dim", default=4 * hidden)
+    chunk = _CHUNK * (8 * hidden + 3 * inner) * width
+    logits = _ROWS * 4 * number(text, "vocab_size")
+    unpacked = hidden * inner * width if quantization != "none" else 0
+    return PROCESS.get(kind, PROCESS["cpu"]) + chunk + logits + unpacked
+
+
+def fit(
+    weights: Weights, config: Config, spec: ModelSpec, memory: Memory,
+    context: int | None = None, device: str = "cpu", auto: Dtype | None = None,
+) -> Fit:
+    """Whether the model fits into ``memory`` now, and what would if it does not."""
+    asked = of(weights, config, spec, context, device, auto)
+    if asked.total <= memory.free:
+        return Fit(asked, memory)
+    options = []
+    for change, other in _smaller(spec, asked):
+        found = of(weights, config, other, context, device, auto)
+        if found.total <= memory.free:
+            options.append(Option(change, found))
+    tokens = asked.context // 2
+    while tokens >= 256:
+        found = of(weights, config, spec, tokens, device, auto)
+        if found.total <= memory.free:
+            options.append(Option(f"with a context of {found.context:,} tokens", found))
+            break
+        tokens //= 2
+    return Fit(asked, memory, tuple(options))
+
+
+def _smaller(spec: ModelSpec, asked: Footprint) -> list[tuple[str, ModelSpec]]:
+    """Other ways to load the same files, the most exact first."""
+    if spec.quantization == "nf4":
+        return []
+    ways: list[tuple[str, ModelSpec]] = []
+    if spec.quantization == "none":
+        if asked.dtype == "float32":
+            ways.append(("as bfloat16:", replace(spec, dtype="bfloat16")))
+        ways.append(("as int8:", replace(spec, quantization="int8")))
+    return [*ways, ("as nf4:", replace(spec, quantization="nf4"))]
+
+
+def of_files(
+    folder: Path, spec: ModelSpec,
+    context: int | None = None, device: str = "cpu", auto: Dtype | None = None,
+) -> Footprint:
+    """The footprint of the model whose files lie in ``folder``; damaged ones count by their size,
+    because the loader says in its own words what is wrong with them."""
+    config = json_object(folder / "config.json")
+    return of(of_folder(folder, config), config, spec, context, device, auto)
+
+
+def needed_bytes(
+    folder: Path, spec: ModelSpec, device: str = "cpu", auto: Dtype | None = None
+) -> int:
     """Bytes that the model in ``folder`` will take once it is loaded as ``spec`` says."""
-    files = (file for file in folder.glob("*.safetensors") if file.is_file())
-    weights = sum(_weights_bytes(file, spec) for file in files)
-    return int(weights * ROOM)
+    return of_files(folder, spec, None, device, auto).total
 
 
-def _weights_bytes(file: Path, spec: ModelSpec) -> float:
-    """Bytes of one safetensors file's tensors in memory; 8 bytes of length, then a JSON header."""
-    on_disk = file.stat().st_size
-    with file.open("rb") as opened:
-        length = int.from_bytes(opened.read(8), "little")
-        if not 0 < length <= min(_LONGEST_HEADER, on_disk):
-            return on_disk
-        try:
-            header = dict(json.loads(opened.read(length)))
-            header.pop("__metadata__", None)
-            sizes = [(prod(told["shape"]), str(told["dtype"])) for told in header.values()]
-        except (ValueError, TypeError, KeyError):  # damaged: the loader says so in its own words
-            return on_disk
-    return float(sum(count * _bytes_each(dtype, spec) for count, dtype in sizes))
-
-
-def _bytes_each(stored: str, spec: ModelSpec) -> float:
-    """Bytes of one number; ``auto`` is counted as float32, the largest that it can become."""
-    if not stored.startswith(("F", "BF")):
-        return 8 if stored.endswith("64") else 4
-    if spec.quantization != "none":
-        return {"nf4": 0.6, "int8": 1.1}[spec.quantization]  # with scales and the unquantized rest
-    return 2 if spec.dtype in ("bfloat16", "float16") else 4
-
-
-def available_bytes() -> int:
-    """Bytes that could be taken now without swapping; a container's own limit is honoured."""
-    free: int = psutil.virtual_memory().available
-    for limit, used in _CGROUPS:
-        try:
-            allowed, taken = limit.read_text().strip(), int(used.read_text())
-        except (OSError, ValueError):
-            continue
-        if allowed.isdigit():
-            free = min(free, max(0, int(allowed) - taken + _file_cache(used.parent)))
-    return free
-
-
-_CGROUP = Path("/sys/fs/cgroup")
-_CGROUPS = (
-    (_CGROUP / "memory.max", _CGROUP / "memory.current"),
-    (_CGROUP / "memory/memory.limit_in_bytes", _CGROUP / "memory/memory.usage_in_bytes"),
-)
-
-
-def _file_cache(group: Path) -> int:
-    """Bytes of the group that are only cached files, which the kernel gives back when asked."""
-    try:
-        rows = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        return int(rows.get("inactive_file", 0))
-    except (OSError, ValueError):
-        return 0
-
-
-def size(count: float) -> str:
-    """Bytes in words, as a person says them."""
-    for unit, bytes_each in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= bytes_each:
-            shown = count / bytes_each
-            return f"{shown:.1f} {unit}" if shown < 10 else f"{shown:.0f} {unit}"
-    return f"{count:.0f} bytes"
-
-
-def too_big(spec: ModelSpec, need: float, capacity: float) -> ModelTooBig:
+def too_big(
+    spec: ModelSpec, need: float, capacity: float, found: Fit | None = None
+) -> ModelTooBig:
     """The refusal of a model that could not fit even alone, with its arithmetic."""
+    sum_of = f" ({found.footprint})" if found else ", its KV cache and working room included"
     return ModelTooBig(
-        f"{spec.label} needs about {size(need)} (its weights and a fifth more); "
-        f"models may take {size(capacity)} here.",
+        f"{spec.label} needs about {size(need)}{sum_of}; models may take {size(capacity)} here.",
         field="model", given=size(need), allowed=f"up to {size(capacity)}",
-        advice="Choose a smaller model or a smaller dtype.",
+        advice=found.advice if found and found.advice else
+        "Choose a smaller model, a smaller dtype, or load it in 4 bits (nf4).",
     )
