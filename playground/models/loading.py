@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ from playground.models.placement import (
     slower,
     stored_dtype,
 )
+from playground.models.progress import weights_counted
 from playground.models.suggestions import generation_config, suggested_settings
 from playground.models.text import tokenize
 
@@ -109,7 +109,9 @@ def load(
         tokenizer = load_tokenizer(where)
         tell(LoadProgress(0.05, "reading the weights"))
         placement = placement_of(device, needed_bytes(where, spec))
-        with _weights_counted(lambda share: tell(LoadProgress(0.05 + 0.85 * share, _WEIGHTS))):
+        with weights_counted(
+            lambda share: tell(LoadProgress(0.05 + 0.85 * share, "reading the weights"))
+        ):
             lm = _weights(spec, where, config, placement)
     tell(LoadProgress(0.9, "trying it out"))
     notices = [text for text in (slower(spec, placement.device),) if text]
@@ -252,42 +254,6 @@ def _check_quantization(spec: ModelSpec, config_json: Mapping[str, Any]) -> None
             allowed="none",
             advice="Load it as it is, or choose the unquantized model.",
         )
-
-
-_WEIGHTS = "reading the weights"
-
-
-class _Bar:
-    """Stands where transformers would draw a bar over the weights, and tells the share of them."""
-
-    def __init__(self, items: Any, told: Callable[[float], None]) -> None:
-        self._items = items
-        self._told = told
-
-    def __iter__(self) -> Iterator[Any]:
-        count, last = len(self._items), 0.0
-        for index, item in enumerate(self._items):
-            yield item
-            share = (index + 1) / count
-            if share - last >= 0.01 or share == 1:
-                last = share
-                self._told(share)
-
-
-@contextmanager
-def _weights_counted(told: Callable[[float], None]) -> Iterator[None]:
-    """Inside, ``told`` hears the share of the weights (0 to 1) that from_pretrained has read."""
-
-    def bar(factory: Any, arguments: tuple[Any, ...], more: dict[str, Any]) -> Any:
-        if more.get("desc") == "Loading weights" and arguments and hasattr(arguments[0], "__len__"):
-            return _Bar(arguments[0], told)
-        return factory(*arguments, **more)
-
-    before = transformers_log.set_tqdm_hook(bar)
-    try:
-        yield
-    finally:
-        transformers_log.set_tqdm_hook(before)
 
 
 def _weights(spec: ModelSpec, folder: Path, config: Any, placement: Placement) -> Any:
