@@ -20,12 +20,22 @@ def width(cache: DynamicCache) -> int:
 
 
 def size(cache: DynamicCache) -> int:
-    """Bytes of keys and values."""
-    layers: list[Any] = [
-        layer for layer in cache.layers if getattr(layer, "keys", None) is not None
-    ]
-    tensors = [tensor for layer in layers for tensor in (layer.keys, layer.values)]
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    """Bytes of keys, values and recurrent states."""
+    return sum(
+        tensor.numel() * tensor.element_size()
+        for layer in cache.layers
+        for state in layer.__dict__.values()
+        for tensor in _tensors(state)
+    )
+
+
+def _tensors(state: Any) -> list[torch.Tensor]:
+    """The tensors in one attribute of a layer: itself, or those in its list or dict."""
+    if isinstance(state, torch.Tensor):
+        return [state]
+    if isinstance(state, dict):
+        state = list(state.values())
+    return [t for t in state if isinstance(t, torch.Tensor)] if isinstance(state, list) else []
 
 
 def can_crop(cache: DynamicCache) -> bool:
@@ -72,17 +82,36 @@ def copy(cache: DynamicCache, rows: Sequence[int]) -> DynamicCache:
 
 
 def _layer_copy(layer: Any) -> Any:
-    """A twin of a layer that shares its tensors, which are replaced and never written in place."""
+    """A twin of a layer, to be selected from: until then it shares the tensors."""
     twin = object.__new__(type(layer))
-    twin.__dict__.update(layer.__dict__)
+    twin.__dict__.update(_state(layer))
     return twin
+
+
+def _state(layer: Any, apart: bool = False) -> dict[str, Any]:
+    """The attributes of a layer, its lists and dicts copied; with ``apart`` their tensors too.
+
+    Keys and values are replaced when they grow. Recurrent states, which stand in lists or dicts,
+    are written in place.
+    """
+
+    def own(value: Any) -> Any:
+        return value.clone() if apart and isinstance(value, torch.Tensor) else value
+
+    state = dict(layer.__dict__)
+    for name, value in state.items():
+        if isinstance(value, list):
+            state[name] = [own(one) for one in value]
+        elif isinstance(value, dict):
+            state[name] = {key: own(one) for key, one in value.items()}
+    return state
 
 
 def trim(cache: DynamicCache, columns: int) -> None:
     """Keep the last ``columns`` columns: what is left of them is padding in every row."""
     layer: Any
     for layer in cache.layers:
-        if not layer.is_initialized:
+        if getattr(layer, "keys", None) is None:  # recurrent, or not written to yet
             continue
         if isinstance(layer, DynamicSlidingWindowLayer):
             layer.cumulative_length = min(layer.cumulative_length, columns)
@@ -94,12 +123,13 @@ def trim(cache: DynamicCache, columns: int) -> None:
 class Snapshot:
     """The cache as it was, to go back to after a forward that broke off in its middle.
 
-    Costs nothing: layers replace their tensors when they grow, so the old ones need only be kept.
+    Costs next to nothing: layers replace their keys and values when they grow, so the old ones need
+    only be kept; recurrent states, which do not grow, are copied.
     """
 
     def __init__(self, cache: DynamicCache) -> None:
         self._cache = cache
-        self._states = [dict(layer.__dict__) for layer in cache.layers]
+        self._states = [_state(layer, apart=True) for layer in cache.layers]
 
     def restore(self) -> None:
         """Put every layer back."""

@@ -11,9 +11,8 @@ from typing import TypeVar
 import torch
 from transformers import DynamicCache
 
-from playground.core.events import Event, Failed, Finished, Started
+from playground.core.events import Event, Failed, Finished
 from playground.core.run import Run
-from playground.decode import cache as kv
 from playground.decode.batch import Batch, Seated
 from playground.decode.faults import FORWARD_FAULTS, is_memory, problem_of
 from playground.decode.member import Member, Turn
@@ -21,7 +20,7 @@ from playground.decode.prefill import CHUNK, Prefill, Waiting
 from playground.decode.row import Row
 from playground.decode.speculate import Drafts, Speculation, SpeculativeBatch
 from playground.decode.strategy import member_of
-from playground.decode.warm import WarmCaches
+from playground.decode.warm import MOST_BYTES, WarmCaches
 from playground.errors import PlaygroundError, Problem
 from playground.models.lanes import BATCH
 from playground.models.loading import Model
@@ -46,7 +45,7 @@ class DecodeLoop:
         self._prefills: list[Prefill] = []
         self._batches: list[Batch] = []
         self._leaving: set[int] = set()
-        self._warm = WarmCaches()
+        self._warm = WarmCaches(max(MOST_BYTES, model.card.bytes // 8))
 
     def join(self, key: int, run: Run) -> None:
         """Let a run in; what is wrong with it comes as ``Failed`` from the next step."""
@@ -100,15 +99,7 @@ class DecodeLoop:
                 told.append((key, Failed(fault.problem)))
                 continue
             prefills = [self._prefill_for(member, ids) for ids in member.prompts]
-            self._waiting.append(Waiting(member, prefills))
-            started = Started(
-                encoded.pieces,
-                encoded.rendered,
-                self._model.card.context,
-                (*encoded.notices, *notices),
-                prefills[0].reused,
-            )
-            told.append((key, started))
+            self._waiting.append(Waiting(member, prefills, encoded, tuple(notices)))
 
     def _prefill_for(self, member: Member, ids: tuple[int, ...]) -> Prefill:
         """The prefill of a prompt: one that is wanted already, or a new one."""
@@ -116,11 +107,8 @@ class DecodeLoop:
         for prefill in self._prefills:
             if prefill.serves(ids, wants_states, alone):
                 return prefill
-        known = None if wants_states or alone else self._warm.find(ids)
-        prefill = Prefill(
-            self._model.lm, self._model.card.lane, ids, known,
-            with_states=wants_states, alone=alone,
-        )
+        lane = self._model.card.lane
+        prefill = Prefill(self._model.lm, lane, ids, with_states=wants_states, alone=alone)
         self._prefills.append(prefill)
         return prefill
 
@@ -132,8 +120,7 @@ class DecodeLoop:
             prefill = self._prefills[0]
             takers = [waiting for waiting in self._waiting if prefill in waiting.prefills]
             if prefill.is_new:
-                for waiting in takers:
-                    waiting.member.start_clock()
+                self._open(prefill, takers, told)
             candidates = max(waiting.member.run.decoding.candidates for waiting in takers)
             members = [waiting.member for waiting in takers]
             read = self._guarded(partial(prefill.advance, budget, candidates), members, told)
@@ -144,9 +131,22 @@ class DecodeLoop:
             if prefill.said is not None:
                 self._prefills.remove(prefill)
                 newcomers += self._begin(takers, told)
-                if not prefill.alone and not prefill.with_states:
-                    self._remember(prefill.ids, partial(_same, prefill.cache))
+                if prefill.can_reuse and prefill.reused < len(prefill.ids):
+                    logits = prefill.said.logits
+                    self._remember(prefill.ids, partial(_same, prefill.cache), logits)
         self._seat(newcomers, told)
+
+    def _open(self, prefill: Prefill, takers: list[Waiting], told: Told) -> None:
+        """A prompt is about to be read: what is known of it need not be."""
+        # Not earlier, so that prompts that wait for each other share how they begin.
+        known = None
+        if prefill.can_reuse:
+            known = self._guarded(partial(self._warm.find, prefill.ids), (), [])
+        prefill.begin(None if isinstance(known, Problem) else known)
+        for waiting in takers:
+            waiting.member.start_clock()
+            if waiting.prefills[0] is prefill:
+                told.append((waiting.member.key, waiting.started(self._model.card.context)))
 
     def _begin(self, takers: list[Waiting], told: Told) -> list[Seated]:
         """The first turn of those whose prompts are read; those that go on."""
@@ -244,13 +244,16 @@ class DecodeLoop:
         wanted = [prefill for waiting in self._waiting for prefill in waiting.prefills]
         self._prefills = [prefill for prefill in self._prefills if prefill in wanted]
 
-    def _remember(self, ids: Sequence[int], make: Callable[[], DynamicCache | None]) -> None:
-        """Keep a cache where that changes no text: in 16 bits, other shapes round differently."""
-        if self._model.lm.dtype != torch.float32 or self._model.card.lane != BATCH:
-            return
+    def _remember(
+        self,
+        ids: Sequence[int],
+        make: Callable[[], DynamicCache | None],
+        logits: torch.Tensor | None = None,
+    ) -> None:
+        """Keep a cache for a prompt that begins with ``ids``; without memory for it, do not."""
         cache = self._guarded(make, (), [])
-        if isinstance(cache, DynamicCache) and kv.can_crop(cache):
-            self._warm.keep(ids, cache)
+        if isinstance(cache, DynamicCache):
+            self._warm.keep(ids, cache, logits)
 
     def _guarded(self, work: Callable[[], T], members: Sequence[Member], told: Told) -> T | Problem:
         """Do the work; where it raises, those of the members that have not ended fail."""

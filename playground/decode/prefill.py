@@ -7,49 +7,51 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import DynamicCache
 
+from playground.core.events import Started
 from playground.decode.batch import forward
 from playground.decode.choice import read
 from playground.decode.member import Forwarded, Member
+from playground.decode.warm import Known
 from playground.models.lanes import RECOMPUTE, new_cache
+from playground.models.text import Encoded
 
 # Tokens of prompts that are read in one step, so that those who decode go on in between (8 % slower
 # than reading 256 at a time costs in a 124M model; less for more).
 CHUNK = 512
-
-Known = tuple[int, DynamicCache]
 
 
 class Prefill:
     """One prompt, read chunk by chunk."""
 
     def __init__(
-        self, lm: Any, lane: str, ids: tuple[int, ...], known: Known | None = None, *,
+        self, lm: Any, lane: str, ids: tuple[int, ...], *,
         with_states: bool = False, alone: bool = False,
     ) -> None:
-        """``known`` is how many tokens need not be read, and the cache that holds them.
-
-        ``with_states`` asks for hidden states; ``alone`` reads all at once and
-        shares nothing, so that the shapes are those of ``generate()``.
+        """``with_states`` asks for hidden states; ``alone`` reads all at once and shares nothing,
+        so that the shapes are those of ``generate()``.
         """
         self._lm = lm
         self.ids = ids
-        self.reused, self.cache = known or (0, None if lane == RECOMPUTE else new_cache(lm))
-        self.done = self.reused
         self.with_states, self.alone = with_states, alone
+        self.cache = None if lane == RECOMPUTE else new_cache(lm)
+        self.reused = self.done = 0
+        self.is_new = True
         self.said: Forwarded | None = None
         self._histories: list[torch.Tensor] = []
+        self._logits: torch.Tensor | None = None
 
     @property
-    def is_new(self) -> bool:
-        """Whether nothing has been read yet."""
-        return self.done == self.reused
+    def can_reuse(self) -> bool:
+        """Whether a cache that knows its beginning would serve."""
+        return self.cache is not None and not self.alone and not self.with_states
 
-    @property
-    def left(self) -> int:
-        """How many tokens are still to be read."""
-        return len(self.ids) - self.done
+    def begin(self, known: Known | None) -> None:
+        """It is about to be read, but for what is ``known``."""
+        self.is_new = False
+        if known is not None:
+            self.reused = self.done = known.tokens
+            self.cache, self._logits = known.cache, known.logits
 
     def serves(self, ids: tuple[int, ...], with_states: bool, alone: bool) -> bool:
         """Whether somebody else can share this: the very same ids, and not begun."""
@@ -58,6 +60,9 @@ class Prefill:
 
     def advance(self, most: int, candidates: int) -> int:
         """Read at most ``most`` tokens; gives how many. ``said`` is there once all are read."""
+        if self._logits is not None:  # all is known
+            self.said = Forwarded(self._logits, read(self._logits, candidates))
+            return 0
         whole = self.alone or self.cache is None
         end = len(self.ids) if whole else min(self.done + most, len(self.ids))
         chunk = torch.tensor([self.ids[self.done : end]], device=self._lm.device)
@@ -79,6 +84,14 @@ class Waiting:
 
     member: Member
     prefills: Sequence[Prefill]
+    encoded: Encoded
+    notices: tuple[str, ...]
+
+    def started(self, context: int) -> Started:
+        """What is told once the first of its prompts is about to be read."""
+        told = self.encoded
+        notices = (*told.notices, *self.notices)
+        return Started(told.pieces, told.rendered, context, notices, self.prefills[0].reused)
 
     @property
     def is_ready(self) -> bool:

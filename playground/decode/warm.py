@@ -1,6 +1,7 @@
 """KV caches of runs that ended, kept for a prompt that begins alike; it knows no run, no text.
 
-The next turn of a chat begins with the whole turn before it: only what is new must be read.
+The next turn of a chat begins with the whole turn before it, an edited question with all that stood
+before it, another strategy with the very same prompt: only what is new must be read.
 """
 
 from __future__ import annotations
@@ -8,13 +9,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from transformers import DynamicCache
 
 from playground.decode import cache as kv
 
-MOST_ENTRIES = 4
+MOST_ENTRIES = 16
 MOST_BYTES = 256 * 2**20
 WORTH_IT = 8  # tokens; below, a copy of the cache costs more than reading them again
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """How many tokens need not be read, a cache that holds just these, and what follows them.
+
+    ``logits`` [1, vocabulary] are there where the whole prompt is known: nothing must be read then.
+    """
+
+    tokens: int
+    cache: DynamicCache
+    logits: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,43 +37,82 @@ class Entry:
 
     ids: tuple[int, ...]
     cache: DynamicCache
+    logits: torch.Tensor | None
+    can_crop: bool
+
+    @property
+    def bytes(self) -> int:
+        """What it takes in memory."""
+        logits = self.logits
+        said = logits.numel() * logits.element_size() if logits is not None else 0
+        return kv.size(self.cache) + said
+
+    def known_of(self, ids: tuple[int, ...]) -> int:
+        """How many tokens of ``ids`` this can stand for, one of them left to read at least.
+
+        A cache that cannot be cropped (a sliding window, a recurrent state) serves whole or not.
+        """
+        common = _common(self.ids, ids)
+        if common == len(ids) == len(self.ids) and self.logits is not None:
+            return common
+        if not self.can_crop:
+            return common if common == len(self.ids) < len(ids) else 0
+        return min(common, len(ids) - 1)
 
 
 class WarmCaches:
-    """The latest few, the longest unused of them dropped first."""
+    """The latest few within a budget of bytes, the longest unused of them dropped first."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int | None = None) -> None:
         self._entries: list[Entry] = []
+        self._most_bytes = MOST_BYTES if most_bytes is None else most_bytes
 
-    def keep(self, ids: Sequence[int], cache: DynamicCache) -> None:
-        """Keep a cache of one row that holds exactly ``ids``; one that it continues is replaced."""
-        ids = tuple(ids)
-        others = [entry for entry in self._entries if ids[: len(entry.ids)] != entry.ids]
-        self._entries = [*others, Entry(ids, cache)][-MOST_ENTRIES:]
-        while sum(kv.size(entry.cache) for entry in self._entries) > MOST_BYTES:
+    def keep(
+        self, ids: Sequence[int], cache: DynamicCache, logits: torch.Tensor | None = None
+    ) -> None:
+        """Keep a cache of one row that holds exactly ``ids``; one that it can stand for goes.
+
+        ``logits`` [1, vocabulary] are those after the last of them, where they are known.
+        """
+        new = Entry(tuple(ids), cache, logits, kv.can_crop(cache))
+        self._entries = [entry for entry in self._entries if not _stands_for(new, entry)]
+        self._entries = [*self._entries, new][-MOST_ENTRIES:]
+        while sum(entry.bytes for entry in self._entries) > self._most_bytes:
             self._entries.pop(0)
 
-    def find(self, ids: Sequence[int]) -> tuple[int, DynamicCache] | None:
-        """How many tokens of ``ids`` are known already, and a cache that holds just these.
-
-        One token is always left to read: its logits choose the first new token.
-        """
-        best = max(self._entries, key=lambda e: _common(e.ids, ids), default=None)
-        known = min(_common(best.ids, ids), len(ids) - 1) if best is not None else 0
+    def find(self, ids: Sequence[int]) -> Known | None:
+        """What is known of ``ids`` already; the cache is a copy, which may be written to."""
+        wanted = tuple(ids)
+        best = max(self._entries, key=lambda entry: entry.known_of(wanted), default=None)
+        known = best.known_of(wanted) if best is not None else 0
         if best is None or known < WORTH_IT:
             return None
         self._entries.remove(best)
         self._entries.append(best)
         cache = kv.copy(best.cache, [0])
-        cache.crop(known - len(best.ids))
-        return known, cache
+        if known < len(best.ids):
+            cache.crop(known - len(best.ids))
+        return Known(known, cache, best.logits if known == len(wanted) else None)
 
     def clear(self) -> None:
         """Give the memory back."""
         self._entries = []
 
 
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
-    """The length of the common beginning."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
+def _stands_for(new: Entry, old: Entry) -> bool:
+    """Whether whatever the old entry could serve, the new one can."""
+    if new.ids == old.ids:
+        return new.logits is not None or old.logits is None
+    return new.can_crop and new.ids[: len(old.ids)] == old.ids
+
+
+def _common(one: tuple[int, ...], other: tuple[int, ...]) -> int:
+    """The length of the common beginning, by comparing ever smaller pieces."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
