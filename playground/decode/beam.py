@@ -39,7 +39,7 @@ class BeamSearch:
         self._lead_text: tuple[Detokenizer, str] | None = None
 
     @property
-    def prompts(self) -> tuple[tuple[int, ...]]:
+    def prompts(self) -> tuple[tuple[int, ...], ...]:
         """The one prompt, from which all beams come."""
         return self.row.prompts
 
