@@ -87,3 +87,9 @@ class Run:
                 given=seed,
                 allowed=f"a whole number from 0 to {LARGEST_SEED}",
             )
+
+    @property
+    def used_draft(self) -> ModelSpec | None:
+        """The draft, where the decoding lets it propose."""
+        used = self.decoding.is_speculative and self.decoding.draft_tokens > 0
+        return self.draft if used else None

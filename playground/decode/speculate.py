@@ -155,7 +155,7 @@ def plan(model: Model, run: Run, drafts: Drafts) -> tuple[list[Proposer], list[s
     if decoding.prompt_lookup_tokens > 0:
         found["prompt_lookup_tokens"] = PromptLookup(decoding.prompt_lookup_tokens)
     if decoding.draft_tokens > 0:
-        draft = drafts.get(run.draft) if run.draft is not None else None
+        draft = drafts.get(run.used_draft) if run.used_draft is not None else None
         found["draft_tokens"] = (
             Draft(draft, decoding.draft_tokens, model.card.vocabulary)
             if draft is not None else "no draft model is chosen"

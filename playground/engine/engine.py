@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from playground.core.events import Event, Loading, Queued
@@ -261,8 +262,9 @@ class Engine:
 
         try:
             with self._manager.lease(columns[0].run.model, tell, given_up, ticket) as worker:
-                for column in columns:
-                    column.begin(worker)
+                # Nobody waits for another's draft.
+                for column in sorted(columns, key=lambda c: c.run.used_draft is not None):
+                    self._begin(column, worker)
                 for column in columns:
                     self._see_off(column, worker)
         except Abandoned:
@@ -271,6 +273,29 @@ class Engine:
         except PlaygroundError as error:
             for column in columns:
                 column.fail(error.problem)
+
+    def _begin(self, column: Column, worker: WorkerProcess) -> None:
+        """Let a run join its batch, once the draft that it wants is loaded beside the model."""
+        draft = column.run.used_draft
+        try:
+            if draft is not None and draft != worker.spec:
+                self._bring_draft(column, worker, draft)
+        except Abandoned:
+            column.stop()
+        except PlaygroundError as error:
+            column.fail(replace(error.problem, field="draft"))
+        column.begin(worker)
+
+    def _bring_draft(self, column: Column, worker: WorkerProcess, draft: ModelSpec) -> None:
+        """Raises Abandoned when the run is over before, and PlaygroundError."""
+
+        def over() -> bool:
+            return column.over
+
+        folder = self._fetch(draft, column.tell, over)
+        with self._manager.room_beside(worker.spec, draft, folder):
+            column.tell(Loading("loading", None, f"{draft.label}, to propose tokens"))
+            worker.load_draft(draft, folder, over)
 
     def _see_off(self, column: Column, worker: WorkerProcess) -> None:
         """Wait until the row has left its batch. One that will not leave takes its worker along."""

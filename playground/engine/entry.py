@@ -54,14 +54,15 @@ class Resident:
 class Entry:
     """All that is known of one spec.
 
-    ``need`` bytes are set aside while the model is here or coming; ``askers`` are the tickets of
-    those who wait for it.
+    ``need`` bytes are set aside while the model is here or coming, those of its ``drafts`` among
+    them; ``askers`` are the tickets of those who wait for it.
     """
 
     spec: ModelSpec
     resident: Resident | None = None
     load: Load | None = None
     need: int = 0
+    drafts: dict[ModelSpec, int] = field(default_factory=dict)
     askers: set[int] = field(default_factory=set)
     problem: Problem | None = None
     crashes: int = 0
@@ -88,7 +89,7 @@ class Entry:
 
     def take(self) -> Resident | None:
         """Out of the list: nobody leases it any more, and the caller ends it."""
-        resident, self.resident, self.need = self.resident, None, 0
+        resident, self.resident, self.need, self.drafts = self.resident, None, 0, {}
         return resident
 
     def count_crash(self, problem: Problem | None, blocked: float) -> None:

@@ -241,6 +241,35 @@ class ModelManager:
                 self._line.remove(load)
                 self._changed.notify_all()
 
+    @contextmanager
+    def room_beside(self, spec: ModelSpec, draft: ModelSpec, folder: Path) -> Iterator[None]:
+        """Set room aside for a draft of a leased model, once; given back where the body raises.
+
+        Idle models are ended for it. One in use is never waited for: whoever asks holds a model,
+        and two who wait for each other's would wait for ever. Raises ModelTooBig.
+        """
+        need = footprint.needed_bytes(folder, draft)
+        while True:
+            capacity = self._room()
+            with self._changed:
+                entry = self._entries[spec]
+                left = capacity - sum(e.need for e in self._entries.values())
+                if draft in entry.drafts or need <= left:
+                    if draft not in entry.drafts:
+                        entry.drafts[draft] = need
+                        entry.need += need
+                    break
+                victim = self._take_idle(next(self._tickets))
+            if victim is None:
+                raise footprint.too_big(draft, need, left)
+            victim.worker.end()
+        try:
+            yield
+        except BaseException:
+            with self._changed:
+                entry.need -= entry.drafts.pop(draft, 0)
+            raise
+
     def _room(self) -> float:
         """Bytes that all models together may take now."""
         if self._capacity is not None:

@@ -11,8 +11,9 @@ import pickle
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -29,8 +30,11 @@ from playground.core.messages import (
     Begin,
     Cancel,
     Command,
+    DraftFailed,
+    DraftLoaded,
     Events,
     Load,
+    LoadDraft,
     Loaded,
     LoadFailed,
     LoadProgress,
@@ -114,11 +118,11 @@ def _environment() -> dict[str, str]:
 class WorkerProcess:
     """A process that holds one model.
 
-    Everything but ``load``, ``render`` and ``score`` returns at once and may be called from any
-    thread. A listener is called on the thread that reads the pipe, and gets ``Finished`` or
-    ``Failed`` as its last event even if the process dies. ``on_end`` is called once, when the
-    process is gone; ``crashed`` then says whether it ended without being asked to, a refused load
-    excepted.
+    Everything but ``load``, ``load_draft``, ``render`` and ``score`` returns at once and may be
+    called from any thread. A listener is called on the thread that reads the pipe, and gets
+    ``Finished`` or ``Failed`` as its last event even if the process dies. ``on_end`` is called
+    once, when the process is gone; ``crashed`` then says whether it ended without being asked to, a
+    refused load excepted.
     """
 
     def __init__(
@@ -134,8 +138,7 @@ class WorkerProcess:
         self._keys = itertools.count(1)
         self._lock = threading.Lock()
         self._listeners: dict[int, Callable[[Event], None]] = {}
-        self._rendering: dict[int, Future[Rendered]] = {}
-        self._scoring: dict[int, Future[Scored | Contest]] = {}
+        self._answers: dict[int, Future[Any]] = {}
         self._loading: Future[ModelCard] = Future()
         self._progress: Callable[[LoadProgress], None] = lambda _: None
         self._commands: SimpleQueue[Command | None] = SimpleQueue()
@@ -173,23 +176,30 @@ class WorkerProcess:
         """
         self._progress = progress
         self._commands.put(Load(self.spec, str(folder), device))
-        until = time.monotonic() + self._patience.load
         try:
-            while True:
-                try:
-                    self.card = self._loading.result(timeout=0.1)
-                    return self.card
-                except TimeoutError:
-                    if given_up():
-                        raise Abandoned from None
-                    if time.monotonic() > until:
-                        raise DeadlinePassed(
-                            f"{self.spec.label} was not loaded after {self._patience.load:.0f} s.",
-                            field="model", given=self.spec.repo, advice="Choose a smaller model.",
-                        ) from None
+            self.card = _wait_for(
+                self._loading, self._patience.load, given_up,
+                _slow_load(self.spec, self._patience.load, "model"),
+            )
+            return self.card
         except BaseException:
             self.end()
             raise
+
+    def load_draft(
+        self, spec: ModelSpec, folder: Path, given_up: Callable[[], bool]
+    ) -> ModelCard:
+        """Load a model beside this one that proposes tokens for it, waiting for it; it stays.
+
+        Nobody decodes here while its weights are read. Raises Abandoned when ``given_up`` says so,
+        and PlaygroundError.
+        """
+        seconds = self._patience.load
+        with self._asked(lambda key: LoadDraft(key, spec, str(folder))) as (_, future):
+            card: ModelCard = _wait_for(
+                future, seconds, given_up, _slow_load(spec, seconds, "draft")
+            )
+            return card
 
     def begin(self, run: Run, listener: Callable[[Event], None]) -> int:
         """Let ``run`` join the batch; gives the key that ``cancel`` takes."""
@@ -208,22 +218,13 @@ class WorkerProcess:
 
     def render(self, prompt: Prompt, timeout: float) -> Rendered:
         """The prompt as the model will see it. Raises PlaygroundError."""
-        key, future = next(self._keys), Future[Rendered]()
-        with self._lock:
-            if self._ended.is_set():
-                raise as_error(self.problem or _ended_problem(self.spec, None))
-            self._rendering[key] = future
-        self._commands.put(Render(key, prompt))
-        try:
-            return future.result(timeout)
-        except TimeoutError:
-            raise DeadlinePassed(
-                f"{self.spec.label} had no time to show this prompt within {timeout:.0f} s.",
-                field="prompt", advice="Try again when it is less busy.",
-            ) from None
-        finally:
-            with self._lock:
-                self._rendering.pop(key, None)
+        late = DeadlinePassed(
+            f"{self.spec.label} had no time to show this prompt within {timeout:.0f} s.",
+            field="prompt", advice="Try again when it is less busy.",
+        )
+        with self._asked(lambda key: Render(key, prompt)) as (_, future):
+            rendered: Rendered = _wait_for(future, timeout, lambda: False, late)
+            return rendered
 
     def score(
         self, request: ScoreOrContest, seconds: float, given_up: Callable[[], bool]
@@ -232,30 +233,32 @@ class WorkerProcess:
 
         Raises Abandoned when ``given_up`` says so, and PlaygroundError.
         """
-        key, future = next(self._keys), Future[Scored | Contest]()
+        late = DeadlinePassed(
+            f"Scoring took longer than the {seconds:g} s that it may take here.",
+            field="text", advice="Score a shorter text.",
+        )
+        with self._asked(lambda key: Score(key, request)) as (key, future):
+            try:
+                result: Scored | Contest = _wait_for(future, seconds, given_up, late)
+                return result
+            finally:
+                if not future.done():
+                    self.cancel(key)
+
+    @contextmanager
+    def _asked(self, command: Callable[[int], Command]) -> Iterator[tuple[int, Future[Any]]]:
+        """A question to the worker: its key, and where the answer comes while somebody waits."""
+        key, future = next(self._keys), Future[Any]()
         with self._lock:
             if self._ended.is_set():
                 raise as_error(self.problem or _ended_problem(self.spec, None))
-            self._scoring[key] = future
-        self._commands.put(Score(key, request))
-        until = time.monotonic() + seconds
+            self._answers[key] = future
+        self._commands.put(command(key))
         try:
-            while True:
-                try:
-                    return future.result(timeout=0.1)
-                except TimeoutError:
-                    if given_up():
-                        raise Abandoned from None
-                    if time.monotonic() > until:
-                        raise DeadlinePassed(
-                            f"Scoring took longer than the {seconds:g} s that it may take here.",
-                            field="text", advice="Score a shorter text.",
-                        ) from None
+            yield key, future
         finally:
             with self._lock:
-                self._scoring.pop(key, None)
-            if not future.done():
-                self.cancel(key)
+                self._answers.pop(key, None)
 
     def end(self, problem: Problem | None = None) -> int:
         """Kill the process and wait until it is gone; gives the bytes that this freed.
@@ -312,19 +315,20 @@ class WorkerProcess:
                 self.problem, self._refused = problem, True
                 self._loading.set_exception(as_error(problem))
             case Rendered(key):
-                if future := self._rendering.get(key):
-                    future.set_result(reply)
-            case RenderFailed(key, problem):
-                if future := self._rendering.get(key):
-                    future.set_exception(as_error(problem))
+                self._answer(key, reply)
             case ScoreDone(key, result):
-                if asked := self._scoring.get(key):
-                    asked.set_result(result)
-            case ScoreFailed(key, problem):
-                if asked := self._scoring.get(key):
+                self._answer(key, result)
+            case DraftLoaded(key, card):
+                self._answer(key, card)
+            case RenderFailed(key, problem) | ScoreFailed(key, problem) | DraftFailed(key, problem):
+                if asked := self._answers.get(key):
                     asked.set_exception(as_error(problem))
             case Alive():
                 pass
+
+    def _answer(self, key: int, answer: object) -> None:
+        if asked := self._answers.get(key):
+            asked.set_result(answer)
 
     def _tell(self, key: int, event: Event) -> None:
         with self._lock:
@@ -345,8 +349,7 @@ class WorkerProcess:
         with self._lock:
             self._ended.set()
             listeners, self._listeners = list(self._listeners.values()), {}
-            waiting: list[Future[Any]] = [*self._rendering.values(), *self._scoring.values()]
-            self._rendering, self._scoring = {}, {}
+            waiting, self._answers = list(self._answers.values()), {}
         for listener in listeners:
             listener(Failed(problem))
         if not self._loading.done():
@@ -396,6 +399,28 @@ def _ended_problem(spec: ModelSpec, exitcode: int | None) -> Problem:
         f"The process that held {spec.label} ended by itself{how}.",
         field="model", given=spec.repo, advice=advice,
     ).problem
+
+
+def _wait_for(
+    future: Future[Any], seconds: float, given_up: Callable[[], bool], late: PlaygroundError
+) -> Any:
+    """What comes, or what was raised there; Abandoned when nobody waits, ``late`` after a time."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return future.result(timeout=min(0.1, seconds))
+        except TimeoutError:
+            if given_up():
+                raise Abandoned from None
+            if time.monotonic() >= until:
+                raise late from None
+
+
+def _slow_load(spec: ModelSpec, seconds: float, field: str) -> DeadlinePassed:
+    return DeadlinePassed(
+        f"{spec.label} was not loaded after {seconds:.0f} s.",
+        field=field, given=spec.repo, advice="Choose a smaller model.",
+    )
 
 
 def _silent_problem(spec: ModelSpec, seconds: float) -> Problem:

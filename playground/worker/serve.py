@@ -28,8 +28,11 @@ from playground.core.messages import (
     Begin,
     Cancel,
     Command,
+    DraftFailed,
+    DraftLoaded,
     Events,
     Load,
+    LoadDraft,
     Loaded,
     LoadFailed,
     Render,
@@ -42,11 +45,13 @@ from playground.core.messages import (
     Shutdown,
 )
 from playground.core.prompt import Prompt
+from playground.core.run import ModelSpec
 from playground.core.score import ScoreOrContest
 from playground.decode.loop import DecodeLoop
 from playground.decode.score import Scorer
+from playground.decode.speculate import check_draft
 from playground.errors import OutOfMemory, PlaygroundError, Problem
-from playground.models.loading import load
+from playground.models.loading import Model, load
 from playground.models.text import encode
 
 log = logging.getLogger(__name__)
@@ -110,7 +115,9 @@ class Worker:
     def __init__(self, pipe: Pipe, command: Load) -> None:
         self._pipe = pipe
         self._model = load(command.spec, command.folder, command.device, pipe.send)
-        self._loop = DecodeLoop(self._model)
+        self._device = command.device
+        self._drafts: dict[ModelSpec, Model] = {command.spec: self._model}
+        self._loop = DecodeLoop(self._model, self._drafts)
         self._scorer = Scorer(self._model)
         self._rows: set[int] = set()
         self.card = self._model.card
@@ -157,8 +164,26 @@ class Worker:
                 self._render(key, prompt)
             case Score(key, request):
                 self._score(key, request)
+            case LoadDraft(key, spec, folder):
+                self._load_draft(key, spec, folder)
             case Load() | Shutdown():
                 raise AssertionError(f"{type(command).__name__} is not for a loaded worker")
+
+    def _load_draft(self, key: int, spec: ModelSpec, folder: str) -> None:
+        """Put a draft beside the model; nobody decodes while its weights are read."""
+        threads = torch.get_num_threads()
+        try:
+            if spec not in self._drafts:
+                draft = load(spec, folder, self._device)
+                check_draft(self._model, draft)
+                self._drafts[spec] = draft
+        except BaseException as error:  # the same border as for Begin
+            self._pipe.send(DraftFailed(key, explained(error, "draft")))
+            gc.collect()
+        else:
+            self._pipe.send(DraftLoaded(key, self._drafts[spec].card))
+        finally:
+            torch.set_num_threads(threads)  # loading has set those of the smaller model
 
     def _render(self, key: int, prompt: Prompt) -> None:
         try:
@@ -204,7 +229,7 @@ class Worker:
             self._fail(sorted(self._rows), problem)
             if poisoned:
                 os._exit(1)
-            self._loop = DecodeLoop(self._model)
+            self._loop = DecodeLoop(self._model, self._drafts)
             gc.collect()
             return
         self._rows -= {key for key, event in items if isinstance(event, (Finished, Failed))}
