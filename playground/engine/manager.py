@@ -243,7 +243,7 @@ class ModelManager:
 
     @contextmanager
     def room_beside(self, spec: ModelSpec, draft: ModelSpec, folder: Path) -> Iterator[None]:
-        """Set room aside for a draft of a leased model, once; given back where the body raises.
+        """Set room aside for a draft of a leased model, once; given back where loading it fails.
 
         Idle models are ended for it. One in use is never waited for: whoever asks holds a model,
         and two who wait for each other's would wait for ever. Raises ModelTooBig.
@@ -265,7 +265,7 @@ class ModelManager:
             victim.worker.end()
         try:
             yield
-        except BaseException:
+        except PlaygroundError:  # and not where nobody waits any more: it is loaded all the same
             with self._changed:
                 entry.need -= entry.drafts.pop(draft, 0)
             raise
