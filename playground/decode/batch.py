@@ -55,12 +55,15 @@ def forward(
         "use_cache": cache is not None,
         "logits_to_keep": last,
     }
+    known = {name: value for name, value in inputs.items() if takes(lm, name)}
     if with_states:
-        inputs["output_hidden_states"] = True
-    out = lm(input_ids=ids, **{name: value for name, value in inputs.items() if takes(lm, name)})
+        known["output_hidden_states"] = True  # many take it without naming it
+    out = lm(input_ids=ids, **known)
     logits = out.logits[:, -last:].flatten(0, 1)
     if not with_states:
         return Read(logits)
+    if not out.hidden_states:
+        raise ValueError("it gives no hidden states, and this strategy needs them")
     layers = tuple(layer[:, -1] for layer in out.hidden_states)
     return Read(logits, layers, out.hidden_states[-1])
 
