@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from transformers import LogitsProcessor
@@ -19,6 +20,7 @@ from playground.core.prompt import Raw
 from playground.core.run import Run
 from playground.decode.member import Forwarded, Turn
 from playground.decode.processors import Chain, Link
+from playground.decode.recent import Moment
 from playground.decode.row import Row
 from playground.errors import ContextOverflow, InvalidInput
 from playground.models.loading import Model
@@ -53,12 +55,9 @@ class GuidedRow(Row):
 
     def __init__(self, model: Model, key: int, run: Run, encoded: Encoded) -> None:
         """Raises InvalidInput, with field ``negative_prompt`` where that one is at fault."""
+        other, self.notices = negative_prompt(model, run.decoding.negative_prompt)
+        self._other = other or encoded.ids[-1:]
         super().__init__(model, key, run, encoded)
-        self._other, self.notices = negative_prompt(model, run.decoding.negative_prompt)
-        self._other = self._other or encoded.ids[-1:]
-        room = model.card.context - len(self._other)
-        if room < self.limit:
-            self.limit, self.limit_reason = room, "context"
         self._guide = Guide(float(run.decoding.guidance_scale))
         self.chain = Chain((Link("guidance_scale", self._guide), *self.chain.links))
         self._is_read = False
@@ -97,6 +96,16 @@ class GuidedRow(Row):
     def advance(self, forwarded: Forwarded) -> Turn:
         """Choose one more token, which both texts get."""
         return Turn(self._choose(forwarded.part(0, 1), forwarded.part(1, 1)))
+
+    def moment(self, forwarded: Forwarded) -> Moment:
+        """See Row; with the other text's logits."""
+        return replace(super().moment(forwarded), aside=self._guide.other.clone())
+
+    def restore(self, moment: Moment) -> None:
+        """See Row."""
+        super().restore(moment)
+        if moment.aside is not None:
+            self._guide.other = moment.aside
 
     def _choose(self, own: Forwarded, other: Forwarded) -> list[Event]:
         if other.reading.is_broken(0):

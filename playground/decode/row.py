@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import torch
 
 from playground.core.events import Event, Failed, Finished, Reason, Step
-from playground.core.run import Run
+from playground.core.run import LARGEST_SEED, Run
 from playground.decode.choice import Report, choose
 from playground.decode.extra import marks_of
 from playground.decode.member import Forwarded, Turn
 from playground.decode.phrases import phrases_of
 from playground.decode.processors import build
+from playground.decode.recent import Moment, RecentSteps
 from playground.errors import BadLogits, InvalidInput
 from playground.models.loading import Model
 from playground.models.pieces import Detokenizer, Pieces, pieces_of
@@ -57,6 +58,8 @@ class Row:
     """A run with its prompt encoded, growing token by token; the member that has one text."""
 
     wants_states = False
+    # Where its steps are kept, if anywhere, to be looked at again.
+    recent: RecentSteps | None = None
 
     def __init__(self, model: Model, key: int, run: Run, encoded: Encoded) -> None:
         self.key, self.run, self.encoded = key, run, encoded
@@ -66,7 +69,7 @@ class Row:
         self.pieces = pieces_of(model.tokenizer)
         self.stops = Stops(self.decoding.stop_strings, self.pieces)
         self.prompt_tokens = len(encoded.ids)
-        room = model.card.context - self.prompt_tokens
+        room = model.card.context - max(map(len, self.prompts))
         self.limit = min(self.decoding.max_new_tokens, room)
         self.limit_reason: Reason = "length" if self.decoding.max_new_tokens <= room else "context"
         self._ids = torch.empty(
@@ -96,12 +99,12 @@ class Row:
         return self._ids[:, : self.length]
 
     @property
-    def prompts(self) -> tuple[tuple[int, ...]]:
+    def prompts(self) -> tuple[tuple[int, ...], ...]:
         """The one prompt."""
         return (self.encoded.ids,)
 
     @property
-    def lengths(self) -> tuple[int]:
+    def lengths(self) -> tuple[int, ...]:
         """The length of the one text."""
         return (self.length,)
 
@@ -142,6 +145,8 @@ class Row:
         reading = forwarded.reading
         if reading.is_broken(0):
             return [self.fail_broken()]
+        if self.recent is not None:
+            self.recent.keep(self.key, self.moment(forwarded))
         told = choose(
             self.chain, self.ids, forwarded.logits, reading, self.generator, self.decoding,
             self.pieces,
@@ -155,6 +160,40 @@ class Row:
         if reason is not None:
             events.append(self.finish(reason))
         return events
+
+    def moment(self, forwarded: Forwarded) -> Moment:
+        """What it knows before it chooses, to be chosen from again."""
+        mirostat = self.chain.mirostat
+        return Moment(
+            run=self.run,
+            encoded=self.encoded,
+            ids=self._ids,
+            position=self.new_tokens,
+            # A copy: a part of the whole batch's logits would keep them all in memory.
+            logits=forwarded.logits.clone(),
+            entropy=forwarded.reading.entropy[0],
+            dice=self.generator.get_state() if self.generator is not None else None,
+            mu=mirostat.mu if mirostat is not None else None,
+        )
+
+    def restore(self, moment: Moment) -> None:
+        """Be, before the first step, as the row of a run with this prompt was at a moment.
+
+        Mirostat goes on from what it had come to, or begins where the run did without it. Where
+        the run threw no dice, they are those of its seed and the place.
+        """
+        self.length += moment.position
+        self._ids[:, : self.length] = moment.ids[:, : self.length]
+        for id in self._ids[0, self.prompt_tokens : self.length].tolist():
+            self._text.push(id)
+            self._tail = self.stops.tail(self._tail, id)
+        if self.generator is not None:
+            if moment.dice is not None:
+                self.generator.set_state(moment.dice)
+            else:
+                self.generator.manual_seed((self.run.seed + moment.position) & LARGEST_SEED)
+        if self.chain.mirostat is not None and moment.mu is not None:
+            self.chain.mirostat.mu = moment.mu
 
     def reason_after(self, tail: bytes, id: int, new_tokens: int) -> Reason | None:
         """Why the text ends with this token, or None where it goes on."""
