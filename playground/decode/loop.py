@@ -11,12 +11,15 @@ from typing import TypeVar
 import torch
 from transformers import DynamicCache
 
-from playground.core.events import Event, Failed, Finished
+from playground.core.decoding import Decoding
+from playground.core.events import Event, Failed, Finished, Step
 from playground.core.run import Run
 from playground.decode.batch import Batch, Seated
 from playground.decode.faults import FORWARD_FAULTS, is_memory, problem_of
 from playground.decode.member import Member, Turn
 from playground.decode.prefill import CHUNK, Prefill, Waiting
+from playground.decode.recent import RecentSteps
+from playground.decode.replay import replay
 from playground.decode.row import Row
 from playground.decode.speculate import Drafts, Speculation, SpeculativeBatch
 from playground.decode.strategy import member_of
@@ -46,6 +49,7 @@ class DecodeLoop:
         self._batches: list[Batch] = []
         self._leaving: set[int] = set()
         self._warm = WarmCaches(max(MOST_BYTES, model.card.bytes // 8))
+        self._recent = RecentSteps()
 
     def join(self, key: int, run: Run) -> None:
         """Let a run in; what is wrong with it comes as ``Failed`` from the next step."""
@@ -54,6 +58,13 @@ class DecodeLoop:
     def leave(self, key: int) -> None:
         """Let a run go: ``Finished("stopped")`` comes from the next step, and its text stays."""
         self._leaving.add(key)
+
+    def replay(self, key: int, position: int, decoding: Decoding) -> Step:
+        """A recent step of a run, chosen again under other settings; the run may be over.
+
+        Raises InvalidInput where the step is not stored, or the settings need more than it.
+        """
+        return replay(self._model, self._recent.find(key, position), decoding)
 
     @property
     def busy(self) -> bool:
@@ -98,6 +109,8 @@ class DecodeLoop:
             except PlaygroundError as fault:
                 told.append((key, Failed(fault.problem)))
                 continue
+            if isinstance(member, Row):
+                member.recent = self._recent
             prefills = [self._prefill_for(member, ids) for ids in member.prompts]
             self._waiting.append(Waiting(member, prefills, encoded, tuple(notices)))
 
