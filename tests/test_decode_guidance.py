@@ -1,4 +1,4 @@
-"""Classifier-free guidance: the ids of ``generate(guidance_scale=…)``, in the batch's own forwards."""
+"""Classifier-free guidance: ids of ``generate(guidance_scale=…)``, by the batch's own forwards."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from playground.core.run import Run
 from playground.decode.beam import BeamSearch
+from playground.decode.dola import Contrast, DolaRow, contrast_of
 from playground.decode.guidance import GuidedRow
 from playground.decode.member import Member
 from playground.decode.row import Row
@@ -27,4 +28,9 @@ def member_of(
     proposers, ignored = plan(model, run, drafts)
     if proposers:
         return Speculation(model, key, run, encoded, proposers), ignored
+    if decoding.is_dola:
+        contrast = contrast_of(model, decoding.dola_layers)
+        if isinstance(contrast, Contrast):
+            return DolaRow(model, key, run, encoded, contrast), ()
+        return Row(model, key, run, encoded), (f"ignored: DoLa ({contrast}).",)
     return Row(model, key, run, encoded), ignored
