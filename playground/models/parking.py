@@ -81,3 +81,9 @@ def _finish_copies() -> None:
     """Wait for copies that run by themselves; what they copied from must live until then."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
+
+
+def released() -> None:
+    """Give memory that torch keeps for later back to the device, where others can have it."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
