@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -134,20 +135,67 @@ def without_tokenizer(folder: Path) -> None:
         path.unlink()
 
 
+def without_a_shard(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "model-1.safetensors")
+    edit(
+        folder,
+        "model.safetensors.index.json",
+        weight_map={"a": "model-1.safetensors", "b": "model-2.safetensors"},
+    )
+
+
 def with_index_outside(folder: Path) -> None:
     edit(folder, "model.safetensors.index.json", weight_map={"a": "../secret.safetensors"})
 
 
+def with_tokenizer_code(folder: Path) -> None:
+    (folder / "tokenizer.json").rename(folder / "tokenizer.model")
+    edit(folder, "tokenizer_config.json", auto_map={"AutoTokenizer": "t.T"})
+
+
+def link_out(name: str) -> Callable[[Path], None]:
+    """The file lies elsewhere, and a link to it in the folder."""
+
+    def spoiled(folder: Path) -> None:
+        outside = folder.parent / f"secret-{name}"
+        (folder / name).rename(outside)
+        (folder / name).symlink_to(outside)
+
+    return spoiled
+
+
+def pipe(name: str) -> Callable[[Path], None]:
+    """A pipe, at which a reader would wait for ever."""
+
+    def spoiled(folder: Path) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    return spoiled
+
+
+def large(name: str, count: int) -> Callable[[Path], None]:
+    """So many bytes, of which the disk holds none."""
+
+    def spoiled(folder: Path) -> None:
+        with (folder / name).open("ab") as opened:
+            opened.truncate(count)
+
+    return spoiled
+
+
 UNSAFE = {
-    "own code in config": spoil(auto_map={"AutoModelForCausalLM": "modeling.Evil"}),
-    "own code of another repo": spoil(auto_map={"AutoModel": "other/repo--mod.Class"}),
+    "own code in config": spoil(
+        auto_map={"AutoModelForCausalLM": "modeling.Evil"}, model_type="evil"
+    ),
+    "own code of another repo": spoil(
+        auto_map={"AutoModel": "other/repo--mod.Class"}, model_type="evil"
+    ),
     "an attention kernel": spoil(_attn_implementation="attacker/kernel"),
     "an internal kernel": spoil(_attn_implementation_internal="attacker/kernel"),
     "deep inside": spoil(text_config={"sub": [{"trust_remote_code": True}]}),
     "custom generate": lambda f: edit(f, "generation_config.json", custom_generate="x/y"),
-    "own tokenizer code": lambda f: edit(
-        f, "tokenizer_config.json", auto_map={"AutoTokenizer": "t.T"}
-    ),
+    "own tokenizer code": with_tokenizer_code,
     "pickles only": only_pickles,
 }
 INVALID: dict[str, tuple[Callable[[Path], None], str]] = {
@@ -186,6 +234,37 @@ INVALID: dict[str, tuple[Callable[[Path], None], str]] = {
     "no tokenizer": (without_tokenizer, "no tokenizer"),
     "a smaller embedding": (spoil(vocab_size=300), "weights"),
     "an index that points outside": (with_index_outside, "../secret.safetensors"),
+    "an index with a path": (
+        lambda f: edit(f, "model.safetensors.index.json", weight_map={"a": "/etc/x.safetensors"}),
+        "'/etc/x.safetensors'",
+    ),
+    "a shard that is missing": (without_a_shard, "model-2.safetensors"),
+    "an index without a map": (
+        lambda f: edit(f, "model.safetensors.index.json", weight_map=[1]),
+        "no weight_map",
+    ),
+    "an empty config": (lambda f: (f / "config.json").write_text("{}"), "config.json"),
+    "far too many positions": (
+        spoil(max_position_embeddings=10**9),
+        "max_position_embeddings is 1000000000",
+    ),
+    "weights that are a link": (link_out("model.safetensors"), "model.safetensors is a link to"),
+    "a config that is a link": (link_out("config.json"), "config.json is a link to a file outside"),
+    "a config that is a pipe": (pipe("config.json"), "config.json is no plain file"),
+    "weights that are a pipe": (pipe("model.safetensors"), "model.safetensors is no plain file"),
+    "a link to nothing": (
+        lambda f: (f / "vocab.json").symlink_to(f / "nothing"),
+        "vocab.json cannot be opened",
+    ),
+    "a tokenizer of 200 MB": (
+        large("tokenizer.json", 200_000_000),
+        "tokenizer.json is too large to be what",
+    ),
+    "a template of 50 MB": (
+        large("chat_template.jinja", 50_000_000),
+        "chat_template.jinja is too large",
+    ),
+    "a config of 50 MB": (large("config.json", 50_000_000), "config.json is too large to be what"),
 }
 
 
@@ -245,6 +324,27 @@ def test_sizes_of_each_layer_and_of_other_parts_are_no_fault(folder: Path) -> No
     edit(folder, "config.json", vision_config={"hidden_size": [64, 10**9]})
     with pytest.raises(ModelInvalid, match="hidden_size is 1000000000"):
         load(SPEC, folder)
+
+
+def test_a_native_type_is_loaded_without_the_code_that_its_repo_brings(folder: Path) -> None:
+    """Phi-3 mini's config names modeling_phi3.py; transformers has had the type since 4.41."""
+    (folder / "modeling_x.py").write_text("raise SystemExit('this must never be run')")
+    own = {"AutoConfig": "modeling_x.X", "AutoModelForCausalLM": "modeling_x.X"}
+    edit(folder, "config.json", auto_map=own)
+    notices = load(SPEC, folder).card.notices
+    assert any("config.json names code" in one and "It is not run" in one for one in notices)
+    edit(folder, "config.json", auto_map={})
+    edit(folder, "tokenizer_config.json", auto_map={"AutoTokenizer": ["modeling_x.T", None]})
+    notices = load(SPEC, folder).card.notices
+    assert any("tokenizer_config.json names code" in one for one in notices)
+
+
+def test_the_card_says_which_commit_its_files_are_of(good: Path, tmp_path: Path) -> None:
+    """Of a folder in the Hub's cache: the branch may have moved when it is run again."""
+    assert load(SPEC, good).card.commit == ""
+    commit = "0123456789abcdef" * 2 + "01234567"
+    folder = Path(shutil.copytree(good, tmp_path / "snapshots" / commit))
+    assert load(SPEC, folder).card.commit == commit
 
 
 def test_keys_that_say_no_are_no_danger(folder: Path) -> None:

@@ -138,6 +138,7 @@ class ModelCard:
     ``suggested`` are the settings that its own generation_config asks for and that make sense, as
     pairs of name and value; they are shown and not obeyed. ``parkable``: the weights can be moved
     off the device and back. The card of an adapter counts the adapter's own parameters and bytes.
+    ``commit`` is the one on the Hub that its files are of, and empty for other files.
     """
 
     spec: ModelSpec
@@ -153,6 +154,7 @@ class ModelCard:
     notices: tuple[str, ...] = ()
     suggested: tuple[tuple[str, str], ...] = ()
     parkable: bool = False
+    commit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,18 @@
-"""What is refused in a model's folder before a weight is read; it reads JSON and file names."""
+"""What is refused in a model's files before a weight is read; it reads JSON and file names."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import constants
+
 from playground.errors import ModelInvalid, ModelNotFound, ModelUnsafe
+from playground.models.weights import INDEX, weight_files
 
 # Keys by which a repository asks for code of its own, or steers which code is loaded
 # (CVE-2026-4372, CVE-2026-22807: some worked in spite of trust_remote_code=False).
@@ -36,11 +40,20 @@ TOKENIZER_FILES = (
     "sentencepiece.bpe.model",
     "tekken.json",
 )
-LARGEST_JSON = {
+LARGEST_FILE = {
     "config.json": 2_000_000,
     "generation_config.json": 1_000_000,
     "tokenizer_config.json": 20_000_000,
+    "special_tokens_map.json": 20_000_000,
+    "added_tokens.json": 20_000_000,
     "tokenizer.json": 100_000_000,
+    "vocab.json": 100_000_000,
+    "merges.txt": 100_000_000,
+    "vocab.txt": 100_000_000,
+    "tokenizer.model": 100_000_000,
+    "chat_template.jinja": 1_000_000,
+    "chat_template.json": 1_000_000,
+    INDEX: 50_000_000,
 }
 
 # No causal language model that exists comes near these.
@@ -73,6 +86,16 @@ def check_folder(folder: Path) -> dict[str, Any]:
             given=str(folder),
             advice="Check the path, or pick a model from the list.",
         )
+    config = check_texts(folder)
+    weights = _check_weights(folder)
+    check_sizes(config, weights)
+    _check_tokenizer(folder)
+    return config
+
+
+def check_texts(folder: Path) -> dict[str, Any]:
+    """The folder's config, after a look at everything but the weights."""
+    _check_files(folder)
     config = read_json(folder, "config.json")
     if config is None:
         raise ModelInvalid(
@@ -81,17 +104,77 @@ def check_folder(folder: Path) -> dict[str, Any]:
             given=folder.name,
             advice="Choose the folder that holds config.json and the weights.",
         )
-    _refuse_own_code("config.json", config)
-    _refuse_own_code("tokenizer_config.json", read_json(folder, "tokenizer_config.json") or {})
+    check_config(config)
+    tokenizer = read_json(folder, "tokenizer_config.json") or {}
+    if not (folder / "tokenizer.json").is_file():  # which transformers reads without a repo's code
+        _refuse_auto_map("tokenizer_config.json", tokenizer)
+    _refuse_own_code("tokenizer_config.json", tokenizer)
     # One that cannot be read is no reason to refuse: nothing of it is needed, and the card says so.
     with suppress(ModelInvalid):
-        _refuse_own_code(
-            "generation_config.json", read_json(folder, "generation_config.json") or {}
-        )
-    weights = _check_weights(folder)
-    _check_sizes(config, weights)
-    _check_tokenizer(folder)
+        suggested = read_json(folder, "generation_config.json") or {}
+        _refuse_own_code("generation_config.json", suggested)
+        _refuse_auto_map("generation_config.json", suggested)
     return config
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Refuse a config that asks for code of its own where transformers has none for its type."""
+    _refuse_own_code("config.json", config)
+    if not is_native(config):
+        _refuse_auto_map("config.json", config)
+
+
+def is_native(config: Mapping[str, Any]) -> bool:
+    """Whether this transformers itself knows the model type, so that no other code is needed."""
+    if not any(key == "auto_map" for key, _ in _keys(config)):
+        return True
+    # Imported here: only a repo with code of its own is worth the seconds that this takes.
+    from transformers.models.auto.auto_mappings import CONFIG_MAPPING_NAMES
+
+    return config.get("model_type") in CONFIG_MAPPING_NAMES
+
+
+def notice_of_own_code(folder: Path) -> str:
+    """A sentence where the folder's files name code of their own, which is not run; else empty."""
+    for name in ("config.json", "tokenizer_config.json"):
+        with suppress(ModelInvalid):
+            found = read_json(folder, name) or {}
+            if any(key == "auto_map" and value for key, value in _keys(found)):
+                return (
+                    f"Its {name} names code that comes with the model (auto_map). It is not run: "
+                    "transformers' own code for this type is."
+                )
+    return ""
+
+
+def _check_files(folder: Path) -> None:
+    """Refuse what is no plain file of the folder: links that lead out of it, pipes, devices."""
+    inside = {folder.resolve()}
+    cache = Path(constants.HF_HUB_CACHE).resolve()
+    if folder.resolve().is_relative_to(cache):
+        inside.add(cache)  # a snapshot is made of links to the blobs beside it
+    for path in sorted(folder.iterdir()):
+        if path.suffix not in (".json", ".safetensors", ".jinja", ".txt", ".model"):
+            continue
+        problem = ""
+        try:
+            found = path.resolve(strict=True)
+            if not any(found.is_relative_to(place) for place in inside):
+                problem = "is a link to a file outside of the folder"
+            elif not stat.S_ISREG(found.stat().st_mode):
+                problem = "is no plain file"
+        except (OSError, RuntimeError):
+            problem = "cannot be opened"
+        if problem:
+            raise ModelInvalid(
+                f"{path.name} {problem}.", field="model", given=path.name,
+                advice="Put a copy of the file itself into the folder.",
+            )
+        if path.stat().st_size > LARGEST_FILE.get(path.name, path.stat().st_size):
+            raise ModelInvalid(
+                f"{path.name} is too large to be what it says it is.", field="model",
+                given=path.name,
+            )
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any] | None:
@@ -99,7 +182,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any] | None:
     path = folder / name
     if not path.is_file():
         return None
-    if path.stat().st_size > LARGEST_JSON.get(name, 2_000_000):
+    if path.stat().st_size > LARGEST_FILE.get(name, 2_000_000):
         raise ModelInvalid(
             f"{name} is too large to be what it says it is.", field="model", given=name
         )
@@ -121,22 +204,31 @@ def _keys(value: Any) -> Iterator[tuple[str, Any]]:
     waiting = [value]
     while waiting:
         part = waiting.pop()
-        if isinstance(part, dict):
+        if isinstance(part, Mapping):
             yield from part.items()
             waiting.extend(part.values())
         elif isinstance(part, list):
             waiting.extend(part)
 
 
-def _refuse_own_code(name: str, config: dict[str, Any]) -> None:
+def _refuse_own_code(name: str, config: Mapping[str, Any]) -> None:
     for key, value in _keys(config):
-        if key in UNSAFE_KEYS and value not in (None, False):
-            raise ModelUnsafe(
-                f"{name} asks for code that comes with the model (the key {key}); it is never run.",
-                field="model",
-                given=key,
-                advice="Choose a model that transformers supports by itself.",
-            )
+        if key in UNSAFE_KEYS - {"auto_map"} and value not in (None, False):
+            raise _unsafe(name, key)
+
+
+def _refuse_auto_map(name: str, config: Mapping[str, Any]) -> None:
+    if any(key == "auto_map" and value for key, value in _keys(config)):
+        raise _unsafe(name, "auto_map")
+
+
+def _unsafe(name: str, key: str) -> ModelUnsafe:
+    return ModelUnsafe(
+        f"{name} asks for code that comes with the model (the key {key}); it is never run.",
+        field="model",
+        given=key,
+        advice="Choose a model that transformers supports by itself.",
+    )
 
 
 def _check_weights(folder: Path) -> int:
@@ -151,26 +243,26 @@ def _check_weights(folder: Path) -> int:
                 advice="Choose a version with safetensors files.",
             )
         raise ModelInvalid(f"{folder.name} has no weights: no .safetensors file.", field="model")
-    index = read_json(folder, "model.safetensors.index.json")
-    if index is not None:
-        parts = index.get("weight_map")
-        names = set(parts.values()) if isinstance(parts, dict) else {""}
-        here = {path.name for path in found}
-        missing = sorted(str(n) for n in names if n not in here)
-        if missing:
+    index = read_json(folder, INDEX)
+    if index is not None and not isinstance(index.get("weight_map"), dict):
+        raise ModelInvalid(f"{INDEX} has no weight_map, so no weights.", field="model")
+    here = {path.name for path in found}
+    named = {str(name) for name in (index or {}).get("weight_map", {}).values()}
+    elsewhere = sorted(name for name in named if Path(name).name != name)
+    for name in (*elsewhere, *weight_files(here, index)):
+        if name not in here:
             raise ModelInvalid(
-                "model.safetensors.index.json names weights that are not in the folder: "
-                f"{missing[0]!r}.",
+                f"{INDEX} names weights that are not in the folder: {name[:80]!r}.",
                 field="model",
-                given=missing[0],
+                given=name,
             )
-    return sum(path.stat().st_size for path in found)
+    return sum((folder / name).stat().st_size for name in weight_files(here, index))
 
 
-def _check_sizes(config: dict[str, Any], weights: int) -> None:
+def check_sizes(config: Mapping[str, Any], weights: int) -> None:
     """Refuse sizes that cannot be, before anything of that size is made."""
     nested = config.get("text_config")
-    text: dict[str, Any] = nested if isinstance(nested, dict) else config
+    text: Mapping[str, Any] = nested if isinstance(nested, dict) else config
     # A part for images may well say 0, or -1.
     own = [(key, value, 1) for key, value in text.items()]
     for key, value, least in [*own, *((key, value, -1) for key, value in _keys(config))]:
@@ -200,7 +292,7 @@ def _check_sizes(config: dict[str, Any], weights: int) -> None:
         )
 
 
-def _first(config: dict[str, Any], *names: str) -> int:
+def _first(config: Mapping[str, Any], *names: str) -> int:
     return next((config[n] for n in names if isinstance(config.get(n), int)), 0)
 
 
@@ -211,6 +303,3 @@ def _check_tokenizer(folder: Path) -> None:
             field="model",
             advice="Its folder needs tokenizer.json or the tokenizer's own files.",
         )
-    path = folder / "tokenizer.json"
-    if path.is_file() and path.stat().st_size > LARGEST_JSON["tokenizer.json"]:
-        raise ModelInvalid("tokenizer.json is too large to be a tokenizer.", field="model")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,9 @@ from transformers.utils import logging as transformers_log
 from playground.core.messages import LoadProgress, ModelCard
 from playground.core.run import ModelSpec
 from playground.errors import InvalidInput, ModelInvalid, OutOfMemory
-from playground.models.checks import check_folder, read_json
+from playground.models.checks import check_folder, notice_of_own_code, read_json
 from playground.models.footprint import needed_bytes
+from playground.models.hub_cache import commit_of
 from playground.models.lanes import BATCH, choose_lane
 from playground.models.parking import can_park
 from playground.models.placement import (
@@ -114,7 +115,7 @@ def load(
         ):
             lm = _weights(spec, where, config, placement)
     tell(LoadProgress(0.9, "trying it out"))
-    notices = [text for text in (slower(spec, placement.device),) if text]
+    notices = [text for text in (slower(spec, placement.device), notice_of_own_code(where)) if text]
     if (where / "adapter_config.json").is_file():
         notices.append(
             "Its files hold a LoRA adapter too, which is not applied; name it as the adapter."
@@ -126,7 +127,7 @@ def load(
         notices.append(problem.problem.message)
     model = assemble(spec, lm, tokenizer, suggested, notices)
     tell(LoadProgress(1.0, "ready"))
-    return model
+    return replace(model, card=replace(model.card, commit=commit_of(where)))
 
 
 def assemble(
