@@ -12,6 +12,7 @@ import pytest
 
 from playground.core.decoding import KNOBS, Decoding
 from playground.core.events import Failed
+from playground.core.prompt import Message
 from playground.errors import InvalidInput, Problem
 from playground.settings import Settings
 from playground.ui.controls import DecodingPanel, decoding_panel
@@ -112,6 +113,60 @@ def test_an_answer_streams_into_the_chat_and_the_token_view() -> None:
     assert final[0]["visible"] is True and final[1]["visible"] is False
 
 
+def test_an_answer_is_begun_as_the_settings_say_and_shown_from_its_beginning() -> None:
+    engine = FakeEngine(words("Par", "is", reason="end"))
+    ask, inputs = handler(page(engine), "chat")
+    # Message, chat, system prompt, and the beginning of the answer.
+    inputs[0], inputs[3] = "Capital of France?", "The capital is "
+    updates = list(ask(REQUEST, *inputs))
+    shown = [update[4][-1]["content"][0]["text"] for update in updates]
+    assert shown[:2] == ["Capital of France?", "The capital is "]
+    assert "The capital is Par" in shown
+    assert updates[-1][4][1]["content"][0]["text"] == "The capital is Paris"
+    (run,) = engine.history
+    assert run.prompt.prefill == "The capital is "  # type: ignore[union-attr]
+    again = updates[-1][3].asked("Sure?").prompt("")
+    assert again.messages[1] == Message("assistant", "The capital is Paris")
+
+
+def test_a_begun_answer_that_fails_at_once_is_not_in_the_chat() -> None:
+    refused = [Failed(Problem("TEMPLATE", "The model's chat template changes the beginning."))]
+    ask, inputs = handler(page(FakeEngine(refused)), "chat")
+    inputs[0], inputs[3] = "Hi", "Well, "
+    final = list(ask(REQUEST, *inputs))[-1]
+    assert "changes the beginning" in final[2]
+    assert (final[3], final[5]) == (Transcript(), "Hi")
+
+
+@pytest.mark.parametrize("tab", ("complete", "strategies", "tokens"))
+@pytest.mark.parametrize("template", ("Raw text", "Chat template"))
+def test_typed_control_tokens_are_read_where_the_box_says_so(tab: str, template: str) -> None:
+    engine = FakeEngine(*[words("a") for _ in range(10)])
+    run, inputs = handler(page(engine), tab)
+    inputs[0] = "Once<|im_end|>"
+    place = inputs.index("Raw text")
+    assert inputs[place + 1] is False
+    inputs[place] = template
+    list(run(REQUEST, *inputs))
+    asked = len(engine.history)
+    inputs[place + 1] = True
+    final = list(run(REQUEST, *inputs))[-1]
+    flags = [made.prompt.control_tokens for made in engine.history]  # type: ignore[union-attr]
+    # In Complete each column has a box of its own; the first one's was ticked.
+    ticked = [True] + [tab != "complete"] * (asked - 1)
+    assert flags == [False] * asked + ticked
+    assert "control tokens read" in json.loads(final[3])["sub"]
+
+
+def test_a_box_that_is_neither_on_nor_off_is_refused_in_its_column() -> None:
+    engine = FakeEngine()
+    run, inputs = handler(page(engine), "tokens")
+    inputs[0], inputs[inputs.index("Raw text") + 1] = "Once", "no"
+    final = list(run(REQUEST, *inputs))[-1]
+    assert "either on or off" in json.loads(final[3])["problem"]
+    assert engine.history == []
+
+
 def test_an_empty_message_is_a_sentence_and_keeps_the_chat() -> None:
     engine = FakeEngine()
     ask, inputs = handler(page(engine), "chat")
@@ -145,7 +200,7 @@ def test_a_wrong_column_says_why_and_the_others_run() -> None:
     run, inputs = handler(page(engine), "complete")
     event = run
     prompts = [n for n, value in enumerate(inputs) if value == "Raw text"]
-    inputs[prompts[0] + 1], inputs[prompts[1] + 1] = "", "Once"
+    inputs[prompts[0] + 2], inputs[prompts[1] + 2] = "", "Once"
     final = list(event(REQUEST, *inputs))[-1]
     first, second = json.loads(final[3]), json.loads(final[4])
     assert first["state"] == "failed" and "The prompt is empty." in first["problem"]

@@ -44,9 +44,19 @@ def test_a_blank_system_prompt_is_none() -> None:
     assert Transcript().asked("Hi").prompt("  ").messages == (Message("user", "Hi"),)
 
 
+def test_a_begun_answer_stands_last_in_the_prompt_and_first_in_the_answer() -> None:
+    prompt = Transcript().asked("Hi").prompt("", "Well, ")
+    assert prompt == Chat((Message("user", "Hi"), Message("assistant", "Well, ")))
+    assert Transcript().asked("Hi").prompt("", "  ").prefill == ""
+    made = Trace(Run(ModelSpec("builtin/tiny-chat"), prompt, Decoding()))
+    for event in words("hel", "lo"):
+        made = made.add(event)
+    assert Transcript().asked("Hi").answered(made).turns[-1].text == "Well, hello"
+
+
 def test_an_empty_message_is_refused_by_its_field() -> None:
     with pytest.raises(InvalidInput) as refused:
-        Transcript().asked("   ").prompt("")
+        Transcript().asked("   ").prompt("", "Well, ")
     assert refused.value.problem.field == "message"
 
 

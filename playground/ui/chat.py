@@ -40,6 +40,7 @@ class _Parts:
     chatbot: gr.Chatbot
     message: gr.Textbox
     system: gr.Textbox
+    prefill: gr.Textbox
     model: gr.Dropdown
     panel: DecodingPanel
     lane: gr.HTML
@@ -48,7 +49,7 @@ class _Parts:
 
     @property
     def inputs(self) -> list[Any]:
-        return [self.state, self.system, self.model, *self.panel.inputs]
+        return [self.state, self.system, self.prefill, self.model, *self.panel.inputs]
 
     @property
     def outputs(self) -> list[Any]:
@@ -111,6 +112,14 @@ def build_chat(stage: Stage, settings: Settings) -> None:
                         gr.Button(t, size="sm", elem_classes="example", min_width=60)
                         for t in SYSTEM_EXAMPLES
                     ]
+                prefill = gr.Textbox(
+                    "",
+                    label="Begin the answer with",
+                    lines=1,
+                    max_lines=1,
+                    placeholder="The model goes on from here.",
+                    elem_id="chat-prefill",
+                )
                 panel = decoding_panel(settings, "Greedy", 128)
     state = gr.State(Transcript())
     for button, text in zip(systems, SYSTEM_EXAMPLES, strict=True):
@@ -122,7 +131,7 @@ def build_chat(stage: Stage, settings: Settings) -> None:
             show_progress="hidden",
             api_visibility="private",
         )
-    _wire(stage, _Parts(chatbot, message, system, model, panel, lane, actions, state))
+    _wire(stage, _Parts(chatbot, message, system, prefill, model, panel, lane, actions, state))
 
 
 def _wire(stage: Stage, parts: _Parts) -> None:
@@ -197,12 +206,13 @@ def _asker(stage: Stage, parts: _Parts) -> Callable[..., Iterator[list[Any]]]:
         When it fails before a word was written, the chat returns to ``kept`` and nothing is lost;
         without ``kept`` to the chat as it was, with the question back in its box.
         """
-        system, model, *knobs = settings
+        system, prefill, model, *knobs = settings
         same = gr.update()
         back = (kept, same) if kept is not None else (chat, message)
         try:
             asked = chat.asked(message)
-            run = make_run(model, partial(asked.prompt, system or ""), parts.panel, knobs)
+            prompt = partial(asked.prompt, system or "", prefill or "")
+            run = make_run(model, prompt, parts.panel, knobs)
         except PlaygroundError as error:
             yield [*resting(), sentence(error.problem), back[0], back[0].messages(), back[1], same]
             return
@@ -210,7 +220,8 @@ def _asker(stage: Stage, parts: _Parts) -> Callable[..., Iterator[list[Any]]]:
         box = same if kept is not None else ""
         yield [*running(), "", asked, asked.messages(), box, feed.flush()]
         for _ in stage.play(TAB, request, [feed]):
-            chat = asked.answered(feed.trace) if feed.trace.text else asked
+            answer = asked.answered(feed.trace)
+            chat = answer if answer.turns[-1].text else asked
             yield [*running(), "", chat, chat.messages(), same, feed.flush()]
         trace = feed.trace
         chat, box = (asked.answered(trace), same) if trace.text or not trace.problem else back

@@ -23,6 +23,29 @@ RAW, CHAT = "Raw text", "Chat template"
 
 
 @dataclass(frozen=True)
+class PromptForm:
+    """How a text becomes a prompt: raw or through the chat template, control tokens read or not."""
+
+    template: gr.Radio
+    control_tokens: gr.Checkbox
+
+    @property
+    def inputs(self) -> list[Any]:
+        """What a handler lists as inputs, in the order that ``prompt_of`` takes them."""
+        return [self.template, self.control_tokens]
+
+
+def prompt_form() -> PromptForm:
+    """The two choices, beside each other where there is room."""
+    with gr.Row(elem_classes="prompt-form"):
+        template = gr.Radio(
+            [RAW, CHAT], value=RAW, label="The text is given as", show_label=False, container=False
+        )
+        control = gr.Checkbox(False, label="Read control tokens in my text", container=False)
+    return PromptForm(template, control)
+
+
+@dataclass(frozen=True)
 class Column:
     """One column: a model and a prompt of its own where the tab has them, a decoding, a lane."""
 
@@ -30,19 +53,22 @@ class Column:
     panel: DecodingPanel
     lane: gr.HTML
     model: gr.Dropdown | None = None
-    form: gr.Radio | None = None
+    form: PromptForm | None = None
     prompt: gr.Textbox | None = None
 
     @property
     def inputs(self) -> list[Any]:
         """What a handler lists as inputs for this column."""
-        own = [part for part in (self.model, self.form, self.prompt) if part is not None]
+        form = self.form.inputs if self.form is not None else []
+        own = [part for part in (self.model, *form, self.prompt) if part is not None]
         return [*own, *self.panel.inputs]
 
 
-def prompt_of(form: Any, text: Any) -> Prompt:
+def prompt_of(template: Any, control_tokens: Any, text: Any) -> Prompt:
     """A text continued as it stands, or as the user's turn of a chat."""
-    return Chat((Message("user", text),)) if form == CHAT else Raw(text)
+    if template == CHAT:
+        return Chat((Message("user", text),), control_tokens)
+    return Raw(text, control_tokens)
 
 
 def build_column(
@@ -60,7 +86,7 @@ def build_column(
     with gr.Column(min_width=280, visible=visible, elem_classes="lane-column") as box:
         if own_prompt:
             model = model_picker(settings, settings.models[-1], f"Model {number + 1}")
-            form = gr.Radio([RAW, CHAT], value=RAW, show_label=False, container=False)
+            form = prompt_form()
             prompt = gr.Textbox(
                 "",
                 label=f"Prompt {number + 1}",
@@ -118,7 +144,9 @@ def describe(run: Run) -> str:
     """How a run decodes, and with which dice, in one quiet line."""
     seed = f"seed {run.seed}" if run.decoding.draws else ""
     form = "chat template" if isinstance(run.prompt, Chat) else ""
-    return " · ".join(part for part in (form, run.decoding.summary, seed) if part)
+    counted = isinstance(run.prompt, (Chat, Raw)) and run.prompt.control_tokens
+    tokens = "control tokens read" if counted else ""
+    return " · ".join(part for part in (form, tokens, run.decoding.summary, seed) if part)
 
 
 def make_run(

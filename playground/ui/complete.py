@@ -97,11 +97,11 @@ def _wire(
     raw, chat = columns[:2]
     lens.click(
         partial(_lens, settings, len(columns)),
-        [text, raw.prompt, raw.model, *raw.panel.inputs],
+        [text, raw.prompt, raw.model, raw.form.control_tokens, *raw.panel.inputs],
         [
             text,
             *prompts,
-            *(part for c in (raw, chat) for part in (c.form, c.model)),
+            *(part for c in (raw, chat) for part in (*c.form.inputs, c.model)),
             *chat.panel.inputs,
             count,
             *(column.box for column in columns),
@@ -111,11 +111,13 @@ def _wire(
     ).then(run, inputs, outputs, **go)
 
 
-def _lens(settings: Settings, most: int, text: str, own: str, model: Any, *knobs: Any) -> list[Any]:
+def _lens(
+    settings: Settings, most: int, text: str, own: str, model: Any, control: Any, *knobs: Any
+) -> list[Any]:
     """The same text and settings in two columns that differ in one thing: the chat template."""
     if isinstance(model, str) and entry(model).kind == "base":
         model = settings.models[0]
-    forms = [RAW, model, CHAT, model]
+    forms = [RAW, control, model, CHAT, control, model]
     return [own or text, *[""] * most, *forms, *knobs, 2, *shown(2, most)]
 
 
@@ -125,9 +127,9 @@ def _runner(stage: Stage, columns: list[Column]) -> Callable[..., Iterator[list[
         lanes = []
         place = 0
         for column in columns[: max(1, count)]:
-            model, form, own, *knobs = values[place : place + 3 + column.panel.size]
-            place += 3 + column.panel.size
-            prompt = partial(prompt_of, form, own or text)
+            model, template, control, own, *knobs = values[place : place + 4 + column.panel.size]
+            place += 4 + column.panel.size
+            prompt = partial(prompt_of, template, control, own or text)
             lanes.append(plan_lane("", partial(make_run, model, prompt, column.panel, knobs)))
         yield from play_lanes(stage, TAB, request, lanes, len(columns))
 

@@ -11,13 +11,12 @@ import gradio as gr
 from playground.settings import Settings
 from playground.ui.actions import action_row, examples_row
 from playground.ui.columns import (
-    CHAT,
-    RAW,
     Column,
     build_column,
     make_run,
     plan_lane,
     play_lanes,
+    prompt_form,
     prompt_of,
     wire_count,
 )
@@ -55,7 +54,7 @@ def build_strategies(stage: Stage, settings: Settings) -> None:
     actions.notice.render()
     examples = examples_row(EXAMPLES)
     with gr.Row(elem_classes="tools"):
-        form = gr.Radio([RAW, CHAT], value=RAW, show_label=False, container=False)
+        form = prompt_form()
         more = gr.Button("Add column", size="sm", elem_classes="tool", min_width=60)
         fewer = gr.Button("Remove column", size="sm", elem_classes="tool", min_width=60)
     with gr.Row(elem_classes="lanes"):
@@ -73,7 +72,7 @@ def build_strategies(stage: Stage, settings: Settings) -> None:
         ]
 
     run = _runner(stage, columns)
-    inputs: list[Any] = [text, model, form, count]
+    inputs: list[Any] = [text, model, *form.inputs, count]
     for column in columns:
         inputs += [column.panel.preset, *column.inputs]
     outputs = [actions.run, actions.stop, actions.notice, *(column.lane for column in columns)]
@@ -95,14 +94,20 @@ def build_strategies(stage: Stage, settings: Settings) -> None:
 def _runner(stage: Stage, columns: list[Column]) -> Callable[..., Iterator[list[Any]]]:
     # Gradio fills the request in by position, so it must come before the star.
     def run(
-        request: gr.Request, text: Any, model: Any, form: Any, count: int, *values: Any
+        request: gr.Request,
+        text: Any,
+        model: Any,
+        template: Any,
+        control: Any,
+        count: int,
+        *values: Any,
     ) -> Iterator[list[Any]]:
         lanes = []
         place = 0
         for column in columns[: max(1, count)]:
             name, *knobs = values[place : place + 1 + column.panel.size]
             place += 1 + column.panel.size
-            prompt = partial(prompt_of, form, text)
+            prompt = partial(prompt_of, template, control, text)
             lanes.append(plan_lane(name, partial(make_run, model, prompt, column.panel, knobs)))
         yield from play_lanes(stage, TAB, request, lanes, len(columns))
 

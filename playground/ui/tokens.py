@@ -10,7 +10,7 @@ import gradio as gr
 
 from playground.settings import Settings
 from playground.ui.actions import action_row, examples_row
-from playground.ui.columns import CHAT, RAW, make_run, plan_lane, play_lanes, prompt_of
+from playground.ui.columns import make_run, plan_lane, play_lanes, prompt_form, prompt_of
 from playground.ui.controls import DecodingPanel, decoding_panel, model_picker, prompt_box
 from playground.ui.streaming import Stage
 from playground.ui.token_stream import token_stream
@@ -49,11 +49,11 @@ def build_tokens(stage: Stage, settings: Settings) -> None:
         with gr.Column(scale=1, min_width=260, elem_classes="side"):
             with gr.Accordion("Settings", open=True):
                 model = model_picker(settings)
-                form = gr.Radio([RAW, CHAT], value=RAW, show_label=False, container=False)
+                form = prompt_form()
                 panel = decoding_panel(settings, "Greedy", 48)
 
     run = _runner(stage, panel)
-    inputs = [text, model, form, *panel.inputs]
+    inputs = [text, model, *form.inputs, *panel.inputs]
     outputs = [actions.run, actions.stop, actions.notice, tokens, table]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     go = {**quiet, "show_progress_on": actions.notice, "concurrency_limit": None}
@@ -70,9 +70,9 @@ def build_tokens(stage: Stage, settings: Settings) -> None:
 
 def _runner(stage: Stage, panel: DecodingPanel) -> Callable[..., Iterator[list[Any]]]:
     def run(
-        request: gr.Request, text: Any, model: Any, form: Any, *knobs: Any
+        request: gr.Request, text: Any, model: Any, template: Any, control: Any, *knobs: Any
     ) -> Iterator[list[Any]]:
-        prompt = partial(prompt_of, form, text)
+        prompt = partial(prompt_of, template, control, text)
         lane = plan_lane("", partial(make_run, model, prompt, panel, knobs))
         # One run, two views: the same value goes to both.
         for update in play_lanes(stage, TAB, request, [lane], 1):

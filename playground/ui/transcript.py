@@ -40,11 +40,16 @@ class Transcript:
         return Transcript((*self.turns, Turn("user", text)))
 
     def answered(self, trace: Trace) -> Transcript:
-        """This chat with ``trace`` as its last answer (in place of one that is still growing)."""
+        """This chat with ``trace`` as its last answer (in place of one that is still growing).
+
+        The beginning that the model was given is part of the answer.
+        """
         turns = self.turns
         if turns and turns[-1].role == "assistant":
             turns = turns[:-1]
-        return Transcript((*turns, Turn("assistant", trace.text, trace)))
+        prompt = trace.run.prompt
+        begun = prompt.prefill if isinstance(prompt, Chat) else ""
+        return Transcript((*turns, Turn("assistant", begun + trace.text, trace)))
 
     def before_last_question(self) -> tuple[Transcript, str]:
         """The chat without its last question and answer, and the text of that question."""
@@ -68,13 +73,18 @@ class Transcript:
         changed = replace(turn, text=text)
         return Transcript((*self.turns[:place], changed, *self.turns[place + 1 :])), ""
 
-    def prompt(self, system: str) -> Chat:
-        """What the model is asked, empty answers left out. Raises InvalidInput for no question."""
+    def prompt(self, system: str, prefill: str = "") -> Chat:
+        """What the model is asked, empty answers left out; ``prefill`` begins its answer.
+
+        Raises InvalidInput for no question.
+        """
         said = [
             Message(turn.role, turn.text) for turn in self.turns if turn.text or turn.role == "user"
         ]
         lead = [Message("system", system)] if system.strip() else []
-        return Chat((*lead, *said))
+        begun = [Message("assistant", prefill)] if prefill.strip() else []
+        asked = Chat((*lead, *said))
+        return replace(asked, messages=(*asked.messages, *begun))
 
     def messages(self) -> list[dict[str, Any]]:
         """For the chat component: each turn, and under each answer a line that folds open."""
