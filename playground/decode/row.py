@@ -152,7 +152,11 @@ class Row:
             self.pieces,
         )
         if told is None:
-            return [Failed(_impossible(self).problem)]
+            return [self.fail_impossible()]
+        return self.take(told)
+
+    def take(self, told: Report) -> list[Event]:
+        """A token was chosen: its ``Step``, and ``Finished`` where the text ends with it."""
         self.chain.accept(told.probability)
         reason = self.reason_after(self._tail, told.id, self.new_tokens + 1)
         self._tail = self.stops.tail(self._tail, told.id)
@@ -254,17 +258,19 @@ class Row:
             ).problem
         )
 
+    def fail_impossible(self) -> Failed:
+        """The end of the run by processors that leave no token; what was told before stays."""
+        on = ", ".join(self.chain.names) or "none"
+        return Failed(
+            InvalidInput(
+                f"At token {self.new_tokens + 1} the settings leave no token to choose ({on}).",
+                field=self.chain.names[-1] if self.chain.names else "decoding",
+                advice="Use milder settings.",
+            ).problem
+        )
+
 
 def _ends(model: Model) -> tuple[int, ...]:
     """The checked end tokens of the model."""
     eos = model.lm.generation_config.eos_token_id
     return tuple(eos) if isinstance(eos, list) else () if eos is None else (int(eos),)
-
-
-def _impossible(row: Row) -> InvalidInput:
-    on = ", ".join(row.chain.names) or "none"
-    return InvalidInput(
-        f"At token {row.new_tokens + 1} the settings leave no token to choose ({on}).",
-        field=row.chain.names[-1] if row.chain.names else "decoding",
-        advice="Use milder settings.",
-    )
