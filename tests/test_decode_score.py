@@ -22,7 +22,6 @@ from playground.decode.score import Scorer
 from playground.errors import ContextOverflow, InvalidInput, PlaygroundError, Problem
 from playground.models.loading import Model, assemble
 from tests.reference import decode
-from tests.test_decode_architectures import SIZES
 from tests.tiny_models import (
     KINDS,
     UNICODE,
@@ -206,6 +205,12 @@ def test_the_lane_does_not_matter(model: Model, lane: str, monkeypatch: pytest.M
     assert same(scored(model, text).steps, scored(in_lane(model, lane), text).steps)
 
 
+SMALL = {
+    "vocab_size": 400, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "initializer_range": 0.3,
+    "max_position_embeddings": 160, "bos_token_id": None, "eos_token_id": None,
+    "pad_token_id": None,
+}
 HYBRIDS: dict[str, dict[str, Any]] = {
     "lfm2": {"layer_types": ["conv", "full_attention"]},
     "jamba": {"mamba_d_state": 4, "mamba_dt_rank": 4, "num_experts": 2, "attn_layer_period": 2,
@@ -217,18 +222,22 @@ HYBRIDS: dict[str, dict[str, Any]] = {
 def test_recurrent_models_are_read_in_a_way_they_can_take(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both decode one text at a time, and share a prompt by a copy of its cache. Jamba reads a
-    second chunk as if it were the first, silently: a chunked score was wrong by up to a nat.
+    """Both decode one text at a time. LFM2 is read in chunks and gives each continuation a copy of
+    the prompt's cache. Jamba reads a second chunk as if it were the first, silently: a score was
+    wrong by up to a nat.
     """
     torch.manual_seed(0)
-    config = AutoConfig.for_model(kind, **(SIZES | HYBRIDS[kind]))
+    config = AutoConfig.for_model(kind, **(SMALL | HYBRIDS[kind]))
     lm = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     model = assemble(ModelSpec(f"tiny/{kind}"), lm, byte_level_tokenizer())
     assert model.card.lane == "alone"
     chunked(monkeypatch, 5)
     made = scored(model, ScoreRequest(TEXT))
     assert made.total_logprob == pytest.approx(plain(model, made), abs=CLOSE)
-    both = contest(model, ContestRequest(PROMPT, (" Paris", " the small fox", " a"), Raw("one")))
+    with forwards(model) as shapes:
+        both = contest(model, ContestRequest(PROMPT, (" Paris", " the small fox", " a")))
+    after_the_trial = [columns for _, columns in shapes[3:]]
+    assert (max(after_the_trial) <= 5) == (kind == "lfm2")
     for contender in both.contenders:
         expected = plain(model, contender.scored)
         assert contender.scored.total_logprob == pytest.approx(expected, abs=CLOSE)
@@ -311,6 +320,7 @@ def test_logits_stay_within_their_budget(model: Model, monkeypatch: pytest.Monke
     texts = tuple(" fox" * n for n in range(1, 21))
     request = ContestRequest(PROMPT, texts, Raw("one two three"))
     whole = contest(model, request)
+    monkeypatch.setattr(teacher_forcing, "FEW", 8)  # eleven rows, then, of eight tokens at a time
     monkeypatch.setattr(teacher_forcing, "LOGITS_BYTES", 90 * 4 * model.card.vocabulary)
     with forwards(model) as shapes:
         parts = contest(model, request)

@@ -6,7 +6,6 @@ Teacher forcing: the logits before every token of a text, the text being what it
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -14,7 +13,7 @@ import torch
 from transformers import DynamicCache
 
 from playground.decode import cache as kv
-from playground.models.lanes import BATCH, RECOMPUTE, can_join, new_cache, takes
+from playground.models.lanes import ALONE, BATCH, can_join, new_cache, takes
 from playground.models.loading import Model
 
 CHUNK = 512  # tokens of each row that are read at once, at most
@@ -56,21 +55,21 @@ class TeacherForcing:
             ids = self._tensor([before[start : min(start + CHUNK, end)]])
             forward(self._lm, ids, cache, start, keep=1)
             yield
-        groups = self._groups(texts, kv.size(cache))
-        for group in groups:
-            only = len(texts) == 1  # then nobody needs the cache once more
-            own = cache if only else self._copied(cache, len(group))
+        for group in self._groups(texts, kv.size(cache)):
+            own = kv.copy(cache, [0] * len(group)) if end else new_cache(self._lm)
             yield from self._read_group(own, end, before[-1], group)
 
     @cached_property
     def _in_chunks(self) -> bool:
-        """Whether several tokens at a time may follow what is in the cache, by a short trial.
+        """Whether several tokens at a time may follow what is in the cache.
 
-        Jamba among others takes one at a time: more of them begin anew, and nothing is raised.
+        The lane ``batch`` vouches for it. Of those that decode alone, recurrent models are tried:
+        Jamba among others reads a second chunk as if it were the first, and raises nothing. The
+        rest have a reason of their own, such as rotary frequencies that a forward's length decides.
         """
         lane, lm, vocabulary = self.model.card.lane, self._lm, self.model.card.vocabulary
-        if lane == RECOMPUTE or can_join(new_cache(lm)):
-            return lane != RECOMPUTE
+        if lane != ALONE or can_join(new_cache(lm)):
+            return lane == BATCH
         stride = max(1, vocabulary // 11)
         ids = self._tensor([[(5 + i * stride) % vocabulary for i in range(9)]])
         expected = forward(lm, ids, None, 0)[0, -1].float()
@@ -96,13 +95,6 @@ class TeacherForcing:
             return 1
         logits = 4 * self.model.card.vocabulary * min(tokens, FEW)
         return min(LOGITS_BYTES // logits, CACHE_BYTES // max(1, size))
-
-    def _copied(self, cache: DynamicCache, rows: int) -> DynamicCache:
-        """Another cache with this one's only row ``rows`` times."""
-        if self.model.card.lane == BATCH:
-            return kv.copy(cache, [0] * rows) if kv.width(cache) else new_cache(self._lm)
-        # The layers of recurrent models write into their states, so nothing may be shared.
-        return deepcopy(cache)
 
     def _read_group(
         self, cache: DynamicCache, past: int, first: int, texts: Sequence[Taker]
