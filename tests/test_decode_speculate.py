@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import MistralConfig, MistralForCausalLM
+from transformers import MambaConfig, MambaForCausalLM, MistralConfig, MistralForCausalLM
 
 from playground.core.decoding import Decoding
 from playground.core.events import Source
@@ -319,11 +319,12 @@ def test_a_draft_must_share_the_vocabulary_and_go_back() -> None:
         check_draft(target, other)
     assert refused.value.problem.field == "draft"
     with pytest.raises(InvalidInput, match="cannot be rolled back"):
-        check_draft(target, sliding())
+        check_draft(target, recomputing())
 
 
+@lru_cache(maxsize=1)
 def sliding() -> Model:
-    """A model with a sliding window, out of whose cache tokens have gone for ever."""
+    """A model with a window of eight tokens: those before have left its cache."""
     config = MistralConfig(
         vocab_size=400, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=CONTEXT,
@@ -333,12 +334,60 @@ def sliding() -> Model:
     return assemble(ModelSpec("tiny/sliding"), MistralForCausalLM(config), byte_level_tokenizer())
 
 
+@pytest.mark.parametrize("tokens", (10, 3))
+def test_a_sliding_window_goes_back_to_what_had_left_it(tokens: int, oracle: Any) -> None:
+    """The rejected tokens have pushed others out; and in the end nothing more than the window is
+    kept, for a cache that waits for the next prompt must not grow for ever."""
+    model, prompt = sliding(), Ids(PROMPT.ids[:tokens])
+    expected = plain(model, SAMPLED, prompt)
+    oracle(expected, length=4, wrong=3)
+    loop, run = DecodeLoop(model), Run(model.spec, prompt, looked_up(SAMPLED), 3)
+    loop.join(0, run)
+    found = Trace(run)
+    while loop.busy:
+        for _, event in loop.step():
+            found = found.add(event)
+    assert_same(found, expected)
+    assert found.forwards < len(found.ids)
+    more = Run(model.spec, Ids((*prompt.ids, *found.ids, 33)), GREEDY)
+    loop.join(1, more)
+    again = Trace(more)
+    while loop.busy:
+        for _, event in loop.step():
+            again = again.add(event)
+        caches = [batch._cache for batch in loop._batches]
+        assert all(layer.keys.shape[-2] < 8 for cache in caches for layer in cache.layers)
+    assert again.started is not None and again.started.reused == tokens + NEW - 1
+    assert_same(again, plain(model, GREEDY, more.prompt))
+
+
+def test_a_draft_with_a_sliding_window_goes_back_too() -> None:
+    model = sliding()
+    decoding = replace(SAMPLED, draft_tokens=3)
+    run = Run(model.spec, PROMPT, decoding, 3, model.spec)
+    found = decode(model, [run], {model.spec: model})[0]
+    assert_same(found, plain(model, decoding))
+    for proposed in found.proposals:
+        text = [*PROMPT.ids, *found.ids[: proposed.position]]
+        for id in proposed.ids:
+            assert id == int(model.lm(torch.tensor([text])).logits[0, -1].argmax())
+            text.append(id)
+
+
 def recomputing() -> Model:
     model = tiny_model("llama")
     return replace(model, card=replace(model.card, lane=RECOMPUTE))
 
 
-@pytest.mark.parametrize("make", (sliding, recomputing))
+def recurrent() -> Model:
+    config = MambaConfig(
+        vocab_size=400, hidden_size=32, num_hidden_layers=2, state_size=4, initializer_range=0.35
+    )
+    torch.manual_seed(0)
+    return assemble(ModelSpec("tiny/mamba"), MambaForCausalLM(config), byte_level_tokenizer())
+
+
+@pytest.mark.parametrize("make", (recurrent, recomputing))
 def test_a_model_that_cannot_go_back_decodes_plainly_and_says_so(make: Any) -> None:
     model = make()
     decoding = replace(GREEDY, prompt_lookup_tokens=4, draft_tokens=2)

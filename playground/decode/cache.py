@@ -43,6 +43,13 @@ def can_crop(cache: DynamicCache) -> bool:
     return all(type(layer) is DynamicLayer for layer in cache.layers)
 
 
+def keep_past(cache: DynamicCache, on: bool) -> None:
+    """Let sliding windows hold what left them until the next ``crop``, which can then go back."""
+    for layer in cache.layers:
+        if isinstance(layer, DynamicSlidingWindowLayer):
+            layer.record_past = on
+
+
 def join(caches: Sequence[DynamicCache]) -> DynamicCache:
     """One cache with the rows of all, in order; shorter ones are padded on their left.
 

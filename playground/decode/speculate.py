@@ -23,19 +23,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
+from transformers import DynamicCache
 from transformers.generation.candidate_generator import PromptLookupCandidateGenerator
 
 from playground.core.decoding import KNOBS
 from playground.core.events import Event, Failed, Proposed, Source, Step
 from playground.core.run import ModelSpec, Run
 from playground.decode import cache as kv
-from playground.decode.batch import Batch, Read, forward
+from playground.decode.batch import Batch, Read, Seated, forward
 from playground.decode.faults import FORWARD_FAULTS, problem_of
 from playground.decode.member import Forwarded, Member, Turn
 from playground.decode.prefill import CHUNK
 from playground.decode.row import Row
 from playground.errors import InvalidInput
-from playground.models.lanes import RECOMPUTE, new_cache
+from playground.models.lanes import RECOMPUTE, can_join, new_cache
 from playground.models.loading import Model
 from playground.models.text import Encoded
 
@@ -91,6 +92,7 @@ class Draft:
         self._vocabulary, self._own = vocabulary, model.card.vocabulary
         self._context = model.card.context
         self._cache = new_cache(model.lm)
+        kv.keep_past(self._cache, True)
         self._text = 0  # tokens of the text that the cache holds
         self._guessed: list[int] = []  # proposed tokens that it holds after them
 
@@ -118,7 +120,8 @@ class Draft:
         written = ids[0, self._text : self._text + len(self._guessed)].tolist()
         pairs = zip(self._guessed, written, strict=False)
         right = next((i for i, (one, other) in enumerate(pairs) if one != other), len(written))
-        self._cache.crop(right - len(self._guessed))
+        if self._text:
+            self._cache.crop(right - len(self._guessed))
         self._text += right
         self._guessed = []
 
@@ -139,7 +142,7 @@ def check_draft(model: Model, draft: Model) -> None:
     if not can_go_back(draft):
         raise InvalidInput(
             f"{label} cannot be a draft: its KV cache cannot be rolled back.",
-            field="draft", given=draft.spec.repo, allowed="a model with full attention everywhere",
+            field="draft", given=draft.spec.repo, allowed="a model with attention in every layer",
         )
 
 
@@ -173,8 +176,8 @@ def plan(model: Model, run: Run, drafts: Drafts) -> tuple[list[Proposer], list[s
 
 
 def can_go_back(model: Model) -> bool:
-    """Whether tokens can be taken out of the model's KV cache again."""
-    return model.card.lane != RECOMPUTE and kv.can_crop(new_cache(model.lm))
+    """Whether tokens can be taken out of the model's KV cache again: attention in every layer."""
+    return model.card.lane != RECOMPUTE and can_join(new_cache(model.lm))
 
 
 class Speculation(Row):
@@ -229,6 +232,19 @@ class SpeculativeBatch(Batch):
     def __init__(self, lm: Any, row: Speculation) -> None:
         super().__init__(lm)
         self._row = row
+
+    def join(self, newcomers: Sequence[Seated]) -> None:
+        """See Batch."""
+        super().join(newcomers)
+        if self._cache is not None:
+            kv.keep_past(self._cache, True)
+
+    def cache_of(self, member: Member) -> DynamicCache | None:
+        """See Batch; as everybody else's caches are."""
+        found = super().cache_of(member)
+        if found is not None:
+            kv.keep_past(found, False)
+        return found
 
     def _read(self, with_states: bool) -> Read:
         ids = self._row.ahead()
