@@ -19,6 +19,9 @@ from playground.models.context import context_of
 from playground.models.hub_cache import Kind, cached
 from playground.models.weights import of_config
 
+# A text that is a path, whether or not it is there.
+_PATH = re.compile(r"[/~\\]|\.\.?([/\\]|$)|[A-Za-z]:[/\\]")
+
 BUILTIN = Path(__file__).resolve().parent / "builtin"
 
 WAYS: dict[str, tuple[Dtype, Quantization]] = {
@@ -258,8 +261,8 @@ def place(spec: ModelSpec, offered: Collection[str], any_model: bool) -> Path | 
         )
     if repo.startswith("builtin/"):
         return _builtin(repo)
-    if re.match(r"[/~\\]|\.\.?([/\\]|$)|[A-Za-z]:[/\\]", repo):
-        return _folder(repo)
+    if _PATH.match(repo):
+        return _checked(_folder(repo, "model"), repo)
     try:
         validate_repo_id(repo)
     except HFValidationError:
@@ -268,6 +271,31 @@ def place(spec: ModelSpec, offered: Collection[str], any_model: bool) -> Path | 
             field="model", given=repo,
         ) from None
     return HubId(repo, _revision(spec.revision))
+
+
+def place_adapter(spec: ModelSpec) -> Path | HubId:
+    """Where the files of an adapter are; what is a path is told as for a model.
+
+    Raises InvalidInput, ModelNotFound or ModelInvalid.
+    """
+    given = spec.adapter
+    if _PATH.match(given):
+        folder = _folder(given, "adapter")
+        if not (folder / "adapter_config.json").is_file():
+            raise ModelInvalid(
+                "This folder holds no adapter: adapter_config.json is missing.", field="adapter",
+                given=given, advice="Choose the folder that peft's save_pretrained() has written.",
+            )
+        return folder
+    try:
+        validate_repo_id(given)
+    except HFValidationError:
+        raise InvalidInput(
+            "An adapter is a Hub id such as owner/name or a folder such as ./name; this is "
+            "neither.",
+            field="adapter", given=given,
+        ) from None
+    return HubId(given)
 
 
 def _check_offered(spec: ModelSpec, offered: Collection[str]) -> None:
@@ -295,14 +323,14 @@ def _builtin(repo: str) -> Path:
     return _checked(BUILTIN / repo.removeprefix("builtin/"), repo)
 
 
-def _folder(repo: str) -> Path:
+def _folder(repo: str, field: str) -> Path:
     folder = Path(os.path.abspath(Path(repo).expanduser()))
     if not folder.is_dir():
         raise ModelNotFound(
-            "There is no such folder on this machine.", field="model", given=repo,
+            "There is no such folder on this machine.", field=field, given=repo,
             advice="Check the path, or type a Hub id such as owner/name.",
         )
-    return _checked(folder, repo)
+    return folder
 
 
 def _checked(folder: Path, repo: str) -> Path:
