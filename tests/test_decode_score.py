@@ -229,8 +229,7 @@ def test_recurrent_models_are_read_in_a_way_they_can_take(
     torch.manual_seed(0)
     config = AutoConfig.for_model(kind, **(SMALL | HYBRIDS[kind]))
     lm = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    model = assemble(ModelSpec(f"tiny/{kind}"), lm, byte_level_tokenizer())
-    assert model.card.lane == "alone"
+    model = in_lane(assemble(ModelSpec(f"tiny/{kind}"), lm, byte_level_tokenizer()), "alone")
     chunked(monkeypatch, 5)
     made = scored(model, ScoreRequest(TEXT))
     assert made.total_logprob == pytest.approx(plain(model, made), abs=CLOSE)
