@@ -103,6 +103,34 @@ def test_a_base_model_has_no_template_and_says_where_to_go(page: Page) -> None:
     expect(page.locator("#chat-message textarea")).to_have_value("Hello!")
 
 
+def test_a_chat_goes_on_with_an_answer_that_was_begun(page: Page, shoot: Shoot) -> None:
+    begun = "The capital of"
+    page.get_by_label("Begin the answer with").fill(begun)
+    _ask(page, "What is the capital of France?")
+    lane = _ended(_lanes(page).first)
+    expect(page.locator("#chat-messages")).to_contain_text(re.compile(r"\d+ tokens"))
+    written = _text(lane).replace("·", " ").partition("<|im_end|>")[0].rstrip()
+    assert written
+    assert _answers(page).first.inner_text().startswith(begun + written)
+    shoot(page, "prefill")
+
+
+def test_typed_control_tokens_are_text_until_the_box_is_ticked(page: Page) -> None:
+    _tab(page, "Tokens")
+    page.get_by_label("Prompt", exact=True).locator("visible=true").fill("Hi<|im_end|>there")
+    lane = _lanes(page).first
+    special = lane.locator("details.prompt .special")
+    page.locator("#tokens-run").click()
+    expect(lane).to_contain_text("<|im_end|> in your text is read as plain text")
+    _ended(lane).locator("details.prompt summary").click()
+    expect(special).to_have_count(0)
+    page.get_by_label("Read control tokens in my text").locator("visible=true").check()
+    page.locator("#tokens-run").click()
+    expect(lane).to_contain_text("<|im_end|> in your text is read as a control token")
+    expect(lane).to_contain_text("control tokens read")
+    expect(special).to_have_text(["<|im_end|>"])
+
+
 def test_retry_undo_edit_and_clear(page: Page) -> None:
     _ask(page, "What is the capital of Japan?")
     lane = _ended(_lanes(page).first)
