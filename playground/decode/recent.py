@@ -61,10 +61,12 @@ class RecentSteps:
         return len(self._moments)
 
     def keep(self, key: int, moment: Moment) -> None:
-        """Keep a step of the run ``key``; those of an earlier run of this name are forgotten."""
+        """Keep a step of the run ``key``; a first step forgets an earlier run of this name."""
         if moment.position == 0 and key in self._of_run:
             for place in [place for place in self._moments if place[0] == key]:
                 self._drop(place)
+        if (key, moment.position) in self._moments:
+            self._drop((key, moment.position))
         if key not in self._of_run:
             self._of_run[key] = 0
             self.bytes += moment.shared_bytes
