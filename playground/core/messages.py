@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from playground.core.events import Event, Piece
+from playground.core.decoding import Decoding
+from playground.core.events import Event, Piece, Step
 from playground.core.prompt import Prompt
 from playground.core.run import ModelSpec, Run
 from playground.core.score import Contest, Scored, ScoreOrContest
@@ -107,13 +108,23 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Replay:
+    """Choose a recent step of the run ``run_key`` again, under other settings, without a forward."""
+
+    key: int
+    run_key: int
+    position: int
+    decoding: Decoding
+
+
+@dataclass(frozen=True, slots=True)
 class Shutdown:
     """End the process after the current step."""
 
 
 Command = (
     Look | Load | LoadDraft | Attach | Detach | Park | Unpark
-    | Begin | Cancel | Render | Score | Shutdown
+    | Begin | Cancel | Render | Score | Replay | Shutdown
 )
 
 
@@ -263,6 +274,22 @@ class ScoreFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Replayed:
+    """The step as it would have been chosen."""
+
+    key: int
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayFailed:
+    """A step that is not stored any more, or settings that it cannot be chosen with."""
+
+    key: int
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
 class Events:
     """Events of one step, all rows in one message: pairs of run key and event, in order."""
 
@@ -279,5 +306,5 @@ class Alive:
 Reply = (
     Looked | LoadProgress | Loaded | LoadFailed | DraftLoaded | DraftFailed
     | Attached | Moved | Refused | Rendered | RenderFailed | ScoreDone | ScoreFailed
-    | Events | Alive
+    | Replayed | ReplayFailed | Events | Alive
 )
