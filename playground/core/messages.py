@@ -109,12 +109,13 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Choose a recent step of the run ``run_key`` again, under other settings, without a forward."""
+    """Choose a recent step of the run ``run_key`` again, under other settings."""
 
     key: int
     run_key: int
     position: int
     decoding: Decoding
+    adapter: str = ""
 
 
 @dataclass(frozen=True, slots=True)

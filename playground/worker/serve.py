@@ -41,6 +41,8 @@ from playground.core.messages import (
     Park,
     Refused,
     Render,
+    Replay,
+    ReplayFailed,
     Score,
     ScoreFailed,
     Shutdown,
@@ -116,6 +118,11 @@ class Worker:
                     station.score(key, request)
                 else:
                     self._pipe.send(ScoreFailed(key, _gone(adapter)))
+            case Replay(key, run_key, position, decoding, adapter):
+                if station := self._station(adapter):
+                    station.replay(key, run_key, position, decoding)
+                else:
+                    self._pipe.send(ReplayFailed(key, _gone(adapter)))
             case LoadDraft(key, spec, folder):
                 self._load_draft(key, spec, folder)
             case Attach():

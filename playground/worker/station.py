@@ -10,12 +10,22 @@ import traceback
 
 import torch
 
+from playground.core.decoding import Decoding
 from playground.core.events import Failed, Finished
-from playground.core.messages import Events, Rendered, RenderFailed, ScoreDone, ScoreFailed
+from playground.core.messages import (
+    Events,
+    Rendered,
+    RenderFailed,
+    Replayed,
+    ReplayFailed,
+    ScoreDone,
+    ScoreFailed,
+)
 from playground.core.prompt import Prompt
 from playground.core.run import Run
 from playground.core.score import ScoreOrContest
 from playground.decode.loop import DecodeLoop
+from playground.decode.phrases import phrases_of
 from playground.decode.score import Scorer
 from playground.decode.speculate import Drafts
 from playground.errors import OutOfMemory, PlaygroundError, Problem
@@ -60,6 +70,7 @@ class Station:
         try:
             with self._pipe.bounded():  # the loop would encode inside a step, unwatched
                 encode(self.model, run.prompt, self.model.card.context)
+                phrases_of(self.model.tokenizer, run.decoding, self.model.card.vocabulary)
             self._loop.join(key, run)
         except BaseException as error:  # see above
             self._fail([key], explained(error, "run"))
@@ -79,6 +90,16 @@ class Station:
             self._pipe.send(RenderFailed(key, explained(error, "preview")))
         else:
             self._pipe.send(Rendered(key, made.rendered, made.pieces, made.notices))
+
+    def replay(self, key: int, run_key: int, position: int, decoding: Decoding) -> None:
+        """Choose a recent step again, under other settings."""
+        try:
+            with self._pipe.bounded():  # it reads banned and other phrases
+                step = self._loop.replay(run_key, position, decoding)
+        except BaseException as error:  # see above
+            self._pipe.send(ReplayFailed(key, explained(error, "replay")))
+        else:
+            self._pipe.send(Replayed(key, step))
 
     def score(self, key: int, request: ScoreOrContest) -> None:
         """Let a text be scored, a chunk after each step."""
