@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from playground.core.decoding import KNOBS, PRESETS, Decoding
+from playground.core.decoding import KNOBS, MOST_READ, PRESETS, Decoding
 from playground.errors import InvalidInput
 
 WHOLE = [name for name, knob in KNOBS.items() if knob.whole]
@@ -49,7 +49,8 @@ def decodings(draw: st.DrawFn) -> Decoding:
     values["num_beam_groups"] = draw(
         st.sampled_from([n for n in range(1, 17) if values["num_beams"] % n == 0])
     )
-    values["top_k"] = max(values["top_k"], 2)
+    if values["penalty_alpha"] and values["num_beams"] == 1:
+        values["top_k"] = min(max(values["top_k"], 2), MOST_READ)
     return Decoding(**values)
 
 
@@ -242,11 +243,13 @@ def test_beams_are_shared_out_evenly() -> None:
         Decoding(num_beams=4, num_beam_groups=3)
 
 
-@pytest.mark.parametrize("top_k", [0, 1])
-def test_contrastive_search_needs_a_choice(top_k: int) -> None:
+@pytest.mark.parametrize("top_k", [0, 1, MOST_READ + 1])
+def test_contrastive_search_needs_a_choice_of_some(top_k: int) -> None:
     with pytest.raises(InvalidInput, match="Top-k is") as refused:
         Decoding(penalty_alpha=0.6, top_k=top_k)
     assert refused.value.problem.field == "top_k"
+    # Where something else decides, top-k means what it always does.
+    assert Decoding(penalty_alpha=0.6, num_beams=2, top_k=top_k).top_k == top_k
 
 
 @pytest.mark.parametrize("name", ["banned", "bias", "forced"])

@@ -19,6 +19,7 @@ from playground.errors import InvalidInput
 Phrase = str | tuple[int, ...]
 DolaLayers = Literal["off", "low", "high"]
 EarlyStopping = Literal["never"] | bool
+MOST_READ = 50  # candidates of contrastive search, each with a row of the KV cache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,12 +197,12 @@ class Decoding:
                 given=self.num_beam_groups,
                 allowed=f"a divisor of Beams ({self.num_beams})",
             )
-        if self.is_contrastive and self.top_k < 2:
+        if self.is_contrastive and not 2 <= self.top_k <= MOST_READ:
             raise InvalidInput(
-                f"Contrastive search chooses among the top-k; Top-k is {self.top_k}.",
+                f"Contrastive search reads each of the top-k; Top-k is {self.top_k}.",
                 field="top_k",
                 given=self.top_k,
-                allowed="at least 2",
+                allowed=f"2 to {MOST_READ}",
                 advice="Set Top-k to 4, or Contrastive alpha to 0.",
             )
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from playground.core.run import Run
 from playground.decode.beam import BeamSearch
+from playground.decode.contrastive import ContrastiveSearch
 from playground.decode.dola import Contrast, DolaRow, contrast_of
 from playground.decode.guidance import GuidedRow
 from playground.decode.member import Member
@@ -22,6 +23,8 @@ def member_of(
     decoding = run.decoding
     if decoding.is_beam_search:
         return BeamSearch(model.tokenizer, Row(model, key, run, encoded)), ()
+    if decoding.is_contrastive:
+        return ContrastiveSearch(Row(model, key, run, encoded)), ()
     if decoding.is_guided:
         guided = GuidedRow(model, key, run, encoded)
         return guided, guided.notices
