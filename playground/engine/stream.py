@@ -8,19 +8,25 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
+from playground.core.decoding import Decoding
 from playground.core.events import Event, Failed, Finished, Started, Step
 from playground.core.run import Run
-from playground.errors import DeadlinePassed, Problem
+from playground.errors import DeadlinePassed, InvalidInput, Problem
 
 
 class Batch(Protocol):
-    """What a run joins: ``begin`` gives the key that ``cancel`` takes; both return at once."""
+    """What a run joins: ``begin`` gives the key that the others take, and returns at once."""
 
     def begin(self, run: Run, listener: Callable[[Event], None], /) -> int:
         """Let a run join."""
 
     def cancel(self, key: int, /) -> None:
-        """Let a run leave."""
+        """Let a run leave; returns at once."""
+
+    def replay(
+        self, key: int, position: int, decoding: Decoding, timeout: float, adapter: str, /
+    ) -> Step:
+        """Choose a recent step of a run again, waiting for it."""
 
 
 class Column:
@@ -42,6 +48,7 @@ class Column:
         self._prompt_tokens = 0
         self._new_tokens = 0
         self._leave: Callable[[], None] | None = None
+        self._joined: tuple[Batch, int] | None = None
 
     def begin(self, batch: Batch) -> None:
         """Let the run join the batch of a worker."""
@@ -53,6 +60,7 @@ class Column:
         key = batch.begin(self.run, self.tell)
         with self._stream.changed:
             self._leave = partial(batch.cancel, key)
+            self._joined = batch, key
             stopped = self.stopped_at is not None
         if stopped:
             batch.cancel(key)
@@ -112,6 +120,21 @@ class Column:
         self._stream.put(self.index, last)
         self._end(last)
 
+    def replay(self, position: int, decoding: Decoding, timeout: float) -> Step:
+        """Choose a recent step of this run again, under other settings, in its worker.
+
+        One step of a stream at a time, so that a slider does not fill the worker's queue. Raises
+        InvalidInput where there is no such step any more, and any other PlaygroundError.
+        """
+        with self._stream.replaying:
+            if self._joined is None:
+                raise InvalidInput(
+                    "This run has not begun, so there is no step of it to look at.",
+                    field="position", given=position,
+                )
+            batch, key = self._joined
+            return batch.replay(key, position, decoding, timeout, self.run.model.adapter)
+
     def keep_time(self, now: float, seconds: float, grace: float) -> None:
         """Called every moment: the deadline of a run, and the patience with a stopped one."""
         if self.over:
@@ -129,6 +152,7 @@ class Stream:
     def __init__(self, runs: Sequence[Run], visitor: str = "") -> None:
         self.visitor = visitor
         self.changed = threading.Condition(threading.RLock())
+        self.replaying = threading.Lock()
         self.columns = tuple(Column(self, index, run) for index, run in enumerate(runs))
         self._events: list[tuple[int, Event]] = []
         self._read_at = time.monotonic()
