@@ -47,7 +47,8 @@ SETTINGS = {
     ),
     "no repeats, greedy": Decoding(no_repeat_ngram_size=2, max_new_tokens=NEW),
     "cuts": Decoding(
-        do_sample=True, temperature=1.5, top_k=40, top_p=0.9, typical_p=0.95, max_new_tokens=NEW
+        do_sample=True, temperature=1.5, top_k=40, top_p=0.9, typical_p=0.95, max_new_tokens=NEW,
+        effects=True,
     ),
     "mirostat": Decoding(do_sample=True, mirostat_tau=4.0, max_new_tokens=NEW),
     "XTC": Decoding(do_sample=True, xtc_probability=0.5, xtc_threshold=0.02, max_new_tokens=NEW),
@@ -134,6 +135,14 @@ def assert_same(found: Trace, expected: Trace) -> None:
             for s in (step, other)
         )
         assert mine == pytest.approx(theirs, abs=1e-4)
+        assert [(e.name, e.removed) for e in step.effects] == [
+            (e.name, e.removed) for e in other.effects
+        ]
+        assert (step.draw is None) == (other.draw is None)
+        if step.draw is not None and other.draw is not None:
+            assert (step.draw.low, step.draw.high, step.draw.point) == pytest.approx(
+                (other.draw.low, other.draw.high, other.draw.point), abs=1e-4
+            )
         assert [c.id for c in step.candidates] == [c.id for c in other.candidates]
     assert found.finished is not None and expected.finished is not None
     for name in ("reason", "tail", "prompt_tokens", "new_tokens"):
