@@ -91,8 +91,9 @@ SETTINGS = {
     "mirostat": Decoding(do_sample=True, mirostat_tau=3.0, mirostat_eta=0.8),
     "guidance": Decoding(do_sample=True, guidance_scale=1.5, negative_prompt="A poem about"),
     "guidance without words": Decoding(guidance_scale=2.0),
+    "dola": Decoding(do_sample=True, dola_layers="high", repetition_penalty=1.2),
     "prompt lookup": Decoding(do_sample=True, temperature=0.3, prompt_lookup_tokens=4),
-    "few candidates": Decoding(do_sample=True, candidates=1, effects=False),
+    "few candidates": Decoding(do_sample=True, candidates=1),
 }
 
 
@@ -238,6 +239,17 @@ def test_guidance_can_be_made_stronger_and_given_up() -> None:
         assert told.loop.replay(0, i, replace(d, guidance_scale=1.0)).id == given_up.id
 
 
+def test_dola_can_contrast_other_layers_and_be_given_up() -> None:
+    m = tiny_model("llama", num_hidden_layers=8)
+    runs = [Run(m.spec, PROMPT, Decoding(dola_layers=layers, max_new_tokens=1))  # type: ignore[arg-type]
+            for layers in ("low", "high", "off")]
+    told = Told(m, *runs)
+    for key in (0, 1):
+        for layers, other in zip(("low", "high", "off"), range(3), strict=True):
+            found = told.loop.replay(key, 0, Decoding(dola_layers=layers))  # type: ignore[arg-type]
+            assert found == told.steps[other][0]
+
+
 # What cannot be replayed.
 
 
@@ -248,19 +260,22 @@ def refused(told: Told, key: int, position: int, decoding: Decoding) -> InvalidI
 
 
 def test_what_needs_more_than_logits_is_a_sentence() -> None:
-    told = Told(model(), run(Decoding()), run(SETTINGS["guidance"]))
+    told = Told(model(), run(Decoding()), run(SETTINGS["guidance"]), run(SETTINGS["dola"]))
     for name in ("Beam search", "Diverse beam search", "Contrastive search", "DoLa", "Guidance"):
         problem = refused(told, 0, 0, PRESETS[name]).problem
         assert f"cannot be replayed with {PRESETS[name].name}:" in problem.message
         assert problem.advice == "Run it again with these settings."
     d = replace(SETTINGS["guidance"], negative_prompt="Another one")
     assert refused(told, 1, 0, d).problem.field == "negative_prompt"
+    assert refused(told, 1, 0, PRESETS["DoLa"]).problem.field == "dola_layers"
+    assert refused(told, 2, 0, PRESETS["Guidance"]).problem.field == "guidance_scale"
 
 
 def test_what_is_not_stored_is_a_sentence() -> None:
-    told = Told(model(), run(Decoding()), run(Decoding(num_beams=2)))
-    assert told.steps[1], "beams have steps, but none that was chosen by itself"
-    for key, position in ((0, NEW), (0, -1), (1, 0), (2, 0)):
+    contrastive = run(Decoding(penalty_alpha=0.6, top_k=4))
+    told = Told(model(), run(Decoding()), run(Decoding(num_beams=2)), contrastive)
+    assert told.steps[1] and told.steps[2], "they have steps, but none that its logits chose alone"
+    for key, position in ((0, NEW), (0, -1), (1, 0), (2, 0), (3, 0)):
         problem = refused(told, key, position, Decoding()).problem
         assert problem.field == "position"
         assert problem.message.startswith(f"Token {position + 1} of this run is not stored")
@@ -336,7 +351,7 @@ def test_what_is_counted_is_what_is_kept_alive() -> None:
     told = Told(m, *runs)
     tensors: dict[int, int] = {}
     for moment in told.recent._moments.values():
-        for tensor in (moment.logits, moment.dice, moment.aside, moment.ids):
+        for tensor in (moment.logits, moment.dice, moment.other, moment.layers, moment.ids):
             if tensor is not None:
                 storage = tensor.untyped_storage()
                 tensors[storage.data_ptr()] = storage.nbytes()

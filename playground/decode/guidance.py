@@ -99,13 +99,13 @@ class GuidedRow(Row):
 
     def moment(self, forwarded: Forwarded) -> Moment:
         """See Row; with the other text's logits."""
-        return replace(super().moment(forwarded), aside=self._guide.other.clone())
+        return replace(super().moment(forwarded), other=self._guide.other.clone())
 
     def restore(self, moment: Moment) -> None:
         """See Row."""
         super().restore(moment)
-        if moment.aside is not None:
-            self._guide.other = moment.aside
+        if moment.other is not None:
+            self._guide.other = moment.other
 
     def _choose(self, own: Forwarded, other: Forwarded) -> list[Event]:
         if other.reading.is_broken(0):

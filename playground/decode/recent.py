@@ -21,8 +21,9 @@ class Moment:
 
     ``logits`` [1, vocabulary] and their ``entropy`` are the model's own. ``ids`` [1, tokens] are
     those of the row itself, which writes behind them and never over them. ``dice`` is the state of
-    its generator, ``mu`` that of Mirostat, ``aside`` what else its first processor reads (the
-    logits that guidance steers away from, for one); None where the run has none.
+    its generator, ``mu`` that of Mirostat, ``other`` the logits [1, vocabulary] that guidance
+    steers away from, ``layers`` [layers, width] the states that DoLa reads; None where the run has
+    none.
     """
 
     run: Run
@@ -33,12 +34,13 @@ class Moment:
     entropy: float
     dice: torch.Tensor | None = None
     mu: float | None = None
-    aside: torch.Tensor | None = None
+    other: torch.Tensor | None = None
+    layers: torch.Tensor | None = None
 
     @property
     def bytes(self) -> int:
         """What only this moment holds."""
-        own = (self.logits, self.dice, self.aside)
+        own = (self.logits, self.dice, self.other, self.layers)
         return sum(tensor.nbytes for tensor in own if tensor is not None)
 
     @property
@@ -82,7 +84,7 @@ class RecentSteps:
         if found is None:
             raise InvalidInput(
                 f"Token {position + 1} of this run is not stored: only the latest steps are, and "
-                "none of a beam search.",
+                "none of beam or contrastive search.",
                 field="position",
                 given=position,
                 advice="Run it again to look at it.",

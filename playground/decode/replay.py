@@ -37,7 +37,8 @@ def replay(model: Model, moment: Moment, decoding: Decoding) -> Step:
     row.restore(moment)
     # The entropy as it was told: summed up in another shape, its last bits might differ.
     reading = replace(read(moment.logits, decoding.candidates), entropy=[moment.entropy])
-    told = row.choose(Forwarded(moment.logits, reading))[0]
+    layers = [*moment.layers[:, None]] if moment.layers is not None else []
+    told = row.choose(Forwarded(moment.logits, reading, tuple(layers)))[0]
     if isinstance(told, Failed):
         fault = InvalidInput(told.problem.message)
         fault.problem = told.problem
@@ -49,16 +50,17 @@ def replay(model: Model, moment: Moment, decoding: Decoding) -> Step:
 def _check(moment: Moment, decoding: Decoding) -> None:
     """Raise InvalidInput for settings that need more than what is stored of this run."""
     own = moment.run.decoding
+    field = "decoding"
+    known = not (decoding.is_beam_search or decoding.is_contrastive)
     if decoding.is_guided:
         known = own.is_guided and decoding.negative_prompt == own.negative_prompt
         field = "negative_prompt" if own.is_guided else "guidance_scale"
-    else:
-        known = not (decoding.is_beam_search or decoding.is_contrastive or decoding.is_dola)
-        field = "decoding"
+    elif decoding.is_dola:
+        known, field = own.is_dola, "dola_layers"
     if not known:
         raise InvalidInput(
-            f"This step cannot be replayed with {decoding.name}: that needs more than the logits "
-            "that are stored.",
+            f"This step cannot be replayed with {decoding.name}: that needs more than what is "
+            "stored of this run.",
             field=field,
             given=getattr(decoding, field, decoding.name),
             advice="Run it again with these settings.",

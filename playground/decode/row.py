@@ -178,6 +178,7 @@ class Row:
             entropy=forwarded.reading.entropy[0],
             dice=self.generator.get_state() if self.generator is not None else None,
             mu=mirostat.mu if mirostat is not None else None,
+            layers=torch.cat(forwarded.layers) if self.wants_states else None,
         )
 
     def restore(self, moment: Moment) -> None:
