@@ -13,6 +13,8 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from playground.models.slab import SlabLayer
+
 
 def width(cache: DynamicCache) -> int:
     """How many columns (tokens) the cache stands for, padding included."""
@@ -20,9 +22,9 @@ def width(cache: DynamicCache) -> int:
 
 
 def size(cache: DynamicCache) -> int:
-    """Bytes of keys, values and recurrent states."""
+    """Bytes of keys, values and recurrent states, room to grow included."""
     return sum(
-        tensor.numel() * tensor.element_size()
+        tensor.untyped_storage().nbytes()
         for layer in cache.layers
         for state in layer.__dict__.values()
         for tensor in _tensors(state)
@@ -40,7 +42,7 @@ def _tensors(state: Any) -> list[torch.Tensor]:
 
 def can_crop(cache: DynamicCache) -> bool:
     """Whether the newest tokens can be taken away again: full attention in every layer."""
-    return all(type(layer) is DynamicLayer for layer in cache.layers)
+    return all(type(layer) in (SlabLayer, DynamicLayer) for layer in cache.layers)
 
 
 def keep_past(cache: DynamicCache, on: bool) -> None:
