@@ -67,7 +67,8 @@ def new_cache(lm: Any) -> DynamicCache:
 
 def can_join(cache: DynamicCache) -> bool:
     """Whether rows of this cache can be put together: plain or sliding attention in every layer."""
-    return all(type(layer) in (SlabLayer, DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers)
+    kinds = (SlabLayer, DynamicLayer, DynamicSlidingWindowLayer)
+    return all(type(layer) in kinds for layer in cache.layers)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
