@@ -72,7 +72,7 @@ def test_a_draft_is_loaded_once_beside_its_model_and_changes_no_token(
     waited = [column for column, news in told if "to propose tokens" in news.detail]
     assert 1 in waited and 0 not in waited, "the plain run waits for no draft"
     entry = engine._manager._entries[model]
-    assert entry.need == need(model) + need(draft) and entry.drafts == {draft: need(draft)}
+    assert entry.need == need(model) + need(draft) and entry.beside == {draft: need(draft)}
 
 
 def test_a_model_drafts_for_itself_without_a_second_copy(
@@ -106,7 +106,7 @@ def test_a_draft_with_other_tokens_is_refused_and_its_room_given_back(
         assert "has other tokens than" in refused.problem.message
         assert plain.problem is None and len(plain.ids) == 12
         entry = engine._manager._entries[model]
-        assert not entry.drafts and entry.need == need(model)
+        assert not entry.beside and entry.need == need(model)
         absent = Run(model, PROMPT, DRAFTED, draft=ModelSpec("/no/such/folder"))
         unused = replace(absent, decoding=PLAIN)
         (refused, again), _ = traces(engine, [absent, unused])

@@ -10,7 +10,8 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from playground.core.events import Event, Loading, Queued
+from playground.core.decoding import Decoding
+from playground.core.events import Event, Loading, Queued, Step
 from playground.core.messages import ModelCard, Rendered
 from playground.core.prompt import Prompt
 from playground.core.run import ModelSpec, Run
@@ -23,11 +24,12 @@ from playground.engine.admission import (
     check_run,
     check_texts,
 )
-from playground.engine.entry import ModelStatus
+from playground.engine.entry import Freed, ModelStatus
 from playground.engine.manager import GivenUp, ModelManager, Tell
 from playground.engine.process import Abandoned, Patience, WorkerProcess
+from playground.engine.room import Budget
 from playground.engine.stream import Column, Stream
-from playground.errors import DeadlinePassed, Overloaded, PlaygroundError, Problem
+from playground.errors import DeadlinePassed, InvalidInput, Overloaded, PlaygroundError, Problem
 from playground.models import catalog, download
 from playground.settings import Settings, hub_token
 
@@ -122,7 +124,7 @@ class Engine:
         self._manager.warm(spec)
         try:
             with self._manager.lease(spec, _quiet, lambda: time.monotonic() > until) as worker:
-                return worker.render(prompt, max(0.0, until - time.monotonic()))
+                return worker.render(prompt, max(0.0, until - time.monotonic()), spec.adapter)
         except Abandoned:
             raise DeadlinePassed(
                 f"{spec.label} is still being loaded.", field="model", given=spec.repo,
@@ -168,11 +170,28 @@ class Engine:
                 if not admitted:
                     raise Abandoned
                 with self._manager.lease(spec, tell, over) as worker:
-                    return worker.score(request, self.settings.limits.seconds, over)
+                    seconds = self.settings.limits.seconds
+                    return worker.score(request, seconds, over, spec.adapter)
         except Abandoned:
             if given_up():
                 raise
             raise Overloaded("The app is closing.", advice="Start it again.") from None
+
+    def replay(
+        self, stream: Stream, column: int, position: int, decoding: Decoding, timeout: float = 10.0
+    ) -> Step:
+        """A recent step of a run, chosen again under other settings, without a forward.
+
+        With the same dice: what a run with these settings would have taken after this text. Its
+        holder alone can ask for the steps of a stream, while it runs or after. Raises InvalidInput
+        for a step that is not stored any more, or settings that need more than its logits.
+        """
+        if not 0 <= column < len(stream.columns):
+            raise InvalidInput(
+                f"There is no column {column + 1}.", field="column", given=column,
+                allowed=f"0 to {len(stream.columns) - 1}",
+            )
+        return stream.columns[column].replay(position, decoding, timeout)
 
     def load(self, spec: ModelSpec) -> Iterator[Loading | ModelCard]:
         """Load a model and say how it goes; the last thing said is its card.
@@ -182,12 +201,35 @@ class Engine:
         self._place(spec)
         yield from self._manager.watch(spec)
 
-    def unload(self, spec: ModelSpec) -> bool:
-        """End a model, or stop its loading; False when there was nothing to end.
+    def unload(self, spec: ModelSpec) -> Freed | None:
+        """End a model, stop its loading, or take an adapter off; what that freed, None for nothing.
 
-        Raises Overloaded while somebody uses it.
+        Raises Overloaded while somebody uses it, and InvalidInput while it is pinned.
         """
         return self._manager.unload(spec)
+
+    def park(self, spec: ModelSpec) -> Freed | None:
+        """Move a model from its device to host memory, from where it comes back quickly; what the
+        device got back, None when it is not there.
+
+        Raises Overloaded while somebody uses it, and InvalidInput where it would free nothing.
+        """
+        return self._manager.park(spec)
+
+    def pin(self, spec: ModelSpec, pinned: bool = True) -> None:
+        """Let a model stay in memory until it is unpinned. Raises InvalidInput in public."""
+        if not self.settings.any_model:
+            raise InvalidInput(
+                "In public nobody may keep the memory for one model.", field="pinned",
+                given=pinned, advice="A model that is used stays by itself.",
+            )
+        self._place(spec)
+        self._manager.pin(spec, pinned)
+
+    def budget(self) -> Budget:
+        """The memory for models and what is taken of it; asks the system, so a few times a second
+        at most."""
+        return self._manager.budget()
 
     def models(self) -> tuple[ModelStatus, ...]:
         """Every offered, loaded, loading or failed model; cheap enough to be polled."""
@@ -209,10 +251,12 @@ class Engine:
         self._manager.close()
 
     def _place(self, spec: ModelSpec) -> Path | catalog.HubId:
-        return catalog.place(spec, self.settings.models, self.settings.any_model)
+        """Where the files of a model are, or those of its adapter if it has one."""
+        found = catalog.place(spec, self.settings.models, self.settings.any_model)
+        return catalog.place_adapter(spec) if spec.adapter else found
 
     def _fetch(self, spec: ModelSpec, news: download.News, given_up: GivenUp) -> Path:
-        """The folder with the files of ``spec``, downloaded if it must be."""
+        """The folder with the files of ``spec``, or of its adapter, downloaded if it must be."""
         found = self._place(spec)
         if isinstance(found, Path):
             return found

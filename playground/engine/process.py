@@ -24,12 +24,17 @@ from typing import Any
 
 import psutil
 
-from playground.core.events import Event, Failed, Finished
+from playground.core.decoding import Decoding
+from playground.core.events import Event, Failed, Finished, Step
 from playground.core.messages import (
     Alive,
+    Attach,
+    Attached,
     Begin,
     Cancel,
     Command,
+    Detach,
+    DeviceMemory,
     DraftFailed,
     DraftLoaded,
     Events,
@@ -38,24 +43,34 @@ from playground.core.messages import (
     Loaded,
     LoadFailed,
     LoadProgress,
+    Look,
+    Looked,
     ModelCard,
+    Moved,
+    Park,
+    Refused,
     Render,
     Rendered,
     RenderFailed,
+    Replay,
+    Replayed,
+    ReplayFailed,
     Reply,
     Score,
     ScoreDone,
     ScoreFailed,
+    Unpark,
 )
 from playground.core.prompt import Prompt
 from playground.core.run import ModelSpec, Run
 from playground.core.score import Contest, Scored, ScoreOrContest
-from playground.errors import DeadlinePassed, PlaygroundError, Problem, WorkerDied
+from playground.errors import DeadlinePassed, InvalidInput, PlaygroundError, Problem, WorkerDied
 from playground.settings import children_inherit, worker_environment
 
 log = logging.getLogger(__name__)
 
 _ROOT = str(Path(__file__).resolve().parent.parent.parent)
+_PRIVATE = ("Private_Dirty:", "Private_Hugetlb:", "Swap:")
 _FORKS = "forkserver" in multiprocessing.get_all_start_methods()
 _CONTEXT: Any = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
 
@@ -118,11 +133,11 @@ def _environment() -> dict[str, str]:
 class WorkerProcess:
     """A process that holds one model.
 
-    Everything but ``load``, ``load_draft``, ``render`` and ``score`` returns at once and may be
-    called from any thread. A listener is called on the thread that reads the pipe, and gets
-    ``Finished`` or ``Failed`` as its last event even if the process dies. ``on_end`` is called
-    once, when the process is gone; ``crashed`` then says whether it ended without being asked to, a
-    refused load excepted.
+    What needs an answer waits for it, and may be called from any thread; all else returns at once.
+    A listener is called on the thread that reads the pipe, and gets ``Finished`` or ``Failed`` as
+    its last event even if the process dies. ``on_end`` is called once, when the process is gone;
+    ``crashed`` then says whether it ended without being asked to, a refused load excepted.
+    ``device`` is what it last told of the memory of its device, where that has its own.
     """
 
     def __init__(
@@ -131,6 +146,7 @@ class WorkerProcess:
         """Fork a worker. Waits for the forkserver's imports; raises WorkerDied when it cannot."""
         self.spec = spec
         self.card: ModelCard | None = None
+        self.device: DeviceMemory | None = None
         self.problem: Problem | None = None
         self.crashed = False
         self._patience = patience
@@ -139,6 +155,7 @@ class WorkerProcess:
         self._lock = threading.Lock()
         self._listeners: dict[int, Callable[[Event], None]] = {}
         self._answers: dict[int, Future[Any]] = {}
+        self._looking: Future[DeviceMemory] = Future()
         self._loading: Future[ModelCard] = Future()
         self._progress: Callable[[LoadProgress], None] = lambda _: None
         self._commands: SimpleQueue[Command | None] = SimpleQueue()
@@ -157,11 +174,30 @@ class WorkerProcess:
 
     @property
     def memory(self) -> int:
-        """Bytes that ending this process would give back; 0 when it is gone."""
+        """Bytes of the host that ending this process would give back; 0 when it is gone.
+
+        Weights that are mapped from their file are not among them: the system counts those as
+        available already.
+        """
+        try:
+            rows = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()
+            return sum(1024 * int(row.split()[1]) for row in rows if row.startswith(_PRIVATE))
+        except (OSError, ValueError, IndexError):
+            pass  # gone, or no Linux
         try:
             return int(psutil.Process(self.pid).memory_full_info().uss)
         except psutil.Error:
             return 0
+
+    def look(self, device: str) -> DeviceMemory:
+        """Where models will be held and what memory is there; only before ``load``.
+
+        Raises PlaygroundError.
+        """
+        self._commands.put(Look(device))
+        late = _slow_load(self.spec, self._patience.load, "model")
+        found: DeviceMemory = _wait_for(self._looking, self._patience.load, lambda: False, late)
+        return found
 
     def load(
         self,
@@ -201,6 +237,38 @@ class WorkerProcess:
             )
             return card
 
+    def attach(
+        self, spec: ModelSpec, folder: Path, given_up: Callable[[], bool]
+    ) -> ModelCard:
+        """Put an adapter beside the model, waiting for it; rows go on meanwhile.
+
+        Raises Abandoned when ``given_up`` says so, and PlaygroundError.
+        """
+        seconds = self._patience.load
+        with self._asked(lambda key: Attach(key, spec, str(folder))) as (_, future):
+            late = _slow_load(spec, seconds, "adapter")
+            card: ModelCard = _wait_for(future, seconds, given_up, late)
+            return card
+
+    def detach(self, spec: ModelSpec) -> Moved:
+        """Take an adapter off that no row uses; what that freed. Raises PlaygroundError."""
+        return self._moved(lambda key: Detach(key, spec))
+
+    def park(self) -> Moved:
+        """Move the weights to host memory; only while there are no rows. Raises PlaygroundError."""
+        return self._moved(Park)
+
+    def unpark(self) -> Moved:
+        """Move the weights back to the device. Raises PlaygroundError, and then they stay."""
+        return self._moved(Unpark)
+
+    def _moved(self, command: Callable[[int], Command]) -> Moved:
+        seconds = self._patience.load
+        with self._asked(command) as (_, future):
+            late = _slow_load(self.spec, seconds, "model")
+            moved: Moved = _wait_for(future, seconds, lambda: False, late)
+            return moved
+
     def begin(self, run: Run, listener: Callable[[Event], None]) -> int:
         """Let ``run`` join the batch; gives the key that ``cancel`` takes."""
         key = next(self._keys)
@@ -216,20 +284,22 @@ class WorkerProcess:
         """Let the row leave at the next step."""
         self._commands.put(Cancel(key))
 
-    def render(self, prompt: Prompt, timeout: float) -> Rendered:
-        """The prompt as the model will see it. Raises PlaygroundError."""
+    def render(self, prompt: Prompt, timeout: float, adapter: str = "") -> Rendered:
+        """The prompt as the model, or an adapter, will see it. Raises PlaygroundError."""
         late = DeadlinePassed(
             f"{self.spec.label} had no time to show this prompt within {timeout:.0f} s.",
             field="prompt", advice="Try again when it is less busy.",
         )
-        with self._asked(lambda key: Render(key, prompt)) as (_, future):
+        with self._asked(lambda key: Render(key, prompt, adapter)) as (_, future):
             rendered: Rendered = _wait_for(future, timeout, lambda: False, late)
             return rendered
 
     def score(
-        self, request: ScoreOrContest, seconds: float, given_up: Callable[[], bool]
+        self, request: ScoreOrContest, seconds: float, given_up: Callable[[], bool],
+        adapter: str = "",
     ) -> Scored | Contest:
-        """What the model says of given texts, waiting for it; on any failure it stops reading them.
+        """What the model, or an adapter, says of given texts, waiting for it; it stops reading them
+        on any failure.
 
         Raises Abandoned when ``given_up`` says so, and PlaygroundError.
         """
@@ -237,13 +307,30 @@ class WorkerProcess:
             f"Scoring took longer than the {seconds:g} s that it may take here.",
             field="text", advice="Score a shorter text.",
         )
-        with self._asked(lambda key: Score(key, request)) as (key, future):
+        with self._asked(lambda key: Score(key, request, adapter)) as (key, future):
             try:
                 result: Scored | Contest = _wait_for(future, seconds, given_up, late)
                 return result
             finally:
                 if not future.done():
                     self.cancel(key)
+
+    def replay(
+        self, run_key: int, position: int, decoding: Decoding, timeout: float, adapter: str = ""
+    ) -> Step:
+        """A recent step of a run, chosen again under other settings. Raises PlaygroundError."""
+        if not self.alive:
+            raise InvalidInput(
+                f"The steps of this run are gone: {self.spec.label} was unloaded since.",
+                field="position", given=position, advice="Run it again to look at it.",
+            )
+        late = DeadlinePassed(
+            f"{self.spec.label} had no time to replay this step within {timeout:.0f} s.",
+            field="position", advice="Try again when it is less busy.",
+        )
+        with self._asked(lambda key: Replay(key, run_key, position, decoding, adapter)) as (_, f):
+            step: Step = _wait_for(f, timeout, lambda: False, late)
+            return step
 
     @contextmanager
     def _asked(self, command: Callable[[int], Command]) -> Iterator[tuple[int, Future[Any]]]:
@@ -307,24 +394,34 @@ class WorkerProcess:
             case Events(items):
                 for key, event in items:
                     self._tell(key, event)
+            case Looked(memory):
+                self.device = memory
+                self._looking.set_result(memory)
             case LoadProgress():
                 self._progress(reply)
             case Loaded(card):
                 self._loading.set_result(card)
             case LoadFailed(problem):
                 self.problem, self._refused = problem, True
-                self._loading.set_exception(as_error(problem))
-            case Rendered(key):
+                for future in (self._looking, self._loading):
+                    if not future.done():
+                        future.set_exception(as_error(problem))
+            case Rendered(key) | Moved(key):
                 self._answer(key, reply)
             case ScoreDone(key, result):
                 self._answer(key, result)
-            case DraftLoaded(key, card):
+            case Replayed(key, step):
+                self._answer(key, step)
+            case DraftLoaded(key, card) | Attached(key, card):
                 self._answer(key, card)
-            case RenderFailed(key, problem) | ScoreFailed(key, problem) | DraftFailed(key, problem):
+            case (
+                RenderFailed(key, problem) | ScoreFailed(key, problem)
+                | ReplayFailed(key, problem) | DraftFailed(key, problem) | Refused(key, problem)
+            ):
                 if asked := self._answers.get(key):
                     asked.set_exception(as_error(problem))
-            case Alive():
-                pass
+            case Alive(memory):
+                self.device = memory or self.device
 
     def _answer(self, key: int, answer: object) -> None:
         if asked := self._answers.get(key):
@@ -352,8 +449,7 @@ class WorkerProcess:
             waiting, self._answers = list(self._answers.values()), {}
         for listener in listeners:
             listener(Failed(problem))
-        if not self._loading.done():
-            self._loading.set_exception(as_error(problem))
+        waiting += [self._looking, self._loading]
         for future in waiting:
             if not future.done():
                 future.set_exception(as_error(problem))

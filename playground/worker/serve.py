@@ -225,11 +225,11 @@ def serve(connection: Connection) -> None:
         Path("/proc/self/oom_score_adj").write_text("500")
     pipe = Pipe(connection)
     pipe.start()
-    while not isinstance(command := pipe.commands.get(), Load):
-        if not isinstance(command, Look):
-            return
-        pipe.send(Looked(memory_of(device_of(command.device))))
     try:
+        while isinstance(command := pipe.commands.get(), Look):
+            pipe.send(Looked(memory_of(device_of(command.device))))
+        if not isinstance(command, Load):
+            return
         worker = Worker(pipe, command)
     except BaseException as error:  # the border of Station: a hostile tokenizer.json can panic here
         pipe.send(LoadFailed(explained(error, "model")))
