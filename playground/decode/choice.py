@@ -61,8 +61,8 @@ class Reading:
 def read(logits: torch.Tensor, candidates: int) -> Reading:
     """Read ``logits`` [rows, vocabulary] in one log_softmax and one topk."""
     logprobs = torch.log_softmax(logits.float(), dim=-1)
-    # entr(p) is -p ln p, and 0 where p is 0, which -p * ln p would make NaN.
-    entropy = torch.special.entr(logprobs.exp()).sum(dim=-1)
+    # The clamp makes 0 * -inf, of a token that cannot come, 0 and not NaN.
+    entropy = -torch.linalg.vecdot(logprobs.exp(), logprobs.clamp(min=-1e4))
     top = logprobs.topk(min(candidates, logprobs.shape[-1]), dim=-1).indices
     return Reading(logprobs, entropy.tolist(), top)
 
@@ -136,7 +136,7 @@ def draw(
     where the scores make no distribution.
     """
     probabilities = torch.softmax(scores, dim=-1)
-    if bool(torch.isnan(probabilities).any()):
+    if bool(torch.isnan(probabilities[0, 0])):  # one is NaN where their sum is: then all are
         return None
     if generator is None:
         chosen = torch.argmax(scores, dim=-1)
