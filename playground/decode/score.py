@@ -176,7 +176,7 @@ class Line:
         ids = self.ids[done : done + len(logits)]
         reading = read(logits, self._candidates)
         chosen = reading.logprobs.gather(1, torch.tensor(ids, device=logits.device)[:, None])
-        ranks = (reading.logprobs > chosen).sum(dim=1) + 1
+        ranks = torch.count_nonzero(reading.logprobs > chosen, dim=1) + 1
         likeliest = reading.logprobs.gather(1, reading.top)
         rows = zip(
             ids, chosen[:, 0].tolist(), ranks.tolist(), reading.top.tolist(), likeliest.tolist(),
