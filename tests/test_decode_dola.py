@@ -29,10 +29,15 @@ from playground.models.head import Head, head_of
 from playground.models.lanes import ALONE, RECOMPUTE
 from playground.models.loading import Model, assemble
 from tests.reference import decode
-from tests.test_decode_architectures import SIZES
 from tests.tiny_models import byte_level_tokenizer, tiny_model
 
 PROMPTS = (Raw("The capital of France is"), Ids(tuple(range(20, 50))), Ids((7,)))
+SIZES: dict[str, Any] = {
+    "vocab_size": 400, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 6,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
+    "max_position_embeddings": 160, "initializer_range": 0.3, "bos_token_id": None,
+    "eos_token_id": None, "pad_token_id": None,
+}
 # Kind, layers (by the name that its config has for it), and which half.
 CASES = (
     ("llama", {"num_hidden_layers": 6}, "low"),
@@ -207,7 +212,7 @@ def test_the_early_layers_get_what_the_model_does_behind_its_head(
 ) -> None:
     """transformers 4.55 compared their bare heads with scaled or bounded last logits."""
     torch.manual_seed(0)
-    config = AutoConfig.for_model(kind, **{**SIZES, "num_hidden_layers": 6, **changes})
+    config = AutoConfig.for_model(kind, **{**SIZES, **changes})
     lm = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     m = assemble(ModelSpec(f"tiny/{kind}"), lm, byte_level_tokenizer())
     found = head_of(m.lm)

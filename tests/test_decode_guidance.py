@@ -18,7 +18,7 @@ from playground.core.run import ModelSpec, Run
 from playground.core.trace import Trace
 from playground.decode.guidance import Guide
 from playground.decode.loop import DecodeLoop
-from playground.models.lanes import ALONE, RECOMPUTE
+from playground.models.lanes import ALONE, BATCH, RECOMPUTE
 from playground.models.loading import Model, load
 from tests.reference import decode, generate
 from tests.tiny_models import CONTEXT, KINDS, tiny_model
@@ -72,7 +72,7 @@ def test_guidance_beside_others_is_generate(kind: str) -> None:
     """Rows of one and of two texts share the forwards, and join and leave in between."""
     m = model(kind)
     plain = [Run(m.spec, p, Decoding(do_sample=True, max_new_tokens=20), 5) for p in PROMPTS]
-    every = [*plain, *runs(m)]
+    every = [*plain, *runs(m)[::2]]
     check(m, decode(m, every, joins=[2 * (i % 5) for i in range(len(every))]))
 
 
@@ -87,6 +87,47 @@ def test_guidance_alone_is_generate() -> None:
     m = model("llama")
     alone = [replace(run, decoding=replace(run.decoding, alone=True)) for run in runs(m, 8)[:6]]
     check(m, decode(m, alone))
+
+
+@pytest.mark.parametrize("lane", (BATCH, ALONE))
+def test_texts_that_cannot_be_padded_are_read_one_after_the_other(lane: str) -> None:
+    """In the lane of a model such as BART, padding changes the numbers and raises nothing."""
+    m = tiny_model("qwen2")
+    m = replace(m, card=replace(m.card, lane=lane))
+    decoding = replace(SETTINGS["negative prompt"], max_new_tokens=8, alone=lane == BATCH)
+    whole = decode(m, [Run(m.spec, PROMPTS[1], decoding)])[0]
+
+    def hook(_: object, __: object, kwargs: dict[str, torch.Tensor]) -> None:
+        assert kwargs["input_ids"].shape[0] == 1 and bool(kwargs["attention_mask"].all())
+
+    m.lm.register_forward_pre_hook(hook, with_kwargs=True)
+    trace = decode(m, [Run(m.spec, PROMPTS[1], decoding)])[0]
+    assert trace.problem is None and trace.ids == whole.ids != ()
+
+
+def test_a_chat_goes_on_from_what_a_guided_run_has_read() -> None:
+    """The cache that is kept is that of the prompt, not of the negative one."""
+    for lane in (BATCH, ALONE):
+        m = tiny_model("llama")
+        m = replace(m, card=replace(m.card, lane=lane))
+        guided = replace(SETTINGS["negative prompt"], max_new_tokens=8, min_new_tokens=8)
+        loop = DecodeLoop(m)
+        first = followed(loop, 0, Run(m.spec, PROMPTS[1], guided))
+        assert isinstance(PROMPTS[1], Ids)
+        longer = Run(m.spec, Ids((*PROMPTS[1].ids, *first.ids, 7)), Decoding(max_new_tokens=8))
+        again = followed(loop, 1, longer)
+        assert again.started is not None and again.started.reused >= 40
+        assert again.ids == generate(m, again)[0]
+
+
+def followed(loop: DecodeLoop, key: int, run: Run) -> Trace:
+    """A run to its end, in a loop that has done others."""
+    trace = Trace(run)
+    loop.join(key, run)
+    while loop.busy:
+        for _, event in loop.step():
+            trace = trace.add(event)
+    return trace
 
 
 @pytest.mark.parametrize("name", ("tiny-base", "tiny-chat"))

@@ -5,9 +5,9 @@ top-k tokens the one is taken with the highest
 
     (1 - alpha) * p - alpha * (the largest cosine similarity of its hidden state to an earlier one)
 
-The arithmetic is that of ``GenerationMixin._contrastive_search`` (transformers 4.55; it lives in
-transformers-community/contrastive-search since). Unlike there, what the processors have ruled out
-is never taken, even where fewer than k tokens are left.
+The arithmetic is that of ``GenerationMixin._contrastive_search`` (transformers 4.55; it has moved
+to transformers-community/contrastive-search since). Unlike there, what the processors have ruled
+out is never taken, even where fewer than k tokens are left.
 """
 
 from __future__ import annotations

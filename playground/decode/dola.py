@@ -1,9 +1,9 @@
 """DoLa: the last layer contrasted with an earlier one; it knows no cache and no loop.
 
 Chuang et al. 2023, "DoLa: Decoding by Contrasting Layers Improves Factuality" (arXiv 2309.03883).
-The arithmetic is that of ``GenerationMixin._dola_decoding`` (transformers 4.55, which is the
-authors'; since 4.56 it lives in transformers-community/dola), with one difference: where a model
-scales or bounds what its head gives (Cohere, Gemma 2), the early layers get the same.
+The arithmetic is that of ``GenerationMixin._dola_decoding`` (transformers 4.55, after the
+authors' code; it has moved to transformers-community/dola since), with one difference: where a
+model scales or bounds what its head gives (Cohere, Gemma 2), the early layers get the same.
 """
 
 from __future__ import annotations

@@ -13,12 +13,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from transformers import LogitsProcessor
+from transformers import DynamicCache, LogitsProcessor
 
 from playground.core.events import Event
 from playground.core.prompt import Raw
 from playground.core.run import Run
-from playground.decode.member import Forwarded, Turn
+from playground.decode import cache as kv
+from playground.decode.batch import Batch, Seated, forward
+from playground.decode.choice import read
+from playground.decode.faults import FORWARD_FAULTS
+from playground.decode.member import Forwarded, Member, Turn
 from playground.decode.processors import Chain, Link
 from playground.decode.recent import Moment
 from playground.decode.row import Row
@@ -112,6 +116,41 @@ class GuidedRow(Row):
             return [self.fail_broken()]
         self._guide.other = other.logits.float()
         return self.choose(own)
+
+
+class GuidedBatch(Batch):
+    """A batch of one guided row whose texts are read one after the other, each with its own cache.
+
+    For a model that cannot read texts of different lengths together, and for a run that wants the
+    shapes of ``generate()``.
+    """
+
+    def join(self, newcomers: Sequence[Seated]) -> None:
+        """See Batch."""
+        (seated,) = newcomers
+        self._caches = [kv.copy(cache, [0]) for cache in seated.caches if cache is not None]
+        self.members, self._rows = [seated.member], [len(self._caches)]
+
+    def cache_of(self, member: Member) -> DynamicCache | None:
+        """See Batch."""
+        return kv.copy(self._caches[0], [0])
+
+    def forward(self, candidates: int) -> Forwarded:
+        """See Batch."""
+        (row,) = self.members
+        before = [kv.Snapshot(cache) for cache in self._caches]
+        try:
+            logits = torch.cat([
+                forward(self._lm, newest[None], cache, [length]).logits
+                for newest, cache, length in zip(
+                    row.newest(), self._caches, row.lengths, strict=True
+                )
+            ])
+            return Forwarded(logits, read(logits, candidates))
+        except FORWARD_FAULTS:
+            for snapshot in before:
+                snapshot.restore()
+            raise
 
 
 def negative_prompt(model: Model, text: str) -> tuple[tuple[int, ...], tuple[str, ...]]:

@@ -16,6 +16,7 @@ from playground.core.events import Event, Failed, Finished, Step
 from playground.core.run import Run
 from playground.decode.batch import Batch, Seated
 from playground.decode.faults import FORWARD_FAULTS, is_memory, problem_of
+from playground.decode.guidance import GuidedBatch, GuidedRow
 from playground.decode.member import Member, Turn
 from playground.decode.prefill import CHUNK, Prefill, Waiting
 from playground.decode.recent import RecentSteps
@@ -25,7 +26,7 @@ from playground.decode.speculate import Drafts, Speculation, SpeculativeBatch
 from playground.decode.strategy import member_of
 from playground.decode.warm import MOST_BYTES, WarmCaches
 from playground.errors import PlaygroundError, Problem
-from playground.models.lanes import BATCH
+from playground.models.lanes import BATCH, RECOMPUTE
 from playground.models.loading import Model
 from playground.models.text import encode
 
@@ -190,6 +191,8 @@ class DecodeLoop:
         """A batch for this member alone."""
         if isinstance(member, Speculation):
             return SpeculativeBatch(self._model.lm, member)
+        if isinstance(member, GuidedRow) and self._model.card.lane != RECOMPUTE:
+            return GuidedBatch(self._model.lm)
         return Batch(self._model.lm)
 
     def _shares(self, member: Member) -> bool:
