@@ -307,3 +307,20 @@ def test_its_clock_and_its_events() -> None:
     started, *steps, finished = events(m, Run(m.spec, PROMPTS[0], PLAIN))
     assert steps and all(isinstance(step, Step) for step in steps)
     assert finished.prefill_seconds > 0 and finished.decode_seconds > 0  # type: ignore[union-attr]
+
+
+def test_a_step_can_be_chosen_again_otherwise() -> None:
+    """What greedy search would have taken there, without a forward."""
+    m = model("llama")
+    loop = DecodeLoop(m)
+    trace = Trace(Run(m.spec, PROMPTS[0], PLAIN))
+    loop.join(3, trace.run)
+    while loop.busy:
+        for _, event in loop.step():
+            trace = trace.add(event)
+    for step in trace.steps:
+        again = loop.replay(3, step.position, Decoding())
+        assert (again.id, again.rank) == (step.candidates[0].id, 1)
+        assert (again.candidates[0].logprob, again.entropy) == (
+            step.candidates[0].logprob, step.entropy
+        )

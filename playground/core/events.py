@@ -87,6 +87,9 @@ class Effect:
     candidates and the chosen token. The processor ruled ``removed`` tokens out, which had ``mass``
     in all just before; ``gone`` are the likeliest of them. Of the tokens that stayed it gave
     ``moved`` another score; ``most_moved`` are those whose probability changed most.
+
+    Contrastive search comes last, as "penalty_alpha": what is ``before`` is the probability, and
+    ``after`` the score that decides, which may be negative. ``most_moved`` are all its candidates.
     """
 
     name: str

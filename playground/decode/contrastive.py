@@ -23,6 +23,7 @@ from playground.core.events import Effect, Event, Reason, Shift
 from playground.decode.choice import Reading, report
 from playground.decode.effects import MOST_TOLD, Stage
 from playground.decode.member import Forwarded, Turn
+from playground.decode.recent import RecentSteps
 from playground.decode.row import Row
 
 
@@ -50,6 +51,8 @@ class ContrastiveSearch:
     """
 
     wants_states = True
+    # Where its steps are kept, if anywhere, to be looked at again.
+    recent: RecentSteps | None = None
 
     def __init__(self, row: Row) -> None:
         self.row, self.key, self.run = row, row.key, row.run
@@ -123,6 +126,8 @@ class ContrastiveSearch:
         row, reading = self.row, forwarded.reading
         if reading.is_broken(0):
             return [row.fail_broken()]
+        if self.recent is not None:
+            self.recent.keep(self.key, row.moment(forwarded))
         logits = forwarded.logits.float()
         stages = row.chain.stages(row.ids, logits) if row.decoding.effects else []
         scores = stages[-1].scores if stages else row.chain(row.ids, logits)

@@ -15,6 +15,7 @@ from playground.core.decoding import Decoding
 from playground.core.events import Event, Failed, Finished, Step
 from playground.core.run import Run
 from playground.decode.batch import Batch, Seated
+from playground.decode.contrastive import ContrastiveSearch
 from playground.decode.faults import FORWARD_FAULTS, is_memory, problem_of
 from playground.decode.guidance import GuidedBatch, GuidedRow
 from playground.decode.member import Member, Turn
@@ -110,7 +111,7 @@ class DecodeLoop:
             except PlaygroundError as fault:
                 told.append((key, Failed(fault.problem)))
                 continue
-            if isinstance(member, Row):
+            if isinstance(member, Row | ContrastiveSearch):
                 member.recent = self._recent
             prefills = [self._prefill_for(member, ids) for ids in member.prompts]
             self._waiting.append(Waiting(member, prefills, encoded, tuple(notices)))
