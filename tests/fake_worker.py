@@ -11,6 +11,7 @@ from pathlib import Path
 from playground.core.events import Loading
 from playground.core.messages import DeviceMemory, LoadProgress, ModelCard, Moved
 from playground.core.run import ModelSpec
+from playground.engine.entry import ModelStatus
 from playground.engine.manager import ModelManager
 from playground.engine.process import Abandoned, Patience, as_error
 from playground.errors import ModelNotFound, OutOfMemory, PlaygroundError, Problem, WorkerDied
@@ -266,3 +267,19 @@ class Asker(threading.Thread):
         self.join(20)
         assert not self.is_alive()
         assert self.error is None, self.error
+
+
+def status(manager: ModelManager, spec: ModelSpec) -> ModelStatus:
+    """How one model stands."""
+    return next(row for row in manager.statuses([spec]) if row.spec == spec)
+
+
+def state(manager: ModelManager, spec: ModelSpec) -> str:
+    """The one word of it."""
+    return status(manager, spec).state
+
+
+def use(manager: ModelManager, *specs: ModelSpec) -> None:
+    """Lease each for a moment, one after the other."""
+    for spec in specs:
+        Asker(manager, spec, hold=False).goes()

@@ -20,7 +20,16 @@ from playground.engine.manager import ModelManager
 from playground.engine.process import Abandoned, Patience
 from playground.errors import InvalidInput, Overloaded, PlaygroundError
 from playground.models import footprint
-from tests.fake_worker import ABSENT, NEED, Asker, Machine, wait_until
+from tests.fake_worker import (
+    ABSENT,
+    NEED,
+    Asker,
+    Machine,
+    state,
+    status,
+    use,
+    wait_until,
+)
 
 A, B, C = (ModelSpec(name) for name in ("tiny/a", "tiny/b", "tiny/c"))
 Make = Callable[..., tuple[Machine, ModelManager]]
@@ -39,20 +48,6 @@ def make() -> Iterator[Make]:
     yield made
     for manager in managers:
         manager.close()
-
-
-def status(manager: ModelManager, spec: ModelSpec) -> ModelStatus:
-    return next(row for row in manager.statuses([spec]) if row.spec == spec)
-
-
-def state(manager: ModelManager, spec: ModelSpec) -> str:
-    return status(manager, spec).state
-
-
-def use(manager: ModelManager, *specs: ModelSpec) -> None:
-    """Lease each for a moment, one after the other."""
-    for spec in specs:
-        Asker(manager, spec, hold=False).goes()
 
 
 def test_a_leased_model_is_never_evicted(make: Make) -> None:
@@ -274,7 +269,7 @@ def test_a_crash_while_one_loads_does_not_hurt_the_other(make: Make) -> None:
     machine.dies_loading.add(B)
     machine.loading.close()
     waiters = [Asker(manager, B) for _ in range(3)]
-    assert machine.loading.reached.wait(10)
+    wait_until(lambda: all(waiter.news for waiter in waiters))
     machine.loading.open.set()
     for waiter in waiters:
         waiter.join(20)
