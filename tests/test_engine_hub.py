@@ -16,7 +16,7 @@ from playground.core.prompt import Raw
 from playground.core.run import ModelSpec, Run
 from playground.engine.engine import Engine
 from playground.settings import Settings
-from tests.hub_stand_in import HubStandIn, hub_stand_in
+from tests.hub_stand_in import COMMIT, HubStandIn, hub_stand_in
 from tests.tiny_models import save
 
 PROMPT = Raw("Once upon a time")
@@ -58,20 +58,21 @@ def downloads() -> list[int]:
     found = []
     for child in psutil.Process().children():
         with suppress(psutil.Error):  # it may end while we look
-            if "playground.models.download" in " ".join(child.cmdline()):
+            if "playground.models.hub" in " ".join(child.cmdline()):
                 found.append(child.pid)
     return found
 
 
 def weights_fetched(hub: HubStandIn) -> int:
-    return sum(n for path, n in hub.asked.items()
-               if path.startswith("GET") and path.endswith(".safetensors"))
+    return hub.weights_sent()
 
 
 def test_a_model_of_the_hub_is_fetched_loaded_and_run(hub: HubStandIn, engine: Engine) -> None:
     events = list(engine.run(run("runs")))
     stages = list(dict.fromkeys(e.stage for e in events if isinstance(e, Loading)))
     assert stages == ["downloading", "starting", "loading"]
+    card = next(row.card for row in engine.models() if row.spec == run("runs").model)
+    assert card and card.commit == COMMIT, "a pinned commit is kept with the run's card"
     assert sum(isinstance(e, Step) for e in events) == 5 and isinstance(events[-1], Finished)
     assert downloads() == []
 
@@ -93,6 +94,29 @@ def test_five_columns_share_one_download(hub: HubStandIn, engine: Engine) -> Non
             events += [event for _, event in stream.read(0.5)]
     assert sum(isinstance(event, Finished) for event in events) == 5
     assert weights_fetched(hub) == 1
+
+
+def test_two_ways_to_load_one_repo_share_one_download(hub: HubStandIn, engine: Engine) -> None:
+    """Each is a model of its own to the manager; two downloads would write into one file."""
+    half = Run(ModelSpec("stand-in/both", dtype="bfloat16"), PROMPT, SHORT)
+    events = [event for _, event in engine.together([run("both"), half])]
+    assert sum(isinstance(event, Finished) for event in events) == 2
+    assert weights_fetched(hub) == 1
+
+
+def test_a_model_that_cannot_fit_is_refused_before_its_weights_come(
+    hub: HubStandIn, folder: Path
+) -> None:
+    engine = Engine(Settings(memory_bytes=1_000_000, device="cpu"))
+    try:
+        failed = list(engine.run(run("big")))[-1]
+        found = engine.fit(run("big2").model)
+    finally:
+        engine.close()
+    assert isinstance(failed, Failed) and failed.problem.code == "MODEL_TOO_BIG"
+    assert "working room" in failed.problem.message
+    assert not found.fits and found.footprint.weights == 44192 * 4
+    assert weights_fetched(hub) == 0
 
 
 def test_a_cached_model_runs_while_the_hub_is_down(

@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 NO_TORCH = tuple(
     f"playground.models.{name}"
-    for name in ("catalog", "context", "download", "footprint", "hub_cache", "memory", "weights")
+    for name in ("catalog", "context", "download", "footprint", "hub_cache", "hub_faults",
+                 "hub_process", "memory", "repo", "weights")
 )
 GROUND = ("playground.core", "playground.errors", "playground.settings")
 

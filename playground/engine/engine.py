@@ -25,12 +25,13 @@ from playground.engine.admission import (
     check_texts,
 )
 from playground.engine.entry import Freed, ModelStatus
+from playground.engine.fitting import Fitting
 from playground.engine.manager import GivenUp, ModelManager, Tell
 from playground.engine.process import Abandoned, Patience, WorkerProcess
 from playground.engine.room import Budget
 from playground.engine.stream import Column, Stream
 from playground.errors import DeadlinePassed, InvalidInput, Overloaded, PlaygroundError, Problem
-from playground.models import catalog, download
+from playground.models import catalog, download, footprint
 from playground.settings import Settings, hub_token
 
 _TICK = 0.1
@@ -61,9 +62,11 @@ class Engine:
         self._patience = patience
         self._offered = tuple(ModelSpec(repo) for repo in settings.models)
         self._admission = Admission(settings.limits, by_visitor=settings.mode != "local")
+        self._downloads = download.Downloads(patience.stalled, patience.download)
         self._manager = ModelManager(
             self._fetch, settings.device, settings.memory_bytes, settings.idle_seconds, patience
         )
+        self._fitting = Fitting(self._downloads, self._manager.budget, settings.device)
         self._streams: set[Stream] = set()
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -231,6 +234,17 @@ class Engine:
         at most."""
         return self._manager.budget()
 
+    def fit(
+        self, spec: ModelSpec, context: int | None = None, given_up: GivenUp = _never
+    ) -> footprint.Fit:
+        """Whether a model would fit, with ``context`` tokens, if no other were in use; nothing is
+        fetched for it but headers. Waits for the Hub where the model is neither here nor known.
+
+        Raises PlaygroundError, and DeadlinePassed as soon as ``given_up`` says so.
+        """
+        found = catalog.place(spec, self.settings.models, self.settings.any_model)
+        return self._fitting.fit(spec, found, context, given_up)
+
     def models(self) -> tuple[ModelStatus, ...]:
         """Every offered, loaded, loading or failed model; cheap enough to be polled."""
         return self._manager.statuses(self._offered)
@@ -260,9 +274,9 @@ class Engine:
         found = self._place(spec)
         if isinstance(found, Path):
             return found
-        patience = self._patience
-        return download.fetch(
-            found, hub_token(), news, given_up, patience.stalled, patience.download
+
+        return self._downloads.fetch(
+            found, hub_token(), news, given_up, lambda repo: self._fitting.admit(spec, repo)
         )
 
     def _attend(self, stream: Stream, place: Place, columns: list[Column]) -> None:

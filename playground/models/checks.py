@@ -87,6 +87,7 @@ def check_folder(folder: Path) -> dict[str, Any]:
             advice="Check the path, or pick a model from the list.",
         )
     config = check_texts(folder)
+    _check_files(folder, (".safetensors",))
     weights = _check_weights(folder)
     check_sizes(config, weights)
     _check_tokenizer(folder)
@@ -95,7 +96,7 @@ def check_folder(folder: Path) -> dict[str, Any]:
 
 def check_texts(folder: Path) -> dict[str, Any]:
     """The folder's config, after a look at everything but the weights."""
-    _check_files(folder)
+    _check_files(folder, (".json", ".jinja", ".txt", ".model"))
     config = read_json(folder, "config.json")
     if config is None:
         raise ModelInvalid(
@@ -147,14 +148,14 @@ def notice_of_own_code(folder: Path) -> str:
     return ""
 
 
-def _check_files(folder: Path) -> None:
+def _check_files(folder: Path, endings: tuple[str, ...]) -> None:
     """Refuse what is no plain file of the folder: links that lead out of it, pipes, devices."""
     inside = {folder.resolve()}
     cache = Path(constants.HF_HUB_CACHE).resolve()
     if folder.resolve().is_relative_to(cache):
         inside.add(cache)  # a snapshot is made of links to the blobs beside it
     for path in sorted(folder.iterdir()):
-        if path.suffix not in (".json", ".safetensors", ".jinja", ".txt", ".model"):
+        if path.suffix not in endings:
             continue
         problem = ""
         try:

@@ -25,6 +25,7 @@ _TEXT_FILES = frozenset(
         "tekken.json", "chat_template.jinja", "chat_template.json",
     }
 )
+ADAPTER = "adapter_model.safetensors"
 _MOST_REPOS = 2_000
 
 
@@ -45,6 +46,15 @@ def text_files(names: Iterable[str]) -> list[str]:
         if name in _TEXT_FILES or ("/" not in name and name.endswith(".model"))
         or re.fullmatch(r"additional_chat_templates/[\w.-]+\.jinja", name)
     )
+
+
+def needed_files(names: Iterable[str], index: Mapping[str, Any]) -> list[str]:
+    """Of a repo's files, those that a model or an adapter is loaded from, its weights last."""
+    here = list(names)
+    weights = weight_files(here, index)
+    if ADAPTER in here and ADAPTER not in weights:  # a repo may be both
+        weights.append(ADAPTER)
+    return [*text_files(here), *weights]
 
 
 def commit_of(folder: Path) -> str:
@@ -76,11 +86,11 @@ def _is_complete(folder: Path, repo: str) -> bool:
         sizes: dict[str, int | None] = {file.path: file.size for file in told}
     except CachedRepoTreeNotFoundError:  # fetched by something else
         sizes = {str(file.name): None for file in folder.iterdir()}
-    weights = weight_files(sizes, json_object(folder / INDEX))
-    return bool(weights) and all(
+    names = needed_files(sizes, json_object(folder / INDEX))
+    return any(name.endswith(".safetensors") for name in names) and all(
         (folder / name).is_file()
         and (folder / name).stat().st_size == (sizes.get(name) or (folder / name).stat().st_size)
-        for name in (*text_files(sizes), *weights)
+        for name in names
     )
 
 

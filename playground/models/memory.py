@@ -6,6 +6,7 @@ Of a GPU only its own process can tell, so whoever shows one brings its numbers 
 from __future__ import annotations
 
 import math
+import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import psutil
 
 _GROUPS = Path("/sys/fs/cgroup")
 _OWN_GROUP = Path("/proc/self/cgroup")
+_DRIVERS = (Path("/proc/driver/nvidia/version"), Path("/dev/nvidiactl"), Path("/dev/kfd"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,19 @@ def reported(name: str, free: float, total: float) -> Memory | None:
     if not (math.isfinite(free) and math.isfinite(total) and 0 <= free <= total):
         return None
     return Memory(name, int(free), int(total))
+
+
+def kind_of(device: str) -> str:
+    """cpu, cuda or mps: of "auto", what the first process with torch will find here.
+
+    Told by the driver's own files, because asking torch takes seconds and memory.
+    """
+    if device != "auto":
+        return device.partition(":")[0]
+    if any(path.exists() for path in _DRIVERS):
+        return "cuda"
+    apple = platform.system() == "Darwin" and platform.machine() == "arm64"
+    return "mps" if apple else "cpu"
 
 
 def host() -> Memory:

@@ -1,0 +1,65 @@
+"""Whether a model fits on this machine, before its weights come; it loads none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from playground.core.run import ModelSpec
+from playground.engine.room import Budget
+from playground.models import catalog, footprint, hub_cache, memory
+from playground.models.download import Downloads
+from playground.models.hub_process import GivenUp
+from playground.models.repo import Repo
+from playground.models.weights import Config, Weights, json_object, of_config, of_folder
+from playground.settings import hub_token
+
+
+class Fitting:
+    """Compares what models need with ``budget``, what they may take together on ``device``."""
+
+    def __init__(self, downloads: Downloads, budget: Callable[[], Budget], device: str) -> None:
+        self._downloads = downloads
+        self._budget = budget
+        self._device = device
+
+    def fit(
+        self, spec: ModelSpec, place: Path | catalog.HubId, context: int | None, given_up: GivenUp
+    ) -> footprint.Fit:
+        """Whether a model would fit, with ``context`` tokens, if no other were in use.
+
+        Counted from headers on the disk, from the catalog, or from headers on the Hub, which is
+        asked only where neither knows the model. Raises PlaygroundError.
+        """
+        if isinstance(place, catalog.HubId):
+            here = hub_cache.snapshot(place.repo, place.revision)
+            known = catalog.entry(place.repo).config
+            if here is None and known and not place.revision:
+                return self._fit(spec, of_config(known), known, context)
+            if here is None:
+                repo = self._downloads.look(place, hub_token(), given_up)
+                return self._fit(spec, repo.weights or Weights(0, 0), repo.config, context)
+            place = here
+        config = json_object(place / "config.json")
+        return self._fit(spec, of_folder(place, config), config, context)
+
+    def admit(self, spec: ModelSpec, repo: Repo) -> None:
+        """Raise ModelTooBig for a model that could never fit, before its bytes come.
+
+        Not where a GPU is likely and no process has told of it yet: then the manager refuses.
+        """
+        unknown = not self._budget().device and memory.kind_of(self._device) != "cpu"
+        if unknown or spec.adapter or repo.weights is None:
+            return
+        found = self._fit(spec, repo.weights, repo.config, None)
+        if not found.fits:
+            raise footprint.too_big(spec, found.footprint.total, found.memory.free, found)
+
+    def _fit(
+        self, spec: ModelSpec, weights: Weights, config: Config, context: int | None
+    ) -> footprint.Fit:
+        budget = self._budget()
+        kind = memory.kind_of(budget.device or self._device)
+        name = memory.host().name if kind == "cpu" else "the device's memory"
+        room = memory.Memory(name, budget.capacity, budget.capacity)
+        return footprint.fit(weights, config, spec, room, context, kind)
