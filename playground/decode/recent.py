@@ -84,7 +84,7 @@ class RecentSteps:
         if found is None:
             raise InvalidInput(
                 f"Token {position + 1} of this run is not stored: only the latest steps are, and "
-                "none of beam or contrastive search.",
+                "none of a beam search.",
                 field="position",
                 given=position,
                 advice="Run it again to look at it.",
