@@ -163,7 +163,7 @@ def test_two_models_stream_together_in_two_processes(engine: Engine, shelf: Shel
 
 def test_same_seed_same_ids_after_a_swap(make: Make, shelf: Shelf) -> None:
     """Alone, beside another, and after the model was ended for another and loaded again."""
-    engine = make(memory_bytes=300_000)  # room for one of the two
+    engine = make(memory_bytes=80_000_000)  # room for one of the two
     run = Run(shelf.one, PROMPT, Decoding(do_sample=True, max_new_tokens=20, min_new_tokens=20), 7)
     alone = trace(run, list(engine.run(run))).ids
     list(engine.run(Run(shelf.two, PROMPT, SHORT)))
@@ -177,7 +177,7 @@ def test_same_seed_same_ids_after_a_swap(make: Make, shelf: Shelf) -> None:
 
 
 def test_models_that_do_not_fit_together_take_turns_and_say_so(make: Make, shelf: Shelf) -> None:
-    engine = make(memory_bytes=300_000)
+    engine = make(memory_bytes=80_000_000)
     longer = Decoding(max_new_tokens=300, min_new_tokens=300, candidates=1)
     list(engine.load(shelf.one))
     reader = Reader(engine.start([Run(shelf.one, PROMPT, longer), Run(shelf.two, PROMPT, SHORT)]))
