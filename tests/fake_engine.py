@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from playground.core.events import Candidate, Event, Finished, Piece, Started, Step
 from playground.core.messages import ModelCard
 from playground.core.run import ModelSpec, Run
+from playground.engine.room import Budget
 from playground.errors import Overloaded
 
 
@@ -66,6 +67,10 @@ class FakeEngine:
     def models(self) -> tuple[object, ...]:
         """No model is known."""
         return ()
+
+    def budget(self) -> Budget:
+        """A gigabyte, of which nothing is taken."""
+        return Budget("cpu", 10**9, 0)
 
     def load(self, spec: ModelSpec) -> Iterator[ModelCard]:
         """Nothing is ever loaded."""

@@ -7,8 +7,9 @@ from html import escape
 import psutil
 
 from playground.engine.engine import Engine, ModelStatus
+from playground.models.footprint import size
 from playground.settings import Settings
-from playground.ui.models import size, stage
+from playground.ui.model_list import stage
 
 
 def header(engine: Engine, settings: Settings) -> str:
@@ -42,6 +43,8 @@ def _chip(status: ModelStatus) -> str:
             said = "failed"
         case "busy":
             said = "in use"
+        case "parked":
+            said = "parked"
         case _:
             said = "ready"
     where = f" · {card.device} · {size(card.bytes)}" if card else ""

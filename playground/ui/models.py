@@ -1,4 +1,4 @@
-"""The Models tab: what is loaded, how large and where; loads, swaps and unloads."""
+"""The Models tab: what is loaded, who uses it and what fits; loads, parks, pins and unloads."""
 
 from __future__ import annotations
 
@@ -9,22 +9,27 @@ from typing import Any
 import gradio as gr
 
 from playground.core.events import Loading
-from playground.core.messages import ModelCard
 from playground.core.run import ModelSpec
-from playground.engine.engine import Engine, ModelStatus
-from playground.errors import PlaygroundError
-from playground.models.catalog import entry
+from playground.engine.engine import Engine
+from playground.errors import InvalidInput, PlaygroundError
 from playground.settings import Settings
 from playground.ui.actions import sentence
 from playground.ui.controls import model_picker, read_model
+from playground.ui.model_list import catalog_table, facts, key_of, list_models, progress
 
-STATES = {
-    "absent": "not loaded",
-    "loading": "loading",
-    "ready": "ready",
-    "busy": "in use",
-    "failed": "failed",
-}
+_ROOM = (
+    "When room is short, the model that was unused longest is parked in host memory, or ended; one "
+    "that somebody uses, or that is pinned, stays. Who waits sees their place."
+)
+# Buttons in the rows tell what is wished for which model.
+_WISHES = """
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-wish]");
+  if (button) trigger("wish", { wish: button.dataset.wish, model: button.dataset.model });
+});
+"""
+
+Said = list[str]
 
 
 def build_models(engine: Engine, settings: Settings) -> gr.HTML:
@@ -35,7 +40,7 @@ def build_models(engine: Engine, settings: Settings) -> gr.HTML:
             ["auto", "float32", "bfloat16", "float16"],
             value="auto",
             label="dtype",
-            info="auto: float32 on a CPU, half precision on a GPU.",
+            info="auto: what the device is fastest with.",
             min_width=110,
         )
         quantization = gr.Dropdown(
@@ -45,119 +50,129 @@ def build_models(engine: Engine, settings: Settings) -> gr.HTML:
             info="Fewer bits a weight (bitsandbytes).",
             min_width=110,
         )
+        adapter = gr.Textbox(
+            "",
+            label="Adapter",
+            info="A LoRA adapter: Hub id or folder.",
+            visible=settings.any_model,
+            min_width=140,
+        )
+    chosen: list[Any] = [model, dtype, quantization, adapter]
+    fit = gr.HTML("", elem_id="models-fit", elem_classes="notice", padding=False)
     with gr.Row(elem_classes="tools"):
         load = gr.Button("Load", variant="primary", size="md", elem_id="models-load", min_width=80)
         swap = gr.Button("Swap in", size="md", elem_id="models-swap", min_width=80)
-        unload = gr.Button("Unload", size="md", elem_id="models-unload", min_width=80)
+        ask = gr.Button("Will it fit?", size="md", elem_id="models-ask", min_width=80)
     notice = gr.HTML("", elem_id="models-notice", elem_classes="notice", padding=False)
-    listing = gr.HTML(lambda: list_models(engine), elem_id="models-list", padding=False)
+    listing = gr.HTML(
+        lambda: list_models(engine, settings),
+        elem_id="models-list",
+        padding=False,
+        js_on_load=_WISHES,
+    )
+    gr.HTML(f'<p class="quiet">{escape(_ROOM)}</p>', padding=False)
+    with gr.Accordion("Models to pick from", open=False):
+        gr.HTML(lambda: catalog_table(settings), elem_id="models-catalog", padding=False)
 
-    def bring(repo: Any, kind: Any, bits: Any) -> Iterator[list[str]]:
-        yield from _loaded(engine, repo, kind, bits)
-
-    def swap_in(repo: Any, kind: Any, bits: Any) -> Iterator[list[str]]:
-        for status in engine.models():
-            if status.state == "ready" and status.spec.repo != repo:
-                engine.unload(status.spec)
-        yield from _loaded(engine, repo, kind, bits)
-
-    def drop(repo: Any, kind: Any, bits: Any) -> list[str]:
-        try:
-            spec = _spec(repo, kind, bits)
-            freed = engine.unload(spec)
-        except PlaygroundError as error:
-            return [sentence(error.problem), list_models(engine)]
-        said = f"{spec.label} is unloaded." if freed else f"{spec.label} was not loaded."
-        return [sentence(said, "good"), list_models(engine)]
-
-    inputs, outputs = [model, dtype, quantization], [notice, listing]
+    desk = _Desk(engine, settings)
+    both = [notice, listing]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    load.click(bring, inputs, outputs, concurrency_limit=None, **quiet)
-    swap.click(swap_in, inputs, outputs, concurrency_limit=None, **quiet)
-    unload.click(drop, inputs, outputs, **quiet)
+    wide = {**quiet, "concurrency_limit": None}
+    load.click(desk.load, chosen, both, **wide)
+    swap.click(desk.swap, chosen, both, **wide)
+    gr.on([ask.click, model.input, dtype.input, quantization.input],
+          desk.fit, chosen, fit, trigger_mode="always_last", **wide)
+    listing.wish(desk.wish, None, both, **wide)
     return listing
 
 
-def _spec(repo: Any, dtype: Any, quantization: Any) -> ModelSpec:
+class _Desk:
+    """The handlers of the tab: wishes in, sentences and the list out."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine, self._settings = engine, settings
+
+    def load(self, *chosen: Any) -> Iterator[Said]:
+        """Load the chosen model and say how it goes."""
+        try:
+            spec = _spec(*chosen)
+        except PlaygroundError as error:
+            yield self._say(sentence(error.problem))
+            return
+        yield from self._load(spec)
+
+    def swap(self, *chosen: Any) -> Iterator[Said]:
+        """Load the chosen model after ending those that nobody uses."""
+        try:
+            spec = _spec(*chosen)
+            for status in self._engine.models():
+                idle = status.state in ("ready", "parked") and not status.pinned
+                if idle and self._settings.any_model and status.spec.base != spec.base:
+                    self._engine.unload(status.spec)
+        except PlaygroundError as error:
+            yield self._say(sentence(error.problem))
+            return
+        yield from self._load(spec)
+
+    def fit(self, *chosen: Any) -> Iterator[str]:
+        """Whether the chosen model fits, as a sum."""
+        try:
+            spec = _spec(*chosen)
+            yield sentence(f"Counting what {spec.label} needs …", "wait")
+            found = self._engine.fit(spec)
+        except PlaygroundError as error:
+            yield sentence(error.problem)
+            return
+        said = f"{spec.label}: {found} {found.advice}".strip()
+        yield sentence(said, "good" if found.fits else "problem")
+
+    def wish(self, event: gr.EventData) -> Iterator[Said]:
+        """A button in a row."""
+        data: Any = event._data
+        wish, key = (data.get("wish"), data.get("model")) if isinstance(data, dict) else ("", "")
+        spec = next((s.spec for s in self._engine.models() if key_of(s.spec) == key), None)
+        if spec is None:
+            yield self._say(sentence("This model is not in the list any more."))
+        elif wish == "load":
+            yield from self._load(spec)
+        else:
+            yield self._manage(str(wish), spec)
+
+    def _manage(self, wish: str, spec: ModelSpec) -> Said:
+        try:
+            if not self._settings.any_model:
+                raise InvalidInput(
+                    "In public, models come and go by themselves.", field="model",
+                    advice="Run something: the model that it needs is loaded.",
+                )
+            if wish in ("pin", "unpin"):
+                self._engine.pin(spec, wish == "pin")
+                return self._say(sentence(f"{spec.label} is {wish}ned.", "good"))
+            freed = self._engine.park(spec) if wish == "park" else self._engine.unload(spec)
+        except PlaygroundError as error:
+            return self._say(sentence(error.problem))
+        done = "parked" if wish == "park" else "stopped" if wish == "cancel" else "unloaded"
+        said = f"{spec.label} is {done}" + (f"; {freed} came back." if freed else ".")
+        return self._say(sentence(said, "good"))
+
+    def _load(self, spec: ModelSpec) -> Iterator[Said]:
+        try:
+            yield self._say(sentence(f"{spec.label} is on its way …", "wait"))
+            for event in self._engine.load(spec):
+                if isinstance(event, Loading):
+                    yield self._say(progress(spec.label, event))
+                else:
+                    yield self._say(sentence(f"{spec.label} is ready: {facts(event)}.", "good"))
+                    return
+            yield self._say(sentence(f"Loading {spec.label} was stopped.", "wait"))
+        except PlaygroundError as error:
+            yield self._say(sentence(error.problem))
+
+    def _say(self, said: str) -> Said:
+        return [said, list_models(self._engine, self._settings)]
+
+
+def _spec(repo: Any, dtype: Any, quantization: Any, adapter: Any) -> ModelSpec:
     plain = read_model(repo)
-    return ModelSpec(plain.repo, dtype=dtype, quantization=quantization)
-
-
-def _loaded(engine: Engine, repo: Any, dtype: Any, quantization: Any) -> Iterator[list[str]]:
-    try:
-        spec = _spec(repo, dtype, quantization)
-        yield [sentence(f"{spec.label} is on its way …", "wait"), list_models(engine)]
-        for event in engine.load(spec):
-            if isinstance(event, Loading):
-                yield [_progress(spec.label, event), list_models(engine)]
-            else:
-                yield [
-                    sentence(f"{spec.label} is ready: {_facts(event)}.", "good"),
-                    list_models(engine),
-                ]
-    except PlaygroundError as error:
-        yield [sentence(error.problem), list_models(engine)]
-
-
-def stage(event: Loading | None) -> str:
-    """How far loading is, in a few words, as in "downloading 40%"."""
-    if event is None:
-        return "loading"
-    return event.stage if event.done is None else f"{event.stage} {event.done:.0%}"
-
-
-def _progress(label: str, event: Loading) -> str:
-    bar = (
-        "<progress></progress>"
-        if event.done is None
-        else f'<progress max="1" value="{event.done:.3f}"></progress>'
-    )
-    detail = f" · {event.detail}" if event.detail else ""
-    return f'<div class="sentence wait">{escape(f"{label}: {stage(event)}{detail}")} {bar}</div>'
-
-
-def size(number: float) -> str:
-    """Bytes in the unit that a person would choose, as in 12.6 MB."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000 or unit == "GB":
-            return f"{number:.0f} {unit}" if unit in ("B", "kB") else f"{number:.1f} {unit}"
-        number /= 1000
-    raise AssertionError("unreachable")
-
-
-def _facts(card: ModelCard) -> str:
-    return (
-        f"{card.architecture}, {card.parameters / 1e6:.1f} M parameters, {size(card.bytes)} as "
-        f"{card.dtype} on {card.device}, context {card.context:,} tokens"
-    )
-
-
-def list_models(engine: Engine) -> str:
-    """Every offered, loaded or failed model as safe HTML: a row each."""
-    rows = "".join(_row(status) for status in engine.models())
-    return (
-        '<table class="models"><thead><tr><th>Model</th><th>State</th><th>Size</th><th>Device</th>'
-        f"<th>Context</th><th>About</th></tr></thead><tbody>{rows}</tbody></table>"
-    )
-
-
-def _row(status: ModelStatus) -> str:
-    card, kind = status.card, STATES[status.state]
-    if status.state == "loading":
-        kind = stage(status.progress)
-    if status.problem is not None:
-        about = str(status.problem)
-    elif card is not None and card.notices:
-        about = " ".join(card.notices)
-    else:
-        about = entry(status.spec.repo).note
-    name = f"{escape(status.spec.label)}<small>{escape(status.spec.repo)}</small>"
-    cells = [
-        f'<th scope="row">{name}</th>',
-        f'<td><span class="state {escape(status.state)}">{escape(kind)}</span></td>',
-        f"<td>{escape(size(card.bytes))} · {escape(card.dtype)}</td>" if card else "<td>–</td>",
-        f"<td>{escape(card.device)}</td>" if card else "<td>–</td>",
-        f"<td>{card.context:,}</td>" if card else "<td>–</td>",
-        f"<td>{escape(about)}</td>",
-    ]
-    return f"<tr>{''.join(cells)}</tr>"
+    beside = adapter.strip() if isinstance(adapter, str) else adapter
+    return ModelSpec(plain.repo, dtype=dtype, quantization=quantization, adapter=beside or "")

@@ -13,7 +13,8 @@ from playground.ui.chat import build_chat
 from playground.ui.complete import build_complete
 from playground.ui.guard import Guard
 from playground.ui.header import header
-from playground.ui.models import build_models, list_models
+from playground.ui.model_list import list_models
+from playground.ui.models import build_models
 from playground.ui.strategies import build_strategies
 from playground.ui.streaming import SessionStreams, Stage
 from playground.ui.theme import KEYS, STYLES, theme
@@ -41,11 +42,21 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
                 build_tokens(stage, settings)
             with gr.Tab("Models", id="models"):
                 listing = build_models(engine, settings)
+        shown = gr.State(("", ""))
         clock = gr.Timer(REFRESH_SECONDS)
+
+        def refresh(before: tuple[str, str]) -> list[Any]:
+            """Only what has changed crosses the wire."""
+            now = (header(engine, settings), list_models(engine, settings))
+            if now == before:
+                return [gr.skip(), gr.skip(), gr.skip()]
+            new = [n if n != b else gr.skip() for n, b in zip(now, before, strict=True)]
+            return [*new, now]
+
         clock.tick(
-            lambda: [header(engine, settings), list_models(engine)],
-            None,
-            [top, listing],
+            refresh,
+            shown,
+            [top, listing, shown],
             queue=False,
             show_progress="hidden",
             api_visibility="private",
