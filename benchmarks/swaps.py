@@ -4,9 +4,9 @@
 
 Three measurements, each within one run. SWAPS (200) swaps between the two built-in models, each in
 a fresh process, with the app process's memory, files and threads. The gaps between the tokens of a
-stream: alone, beside another model that is loaded and ended over and over, and beside a process that
-only computes, which is what any neighbour costs on a machine of so few cores. And ROUNDS (3) loads
-of a random bf16 model of the shape of Qwen2.5 0.5B, each beside a plain read of its file into
+stream: alone, beside another model that is loaded and ended over and over, and beside a process
+that only computes, which is what any neighbour costs on a machine of so few cores. And ROUNDS (3)
+loads of a random bf16 model of the shape of Qwen2.5 0.5B, each beside a plain read of its file into
 memory in the same numbers, both with the file out of the page cache. This process imports no torch.
 """
 

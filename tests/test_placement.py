@@ -9,13 +9,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from playground.core.messages import DeviceMemory
 from playground.core.run import ModelSpec
 from playground.errors import InvalidInput
 from playground.models import placement
 from playground.models.loading import load
 from playground.models.placement import (
+    device_of,
     dtype_of,
     has_fast_bfloat16,
+    memory_of,
     on_gpus,
     placement_of,
     quantization_of,
@@ -129,3 +132,33 @@ def test_4_bits_are_quantized_twice() -> None:
     config = quantization_of(ModelSpec("a/b", quantization="nf4"), torch.bfloat16)
     assert config.bnb_4bit_use_double_quant and config.bnb_4bit_quant_type == "nf4"
     assert config.bnb_4bit_compute_dtype == torch.bfloat16
+
+
+class Gpus:
+    """Two GPUs that are none: free and total bytes, and what this process holds."""
+
+    free = (10 * GB, 20 * GB)
+    total = (24 * GB, 24 * GB)
+    held = (1 * GB, 2 * GB)
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(torch.cuda, "is_available", lambda: True)
+        patch.setattr(torch.cuda, "device_count", lambda: 2)
+        patch.setattr(torch.cuda, "mem_get_info", lambda i: (self.free[i], self.total[i]))
+        patch.setattr(torch.cuda, "memory_reserved", lambda i: self.held[i])
+        patch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+
+
+def test_auto_takes_the_emptiest_gpu_and_tells_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    Gpus(monkeypatch)
+    assert placement_of("auto", 15 * GB).device == torch.device("cuda:1")
+    assert placement_of("auto", 25 * GB).spread is not None
+    assert placement_of("cuda:0", 25 * GB) == placement.Placement(torch.device("cuda:0"))
+    assert memory_of(device_of("auto")) == DeviceMemory("cuda", 48 * GB, 30 * GB, 3 * GB)
+    assert memory_of(device_of("cuda:1")) == DeviceMemory("cuda:1", 24 * GB, 20 * GB, 2 * GB)
+    assert memory_of(CPU) == DeviceMemory("cpu")
+
+
+def test_an_older_gpu_computes_in_fp16(monkeypatch: pytest.MonkeyPatch) -> None:
+    Gpus(monkeypatch)
+    assert dtype_of(SPEC, device_of("auto"), "BF16") == torch.float16

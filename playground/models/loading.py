@@ -30,6 +30,7 @@ from playground.models.lanes import BATCH, choose_lane
 from playground.models.parking import can_park
 from playground.models.placement import (
     Placement,
+    device_of,
     dtype_of,
     placement_of,
     quantization_of,
@@ -109,7 +110,8 @@ def load(
         tell(LoadProgress(0.02, "reading the tokenizer"))
         tokenizer = load_tokenizer(where)
         tell(LoadProgress(0.05, "reading the weights"))
-        placement = placement_of(device, needed_bytes(where, spec))
+        need = needed_bytes(where, spec, device_of(device).type)
+        placement = placement_of(device, need)
         with weights_counted(
             lambda share: tell(LoadProgress(0.05 + 0.85 * share, "reading the weights"))
         ):
