@@ -298,7 +298,7 @@ def test_a_model_without_hidden_states_gets_a_sentence() -> None:
     greedy = Decoding(max_new_tokens=3, min_new_tokens=3)
     trace, other = decode(m, [Run(m.spec, PROMPTS[0], d) for d in (PLAIN, greedy)])
     assert trace.problem is not None and trace.started is not None
-    assert "gives no hidden states" in trace.problem.message
+    assert "gives no hidden state for each token" in trace.problem.message
     assert len(other.ids) == 3
 
 

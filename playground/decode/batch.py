@@ -62,10 +62,10 @@ def forward(
     logits = out.logits[:, -last:].flatten(0, 1)
     if not with_states:
         return Read(logits)
-    if not out.hidden_states:
-        raise ValueError("it gives no hidden states, and this strategy needs them")
-    layers = tuple(layer[:, -1] for layer in out.hidden_states)
-    return Read(logits, layers, out.hidden_states[-1])
+    states = out.hidden_states
+    if not states or states[-1].dim() != 3:  # none, or several for each token
+        raise ValueError("it gives no hidden state for each token, and this strategy needs them")
+    return Read(logits, tuple(layer[:, -1] for layer in states), states[-1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

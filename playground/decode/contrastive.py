@@ -58,8 +58,9 @@ class ContrastiveSearch:
         self.row, self.key, self.run = row, row.key, row.run
         self._alpha = row.decoding.penalty_alpha
         self._among: Candidates | None = None
-        # The states of the last layer for all tokens, [tokens, width], each of length 1.
-        self._states = torch.empty(0)
+        # The states of the last layer for all tokens, [tokens, width], each of length 1; behind
+        # the first ``_read`` there is room for those to come.
+        self._states, self._read = torch.empty(0), 0
 
     @property
     def prompts(self) -> tuple[tuple[int, ...], ...]:
@@ -94,10 +95,9 @@ class ContrastiveSearch:
         self.row.mark_first()
         history = prompts[0].history
         assert history is not None, "asked for by wants_states"
-        tokens, width = history.shape[1:]
-        room = self.row.prompt_tokens + self.row.limit
-        self._states = torch.empty(room, width, device=history.device)
-        self._states[:tokens] = F.normalize(history[0].float(), dim=-1)
+        self._read, width = history.shape[1:]
+        self._states = torch.empty(self._read + self.row.limit, width, device=history.device)
+        self._states[: self._read] = F.normalize(history[0].float(), dim=-1)
         failed = self._propose(prompts[0])
         return Turn(failed) if failed else Turn((), [0] * len(self._ids))
 
@@ -106,12 +106,13 @@ class ContrastiveSearch:
         among, history = self._among, forwarded.history
         assert among is not None and history is not None
         states = F.normalize(history[:, -1].float(), dim=-1)
-        similarity = (states @ self._states[: self.row.length].T).max(dim=-1).values
+        similarity = (states @ self._states[: self._read].T).max(dim=-1).values
         scores = (1.0 - self._alpha) * among.p - self._alpha * similarity
         if bool(scores.isnan().any()):
             return Turn([self.row.fail_broken()])
         best = int(scores.argmax())
-        self._states[self.row.length] = states[best]
+        self._states[self._read] = states[best]
+        self._read += 1
         events = self._take(among, best, scores)
         if len(events) == 1:
             events += self._propose(forwarded.part(best, 1))

@@ -67,7 +67,7 @@ def _found(lm: Any) -> Head | str:
         out = lm(input_ids=ids.to(lm.device), output_hidden_states=True, **more)
         states, logits = out.hidden_states, out.logits[0].float()
         layers = int(config.num_hidden_layers)
-        if len(states) != layers + 1 or not bool(torch.isfinite(logits).all()):
+        if len(states) != layers + 1 or len({state.shape for state in states}) > 1:
             return "the model does not give a hidden state for each of its layers"
         head = Head(layers, lm.get_output_embeddings(), cap=_cap(config))
         fitted = _fitted(head, states[-1][0], logits)
