@@ -514,6 +514,22 @@ def test_each_step_is_one_forward_at_most(model: Model, monkeypatch: pytest.Monk
     assert max(columns for _, columns in shapes) == 4 and len(shapes) > 10
 
 
+def test_beside_others_the_chunks_are_small(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others may come and go in the middle of a text: what is read stays read, once."""
+    monkeypatch.setattr(teacher_forcing, "BESIDE", 4)
+    chunked(monkeypatch, 6)
+    expected = scored(model, ScoreRequest(TEXT))
+    scorer = Scorer(model)
+    scorer.join(0, ScoreRequest(TEXT))
+    told = None
+    with forwards(model) as shapes:
+        while scorer.busy:
+            told = scorer.step(beside=len(shapes) % 2 == 0)
+    assert told is not None and same(told[1].steps, expected.steps)
+    widths = [columns for _, columns in shapes]
+    assert widths[:4] == [4, 6, 4, 6] and sum(widths) == len(expected.steps)
+
+
 def test_a_long_text_tells_fewer_candidates_and_says_so(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:

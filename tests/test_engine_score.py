@@ -238,8 +238,10 @@ class Heard(Pipe):
 def test_a_scoring_delays_a_stream_by_one_chunk_and_no_more(
     spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between any two steps of a run there is one chunk of the text at most; counted, not timed."""
-    monkeypatch.setattr(teacher_forcing, "CHUNK", 8)
+    """Between any two steps of a run there is one chunk of the text at most, and a small one;
+    counted, not timed.
+    """
+    monkeypatch.setattr(teacher_forcing, "BESIDE", 8)
     order: list[str] = []
 
     def then(reply: Reply, commands: SimpleQueue[Command]) -> None:
@@ -269,7 +271,7 @@ def test_a_scoring_delays_a_stream_by_one_chunk_and_no_more(
 def test_a_cancelled_scoring_reads_one_chunk_more_at_most(
     spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(teacher_forcing, "CHUNK", 8)
+    monkeypatch.setattr(teacher_forcing, "BESIDE", 8)
     chunks = 0
 
     def then(reply: Reply, commands: SimpleQueue[Command]) -> None:

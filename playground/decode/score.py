@@ -64,12 +64,14 @@ class Scorer:
         return self._jobs[0][0]
 
     @torch.inference_mode()
-    def step(self) -> tuple[int, Scored | Contest | Problem] | None:
+    def step(self, beside: bool = False) -> tuple[int, Scored | Contest | Problem] | None:
         """Read one chunk; what came of a request with its key, when that was its last.
 
-        What is wrong with a request, or happens to it, is its ``Problem``; the others go on. Only
-        what makes the whole process useless is raised.
+        It is a smaller one ``beside`` others, who wait for their next token meanwhile. What is
+        wrong with a request, or happens to it, is its ``Problem``, and the other requests go on;
+        only what makes the whole process useless is raised.
         """
+        self._forcing.beside = beside
         key, job = self._jobs.popleft()
         try:
             next(job)

@@ -137,7 +137,7 @@ class Station:
         """One chunk of a text that is scored; whoever decodes waits for no more than that."""
         key = self._scorer.turn
         try:
-            told = self._scorer.step()
+            told = self._scorer.step(beside=self._loop.busy)
         except BaseException as error:  # see above
             problem, poisoned = explained(error, "scoring"), isinstance(error, _POISONED)
             del error
