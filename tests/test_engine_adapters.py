@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -37,6 +38,7 @@ from playground.models.parking import Parking
 from playground.settings import Settings
 from playground.worker.pipe import Pipe
 from playground.worker.serve import Worker
+from tests.hub_stand_in import hub_stand_in
 from tests.tiny_adapters import save_adapter
 from tests.tiny_models import save
 
@@ -180,3 +182,24 @@ def test_a_parked_worker_refuses_work_and_comes_back_as_it_was(
     assert ids_of(pipe, 5) == ids_of(pipe, 11) == []
     assert ids_of(pipe, 2) == ids_of(pipe, 8) == ids_of(pipe, 14) != ids_of(pipe, 3)
     assert len(ids_of(pipe, 3)) == 10 and ids_of(pipe, 3) == ids_of(pipe, 9)
+
+
+def test_an_adapter_comes_from_the_hub_and_loads_without_it_later(
+    engine: Engine, base: ModelSpec, adapted: ModelSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = ModelSpec(base.repo, adapter="stand-in/pirate")
+    with hub_stand_in(Path(adapted.adapter)) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        events = list(engine.run(Run(spec, PROMPT, SHORT)))
+        assert isinstance(events[-1], Finished), events[-1]
+        assert hub.weights_sent() == 1
+    here = list(engine.run(Run(adapted, PROMPT, SHORT)))
+    assert ids(events) == ids(here)
+    assert engine.unload(spec) and engine.unload(base)
+    again = list(engine.run(Run(spec, PROMPT, SHORT)))
+    assert ids(again) == ids(here), "from the cache, while the Hub is away"
+
+
+def ids(events: Iterable[Any]) -> list[int]:
+    """What was written."""
+    return [event.id for event in events if isinstance(event, Step)]
