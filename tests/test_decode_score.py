@@ -421,6 +421,46 @@ def test_only_the_answer_of_a_chat_counts(model: Model) -> None:
     assert [c.scored.text for c in made.contenders] == ["I am fine", "thank you"]
 
 
+@pytest.mark.parametrize(
+    ("asks", "given", "context", "said"),
+    [
+        ("", "<think>\n\n</think>\n\n", "<think>\n\n</think>\n\n", "writes"),
+        ("<think>\n", "<think>\n\n</think>\n\n", "<think>\n\n</think>\n\n", "writes"),
+        ("<think>\n", "", "", "leaves out '<think>"),
+    ],
+)
+def test_what_a_template_puts_before_an_answer_is_read_and_not_scored(
+    asks: str, given: str, context: str, said: str
+) -> None:
+    """As models that think do: an answer that is there has its thoughts left out."""
+    model = tiny_model("llama")
+    model.tokenizer.chat_template = (
+        "{% for m in messages %}<|im_start|>{{ m['role'] }}\n"
+        "{% if m['role'] == 'assistant' %}" + given + "{% endif %}{{ m['content'] }}<|im_end|>\n"
+        "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n" + asks + "{% endif %}"
+    )
+    question = Chat((Message("user", "hello"),))
+    chat = Chat((*question.messages, Message("assistant", "I am fine")))
+    both = contest(model, ContestRequest(question, ("I am fine", "thank you")))
+    for made in (scored(model, ScoreRequest(chat)), both.contenders[0].scored):
+        assert made.text == "I am fine"
+        assert "".join(piece.text for piece in made.context).endswith("assistant\n" + context)
+    assert len(both.notices) == 1 and said in both.notices[0]
+    assert both.contenders[1].scored.text == "thank you"
+
+
+def test_words_go_on_from_ids_without_a_space_of_their_own() -> None:
+    """A SentencePiece tokenizer puts a space before every text, "<s>" or not."""
+    model = with_bos()
+    prompt = Ids(tuple(model.tokenizer("the cap")["input_ids"]))
+    for words, text in ((" is", " is"), ("ital", "ital")):
+        made = scored(model, ScoreRequest(Raw(words), prompt))
+        assert made.text == text and not made.notices and context_of(made) == prompt.ids
+    odd = Ids((prompt.ids[0], *model.tokenizer.convert_tokens_to_ids(["t", "h", "e"])))
+    made = scored(model, ScoreRequest(Raw("re"), odd))
+    assert made.text == "re" and any("apart" in notice for notice in made.notices)
+
+
 def test_a_text_as_long_as_the_context_is_scored_and_a_longer_one_refused(model: Model) -> None:
     full = Ids(tuple(range(20, 20 + model.card.context)))
     assert len(scored(model, ScoreRequest(full)).steps) == model.card.context - 1

@@ -11,13 +11,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from os.path import commonprefix
 from typing import Any
 
 from playground.core.prompt import Chat, Ids, Message, Prompt, Raw
 from playground.errors import ContextOverflow, InvalidInput
+from playground.models.control_tokens import behind
 from playground.models.loading import Model
-from playground.models.text import encode, tokenize
+from playground.models.pieces import pieces_of
+from playground.models.text import Encoded, encode, tokenize
 
 _ANY_LENGTH = sys.maxsize  # the context is looked at below, where no room is needed for an answer
 
@@ -29,6 +32,15 @@ class Parted:
     before: tuple[int, ...]
     after: tuple[tuple[int, ...], ...]
     notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A prompt and a text behind it, as ids; ``as_asked``: with nothing in between."""
+
+    ids: tuple[int, ...]
+    notices: tuple[str, ...] = ()
+    as_asked: bool = True
 
 
 def part(model: Model, prompt: Prompt | None, texts: Sequence[Prompt | str]) -> Parted:
@@ -104,61 +116,90 @@ def _behind(model: Model, prompt: Prompt, texts: Sequence[Prompt | str]) -> Part
     first = encode(model, prompt, _ANY_LENGTH)
     if len(first.ids) >= model.card.context:
         raise _too_long(model, len(first.ids))
-    before, notices = first.ids, list(first.notices)
-    wholes = []
-    for text in texts:
-        ids, told = _together(model, prompt, before, text)
-        wholes.append(ids)
-        notices += told
+    before = first.ids
+    together = [_together(model, prompt, first, text) for text in texts]
+    wholes = [whole.ids for whole in together]
+    notices = [*first.notices, *(notice for whole in together for notice in whole.notices)]
     shared = len(commonprefix([before, *wholes]))
-    if shared == 0:
+    if not all(whole.as_asked for whole in together):
+        heads = [ids[: _start(model, ids, text)] for ids, text in zip(wholes, texts, strict=True)]
+        before = tuple(commonprefix(heads))
+        put, left_out = _shown(model, before[shared:]), _shown(model, first.ids[shared:])
+        notices.append(
+            f"Before an answer that is there the model's chat template writes {put}, which is "
+            "read and not scored." if before[shared:] else
+            f"Before an answer that is there the model's chat template leaves out {left_out}."
+        )
+    elif shared == 0:
         notices.append(
             "No token of the prompt stays as it is before these texts, so they are tokenized "
             "apart from it."
         )
         wholes = [(*before, *_apart(model, text)) for text in texts]
     elif shared < len(before):
-        end = "".join(piece.text for piece in first.pieces[shared:])
         notices.append(
-            f"The prompt's end, {end!r}, becomes other tokens with what comes after it: the score "
-            "begins there, with the exact tokens of the whole text."
+            f"The prompt's end, {_shown(model, before[shared:])}, becomes other tokens with what "
+            "comes after it: the score begins there, with the exact tokens of the whole text."
         )
         before = before[:shared]
     after = tuple(whole[len(before) :] for whole in wholes)
     return Parted(before, after, tuple(dict.fromkeys(notices)))
 
 
-def _together(
-    model: Model, prompt: Prompt, before: tuple[int, ...], text: Prompt | str
-) -> tuple[tuple[int, ...], Sequence[str]]:
-    """The ids of a prompt and a text behind it, and what is to be said about them."""
+def _together(model: Model, prompt: Prompt, first: Encoded, text: Prompt | str) -> _Whole:
+    """A prompt, which is ``first`` by itself, and a text behind it."""
     if isinstance(text, Ids):
-        return (*before, *encode(model, text, _ANY_LENGTH).ids), ()
+        return _Whole((*first.ids, *encode(model, text, _ANY_LENGTH).ids))
     words = _words(text)
     match prompt:
         case Raw():
-            encoded = encode(model, replace(prompt, text=prompt.text + words), _ANY_LENGTH)
-            return encoded.ids, encoded.notices
+            whole = encode(model, replace(prompt, text=prompt.text + words), _ANY_LENGTH)
+            return _Whole(whole.ids, whole.notices)
         case Chat():
             messages = [*prompt.messages]
             opened = messages.pop().content if prompt.prefill else ""
             answer = Message("assistant", opened + words)
-            encoded = encode(model, replace(prompt, messages=(*messages, answer)), _ANY_LENGTH)
-            return encoded.ids, encoded.notices
+            whole = encode(model, replace(prompt, messages=(*messages, answer)), _ANY_LENGTH)
+            said = (first.rendered + words, first.rendered + words.lstrip())
+            return _Whole(whole.ids, whole.notices, whole.rendered in said)
         case Ids():
-            known = model.tokenizer.decode(before, clean_up_tokenization_spaces=False)
-            ids = tuple(tokenize(model.tokenizer, known + words, add_special_tokens=False))
-            if ids[: len(before)] == before:
-                return ids, ()
-            said = "The prompt's ids are not those of its text; what follows is tokenized apart."
-            return (*before, *_apart(model, text)), (said,)
+            ids = _after_ids(model, first.ids, words)
+            if ids[: len(first.ids)] == first.ids:
+                return _Whole(ids)
+            told = "The prompt's ids are not those of its text; what follows is tokenized apart."
+            return _Whole((*first.ids, *_apart(model, text)), (told,))
+
+
+def _after_ids(model: Model, before: tuple[int, ...], words: str) -> tuple[int, ...]:
+    """Ids with words behind them, tokenized together from the last control token on."""
+    special = pieces_of(model.tokenizer).special
+    cut = max((place + 1 for place, id in enumerate(before) if id in special), default=0)
+    known = model.tokenizer.decode(before[cut:], clean_up_tokenization_spaces=False)
+    return (*before[:cut], *tokenize(model.tokenizer, known + words, add_special_tokens=False))
 
 
 def _apart(model: Model, text: Prompt | str) -> tuple[int, ...]:
-    """The ids of a text by itself."""
+    """The ids of a text by itself, without a space that begins a first word."""
     if isinstance(text, Ids):
         return text.ids
-    return tuple(tokenize(model.tokenizer, _words(text), add_special_tokens=False))
+    bare = partial(tokenize, model.tokenizer, add_special_tokens=False)
+    return tuple(behind(bare, _words(text)))
+
+
+def _start(model: Model, ids: Sequence[int], text: Prompt | str) -> int:
+    """The place of the first token that holds some of ``text``, with which ``ids`` end."""
+    if isinstance(text, Ids):
+        return len(ids) - len(text.ids)
+    pieces, place, left = pieces_of(model.tokenizer), len(ids), len(_words(text).encode())
+    while place > 1 and left > 0:
+        place -= 1
+        left -= len(pieces.data(ids[place]))
+    return place
+
+
+def _shown(model: Model, ids: Sequence[int]) -> str:
+    pieces = pieces_of(model.tokenizer)
+    return repr("".join(pieces[id].text for id in ids))
 
 
 def _words(text: Any) -> str:

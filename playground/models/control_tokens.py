@@ -81,7 +81,7 @@ class ControlTokens:
         if avoid.isdisjoint(ids):
             return ids
         # A Unigram vocabulary holds "<s>" as a word like any other: character by character, then.
-        later = (id for character in text[1:] for id in _behind(unsplit, character))
+        later = (id for character in text[1:] for id in behind(unsplit, character))
         return [*unsplit(text[0]), *later]
 
 
@@ -122,7 +122,7 @@ class PlainText:
         for number, part in enumerate(parts):
             if part:
                 way = self._control.plain if number % 2 else encode
-                ids += _behind(way, part) if ids else way(part)
+                ids += behind(way, part) if ids else way(part)
         return ids
 
 
@@ -158,7 +158,7 @@ def _unsplit(tokenizer: Any, text: str) -> Ids:
     return [token.id for word in words for token in backend.model.tokenize(word)]
 
 
-def _behind(encode: Callable[[str], Ids], text: str) -> Ids:
+def behind(encode: Callable[[str], Ids], text: str) -> Ids:
     """The ids of a text that goes on from another: without the space that begins a first word."""
     for lead in ("\n", "a", "."):
         before, ids = encode(lead), encode(lead + text)
