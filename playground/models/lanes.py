@@ -196,9 +196,11 @@ def _alone(lm: Any, texts: Sequence[_Text]) -> _Found:
     caches = [new_cache(lm) for _ in texts]
     for i, text in enumerate(texts):
         yield i, 0, _prefill(lm, text, caches[i])
-    for i, text in enumerate(texts):
-        end = text.prompt + 1
-        yield i, 1, _read(lm, text.ids[:, end - 1 : end], caches[i], [end])[0]
+    for new in (1, 2):
+        for i, text in enumerate(texts):
+            end = text.prompt + new
+            if new < len(text.logits):
+                yield i, new, _read(lm, text.ids[:, end - 1 : end], caches[i], [end])[0]
 
 
 def _again(lm: Any, texts: Sequence[_Text]) -> _Found:
