@@ -80,7 +80,7 @@ def attach(base: Model, spec: ModelSpec, folder: str | Path) -> Model:
     except (torch.OutOfMemoryError, MemoryError):
         raise too_big(spec, base.lm.device) from None
     except LOAD_FAULTS as fault:
-        raise invalid("The adapter cannot be put on its base", fault) from None
+        raise invalid("The adapter cannot be put on its base", fault, "adapter") from None
     tokenizer = _with_template(base.tokenizer, where, notices)
     own = {id(p) for p in base.lm.parameters()}
     added = [p for p in tree.parameters() if id(p) not in own]
@@ -157,7 +157,7 @@ def _tensors(folder: Path) -> dict[str, torch.Tensor]:
     try:
         found = load_file(file)
     except (SafetensorError, OSError, ValueError) as fault:
-        raise invalid(f"{WEIGHTS} cannot be read", fault) from None
+        raise invalid(f"{WEIGHTS} cannot be read", fault, "adapter") from None
     return {name.removeprefix(_PREFIX): tensor for name, tensor in found.items()}
 
 

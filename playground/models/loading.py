@@ -324,7 +324,7 @@ def too_big(spec: ModelSpec, device: torch.device) -> OutOfMemory:
     )
 
 
-def invalid(what: str, fault: BaseException) -> ModelInvalid:
+def invalid(what: str, fault: BaseException, field: str = "model") -> ModelInvalid:
     """A sentence with the first line of the library's own words."""
     words = (str(fault).strip().splitlines() or [""])[0][:200]
-    return ModelInvalid(f"{what} ({words or type(fault).__name__}).", field="model")
+    return ModelInvalid(f"{what} ({words or type(fault).__name__}).", field=field)
