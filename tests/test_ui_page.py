@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
 from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 import pytest
 
-from playground.core.decoding import KNOBS, Decoding
+from playground.core.decoding import PRESETS
 from playground.core.events import Failed
 from playground.core.prompt import Message
-from playground.errors import InvalidInput, Problem
+from playground.core.run import ModelSpec
+from playground.errors import Problem
 from playground.settings import Settings
-from playground.ui.controls import DecodingPanel, decoding_panel
+from playground.ui.complete import _lens
 from playground.ui.page import build_page, launch_options
 from playground.ui.streaming import SessionStreams
 from playground.ui.transcript import Transcript
@@ -28,22 +28,11 @@ def page(engine: FakeEngine) -> gr.Blocks:
     return build_page(engine, Settings())  # type: ignore[arg-type]
 
 
-def handler(blocks: gr.Blocks, name: str) -> tuple[Any, list[Any]]:
-    """The function behind a named event, and the values that its inputs start with."""
+def handler(blocks: gr.Blocks, name: str) -> tuple[Any, dict[str, Any]]:
+    """The function behind a named event, and the values that its inputs start with, by name."""
     event = next(f for f in blocks.fns.values() if f.api_name == name)
-    return event.fn, [getattr(component, "value", None) for component in event.inputs]
-
-
-@pytest.fixture(scope="module")
-def panel() -> DecodingPanel:
-    with gr.Blocks():
-        return decoding_panel(Settings(), "Greedy")
-
-
-def values(panel: DecodingPanel, **changed: Any) -> list[Any]:
-    start = {name: component.value for name, component in panel.knobs.items()}
-    seed, fresh = changed.pop("seed", 7), changed.pop("fresh", False)
-    return [*{**start, **changed}.values(), seed, fresh]
+    values = [getattr(component, "value", None) for component in event.inputs]
+    return event.fn, dict(zip(event.input_parameter_names, values, strict=True))
 
 
 def test_every_wide_event_shows_progress_in_one_place() -> None:
@@ -67,43 +56,11 @@ def test_launching_switches_off_what_nobody_needs() -> None:
     assert options["max_file_size"] == "1mb"
 
 
-def test_a_panel_reads_what_its_sliders_show(panel: DecodingPanel) -> None:
-    decoding, seed = panel.read(values(panel, do_sample=True, top_k=40.0, temperature=0.5))
-    assert decoding == Decoding(do_sample=True, top_k=40, temperature=0.5, max_new_tokens=64)
-    assert seed == 7
-
-
-@pytest.mark.parametrize("name", sorted(KNOBS))
-def test_nan_in_any_knob_is_refused_by_its_field(panel: DecodingPanel, name: str) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        panel.read(values(panel, **{name: math.nan}))
-    assert refused.value.problem.field == name
-    assert KNOBS[name].label in str(refused.value)
-
-
-@pytest.mark.parametrize("given", [2.5, None, "3", True, [3]])
-def test_a_whole_knob_takes_whole_numbers_only(panel: DecodingPanel, given: Any) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        panel.read(values(panel, top_k=given))
-    assert refused.value.problem.field == "top_k"
-
-
-def test_a_fresh_seed_is_drawn_only_when_something_is_drawn_with_it(panel: DecodingPanel) -> None:
-    seeds = {panel.read(values(panel, do_sample=True, fresh=True))[1] for _ in range(5)}
-    assert len(seeds) == 5
-    assert panel.read(values(panel, do_sample=False, fresh=True))[1] == 7
-
-
-def test_stop_strings_are_lines_with_escapes(panel: DecodingPanel) -> None:
-    decoding, _ = panel.read(values(panel, stop_strings="\\n\nEND\n"))
-    assert decoding.stop_strings == ("\n", "END")
-
-
 def test_an_answer_streams_into_the_chat_and_the_token_view() -> None:
     engine = FakeEngine(words("Par", "is", reason="end"))
     ask, inputs = handler(page(engine), "chat")
-    inputs[0] = "Capital of France?"
-    updates = list(ask(REQUEST, *inputs))
+    inputs["message"] = "Capital of France?"
+    updates = list(ask(REQUEST, **inputs))
     shown = [update[4][-1]["content"][0]["text"] for update in updates]
     assert shown[0] == "Capital of France?"
     assert "Par" in shown
@@ -116,9 +73,8 @@ def test_an_answer_streams_into_the_chat_and_the_token_view() -> None:
 def test_an_answer_is_begun_as_the_settings_say_and_shown_from_its_beginning() -> None:
     engine = FakeEngine(words("Par", "is", reason="end"))
     ask, inputs = handler(page(engine), "chat")
-    # Message, chat, system prompt, and the beginning of the answer.
-    inputs[0], inputs[3] = "Capital of France?", "The capital is "
-    updates = list(ask(REQUEST, *inputs))
+    inputs["message"], inputs["prefill"] = "Capital of France?", "The capital is "
+    updates = list(ask(REQUEST, **inputs))
     shown = [update[4][-1]["content"][0]["text"] for update in updates]
     assert shown[:2] == ["Capital of France?", "The capital is "]
     assert "The capital is Par" in shown
@@ -132,8 +88,8 @@ def test_an_answer_is_begun_as_the_settings_say_and_shown_from_its_beginning() -
 def test_a_begun_answer_that_fails_at_once_is_not_in_the_chat() -> None:
     refused = [Failed(Problem("TEMPLATE", "The model's chat template changes the beginning."))]
     ask, inputs = handler(page(FakeEngine(refused)), "chat")
-    inputs[0], inputs[3] = "Hi", "Well, "
-    final = list(ask(REQUEST, *inputs))[-1]
+    inputs["message"], inputs["prefill"] = "Hi", "Well, "
+    final = list(ask(REQUEST, **inputs))[-1]
     assert "changes the beginning" in final[2]
     assert (final[3], final[5]) == (Transcript(), "Hi")
 
@@ -143,14 +99,16 @@ def test_a_begun_answer_that_fails_at_once_is_not_in_the_chat() -> None:
 def test_typed_control_tokens_are_read_where_the_box_says_so(tab: str, template: str) -> None:
     engine = FakeEngine(*[words("a") for _ in range(10)])
     run, inputs = handler(page(engine), tab)
-    inputs[0] = "Once<|im_end|>"
-    place = inputs.index("Raw text")
-    assert inputs[place + 1] is False
-    inputs[place] = template
-    list(run(REQUEST, *inputs))
+    inputs["text"] = "Once<|im_end|>"
+    template_name, box = (
+        ("template_1", "control_tokens_1") if tab == "complete" else ("template", "control_tokens")
+    )
+    assert inputs[box] is False
+    inputs[template_name] = template
+    list(run(REQUEST, **inputs))
     asked = len(engine.history)
-    inputs[place + 1] = True
-    final = list(run(REQUEST, *inputs))[-1]
+    inputs[box] = True
+    final = list(run(REQUEST, **inputs))[-1]
     flags = [made.prompt.control_tokens for made in engine.history]  # type: ignore[union-attr]
     # In Complete each column has a box of its own; the first one's was ticked.
     ticked = [True] + [tab != "complete"] * (asked - 1)
@@ -161,8 +119,8 @@ def test_typed_control_tokens_are_read_where_the_box_says_so(tab: str, template:
 def test_a_box_that_is_neither_on_nor_off_is_refused_in_its_column() -> None:
     engine = FakeEngine()
     run, inputs = handler(page(engine), "tokens")
-    inputs[0], inputs[inputs.index("Raw text") + 1] = "Once", "no"
-    final = list(run(REQUEST, *inputs))[-1]
+    inputs["text"], inputs["control_tokens"] = "Once", "no"
+    final = list(run(REQUEST, **inputs))[-1]
     assert "either on or off" in json.loads(final[3])["problem"]
     assert engine.history == []
 
@@ -170,8 +128,8 @@ def test_a_box_that_is_neither_on_nor_off_is_refused_in_its_column() -> None:
 def test_an_empty_message_is_a_sentence_and_keeps_the_chat() -> None:
     engine = FakeEngine()
     ask, inputs = handler(page(engine), "chat")
-    inputs[0] = "  "
-    (update,) = ask(REQUEST, *inputs)
+    inputs["message"] = "  "
+    (update,) = ask(REQUEST, **inputs)
     assert "The message is empty." in update[2]
     assert update[5] == "  "
     assert engine.history == []
@@ -181,16 +139,16 @@ def test_a_question_that_fails_at_once_returns_to_its_box() -> None:
     """An over-long message once stayed in the chat, and every later one was too long as well."""
     too_long = [Failed(Problem("CONTEXT_OVERFLOW", "The prompt has 3,040 tokens."))]
     ask, inputs = handler(page(FakeEngine(too_long)), "chat")
-    inputs[0] = "word " * 3000
-    final = list(ask(REQUEST, *inputs))[-1]
+    inputs["message"] = "word " * 3000
+    final = list(ask(REQUEST, **inputs))[-1]
     assert "3,040 tokens" in final[2]
-    assert (final[3], final[5]) == (Transcript(), inputs[0])
+    assert (final[3], final[5]) == (Transcript(), inputs["message"])
 
 
 def test_what_is_typed_while_an_answer_streams_stays() -> None:
     ask, inputs = handler(page(FakeEngine(words("a", "b"))), "chat")
-    inputs[0] = "Hi"
-    first, *later = [update[5] for update in ask(REQUEST, *inputs)]
+    inputs["message"] = "Hi"
+    first, *later = [update[5] for update in ask(REQUEST, **inputs)]
     assert first == ""
     assert all("value" not in box for box in later)
 
@@ -198,10 +156,8 @@ def test_what_is_typed_while_an_answer_streams_stays() -> None:
 def test_a_wrong_column_says_why_and_the_others_run() -> None:
     engine = FakeEngine(words("a", "b"))
     run, inputs = handler(page(engine), "complete")
-    event = run
-    prompts = [n for n, value in enumerate(inputs) if value == "Raw text"]
-    inputs[prompts[0] + 2], inputs[prompts[1] + 2] = "", "Once"
-    final = list(event(REQUEST, *inputs))[-1]
+    inputs["prompt_1"], inputs["prompt_2"] = "", "Once"
+    final = list(run(REQUEST, **inputs))[-1]
     first, second = json.loads(final[3]), json.loads(final[4])
     assert first["state"] == "failed" and "The prompt is empty." in first["problem"]
     assert second["state"] == "finished" and second["n"] == 2
@@ -211,17 +167,79 @@ def test_a_wrong_column_says_why_and_the_others_run() -> None:
 def test_strategies_play_side_by_side() -> None:
     engine = FakeEngine(*[words(str(n)) for n in range(5)])
     run, inputs = handler(page(engine), "strategies")
-    inputs[0] = "Once"
-    final = list(run(REQUEST, *inputs))[-1]
+    inputs["text"] = "Once"
+    final = list(run(REQUEST, **inputs))[-1]
     titles = [json.loads(lane)["title"] for lane in final[3:8]]
     assert titles == ["Greedy", "Beam search", "Top-k", "Top-p", "Temperature 0.7"]
     assert len({(r.decoding.name, r.decoding.temperature) for r in engine.history}) == 5
 
 
+def test_a_column_is_decoded_as_its_settings_say_and_tells_what_was_in_vain() -> None:
+    engine = FakeEngine(*[words("a") for _ in range(5)])
+    run, inputs = handler(page(engine), "strategies")
+    inputs |= {
+        "text": "Once", "settings_1": '{"preset": "DoLa", "temperature": 0.5}', "settings_2": "{}",
+        "settings_3": '{"draft_tokens": 3, "draft": "builtin/tiny-chat"}',
+    }
+    final = [json.loads(lane) for lane in list(run(REQUEST, **inputs))[-1][3:6]]
+    assert engine.history[0].decoding.dola_layers == PRESETS["DoLa"].dola_layers
+    assert final[0]["title"] == "DoLa, changed"
+    assert final[0]["sub"].endswith("ignored: Temperature")
+    assert (final[1]["title"], final[1]["sub"]) == ("Greedy", "greedy")
+    assert engine.history[2].draft == ModelSpec("builtin/tiny-chat")
+    assert "draft tiny-chat" in final[2]["sub"]
+
+
+def test_settings_that_are_wrong_stay_in_their_column() -> None:
+    engine = FakeEngine(*[words("a") for _ in range(4)])
+    run, inputs = handler(page(engine), "strategies")
+    inputs |= {"text": "Once", "settings_2": '{"preset": "Top-k", "bias": "dragon"}'}
+    final = [json.loads(lane) for lane in list(run(REQUEST, **inputs))[-1][3:8]]
+    assert [lane["state"] for lane in final] == ["finished", "failed", *["finished"] * 3]
+    assert final[1]["title"] == "Top-k"
+    assert final[1]["problem"].startswith("Bias, line 1: “dragon”")
+
+
+def test_as_many_columns_run_as_are_asked_for() -> None:
+    engine = FakeEngine(*[words("a") for _ in range(3)])
+    run, inputs = handler(page(engine), "complete")
+    list(run(REQUEST, **{**inputs, "text": "Once", "columns": 3}))
+    assert len(engine.history) == 3
+
+
+def test_raw_beside_chat_template_copies_the_settings() -> None:
+    blocks = page(FakeEngine())
+    event = next(f for f in blocks.fns.values() if getattr(f.fn, "func", None) is _lens)
+    names = [getattr(part, "label", None) for part in event.outputs]
+    made = event.fn("Hi", "", "builtin/tiny-base", True, '{"preset":"Top-p"}')
+    assert dict(zip(names, made, strict=True))["Settings 2"] == '{"preset":"Top-p"}'
+    assert made.count("builtin/tiny-chat") == 2, "a base model has no chat template"
+
+
+def test_the_api_names_its_inputs() -> None:
+    shown = page(FakeEngine()).get_api_info()["named_endpoints"]
+    named = {api: [p["parameter_name"] for p in end["parameters"]] for api, end in shown.items()}
+    assert named["/chat"] == ["message", "system", "prefill", "model", "settings"]
+    assert named["/tokens"] == ["text", "model", "template", "control_tokens", "settings"]
+    columns = ["columns", *(f"settings_{n}" for n in range(1, 7))]
+    assert named["/strategies"] == ["text", "model", "template", "control_tokens", *columns]
+    own = [f"{name}_{n}" for n in range(1, 5)
+           for name in ("model", "template", "control_tokens", "prompt", "settings")]
+    assert named["/complete"] == ["text", "columns", *own]
+    # What a component is first filled with is a nameless function.
+    told = {name for name in named if "lambda" not in name}
+    assert told == {"/chat", "/complete", "/strategies", "/tokens"}
+
+
+def test_the_page_stays_light() -> None:
+    """A panel of sliders in each possible column once made it 582 components."""
+    assert len(page(FakeEngine()).config["components"]) < 250
+
+
 def test_a_full_engine_is_a_sentence_in_every_column() -> None:
     run, inputs = handler(page(FakeEngine(full=True)), "tokens")
-    inputs[0] = "Once"
-    final = list(run(REQUEST, *inputs))[-1]
+    inputs["text"] = "Once"
+    final = list(run(REQUEST, **inputs))[-1]
     assert "Too many runs wait already. Try again in a minute." in json.loads(final[3])["problem"]
     assert final[3] == final[4]
 
@@ -230,8 +248,8 @@ def test_closing_a_handler_in_mid_stream_stops_its_runs() -> None:
     """A closed tab ends the generator wherever it is; the engine must not go on for nobody."""
     engine = FakeEngine(words(*"abcdefgh"))
     run, inputs = handler(page(engine), "tokens")
-    inputs[0] = "Once"
-    updates = run(REQUEST, *inputs)
+    inputs["text"] = "Once"
+    updates = run(REQUEST, **inputs)
     for _ in range(4):
         next(updates)
     updates.close()

@@ -13,7 +13,8 @@ from playground.errors import PlaygroundError
 from playground.settings import Settings
 from playground.ui.actions import Actions, action_row, resting, running, sentence
 from playground.ui.columns import describe, make_run
-from playground.ui.controls import DecodingPanel, decoding_panel, model_picker
+from playground.ui.controls import model_picker
+from playground.ui.decoding_panel import decoding_panel
 from playground.ui.streaming import Stage
 from playground.ui.token_stream import TokenFeed, idle, token_stream
 from playground.ui.transcript import Transcript
@@ -42,14 +43,15 @@ class _Parts:
     system: gr.Textbox
     prefill: gr.Textbox
     model: gr.Dropdown
-    panel: DecodingPanel
+    settings: gr.HTML
     lane: gr.HTML
     actions: Actions
     state: gr.State
 
     @property
-    def inputs(self) -> list[Any]:
-        return [self.state, self.system, self.prefill, self.model, *self.panel.inputs]
+    def inputs(self) -> dict[str, Any]:
+        return {"chat": self.state, "system": self.system, "prefill": self.prefill,
+                "model": self.model, "settings": self.settings}
 
     @property
     def outputs(self) -> list[Any]:
@@ -120,7 +122,7 @@ def build_chat(stage: Stage, settings: Settings) -> None:
                     placeholder="The model goes on from here.",
                     elem_id="chat-prefill",
                 )
-                panel = decoding_panel(settings, "Greedy", 128)
+                panel = decoding_panel(settings, TAB, "Greedy", 128)
     state = gr.State(Transcript())
     for button, text in zip(systems, SYSTEM_EXAMPLES, strict=True):
         button.click(
@@ -140,12 +142,14 @@ def _wire(stage: Stage, parts: _Parts) -> None:
     wide = {**quiet, "show_progress_on": parts.actions.notice}
     go = {**wide, "concurrency_limit": None}
 
-    # Gradio fills the request and the event in by position, so they come before the star.
     def send(
-        request: gr.Request, message: Any, chat: Transcript, *settings: Any
+        request: gr.Request, message: Any, chat: Transcript, system: Any, prefill: Any, model: Any,
+        settings: Any,
     ) -> Iterator[list[Any]]:
-        yield from ask(request, message, chat, settings)
+        """A message and its answer; ``settings`` is a JSON object such as {"preset": "Top-p"}."""
+        yield from ask(request, message, chat, (system, prefill, model, settings))
 
+    # Gradio fills the request and the event in by position, so they come before the star.
     def retry(request: gr.Request, chat: Transcript, *settings: Any) -> Iterator[list[Any]]:
         earlier, text = chat.before_last_question()
         yield from ask(request, text, earlier, settings, kept=chat)
@@ -165,12 +169,12 @@ def _wire(stage: Stage, parts: _Parts) -> None:
     ) -> Iterator[list[Any]]:
         yield from ask(request, event.value["text"], chat, settings)
 
-    inputs, outputs, chatbot = parts.inputs, parts.outputs, parts.chatbot
+    inputs, outputs, chatbot = list(parts.inputs.values()), parts.outputs, parts.chatbot
     gr.on(
         [parts.message.submit, parts.actions.run.click],
         send,
-        [parts.message, *inputs],
-        outputs,
+        inputs_kwargs={"message": parts.message, **parts.inputs},
+        outputs=outputs,
         **{**go, "api_visibility": "public", "api_name": "chat"},
     )
     chatbot.retry(retry, inputs, outputs, **go)
@@ -206,13 +210,13 @@ def _asker(stage: Stage, parts: _Parts) -> Callable[..., Iterator[list[Any]]]:
         When it fails before a word was written, the chat returns to ``kept`` and nothing is lost;
         without ``kept`` to the chat as it was, with the question back in its box.
         """
-        system, prefill, model, *knobs = settings
+        system, prefill, model, decoding = settings
         same = gr.update()
         back = (kept, same) if kept is not None else (chat, message)
         try:
             asked = chat.asked(message)
             prompt = partial(asked.prompt, system or "", prefill or "")
-            run = make_run(model, prompt, parts.panel, knobs)
+            run = make_run(model, prompt, decoding)
         except PlaygroundError as error:
             yield [*resting(), sentence(error.problem), back[0], back[0].messages(), back[1], same]
             return

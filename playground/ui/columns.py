@@ -14,7 +14,9 @@ from playground.core.run import Run
 from playground.errors import PlaygroundError, Problem
 from playground.settings import Settings
 from playground.ui.actions import resting, running
-from playground.ui.controls import DecodingPanel, decoding_panel, model_picker, read_model
+from playground.ui.controls import model_picker, read_model
+from playground.ui.decoding_form import read_form
+from playground.ui.decoding_panel import column_head, decoding_panel
 from playground.ui.streaming import Stage
 from playground.ui.token_store import encode
 from playground.ui.token_stream import TokenFeed, idle, token_stream
@@ -29,11 +31,6 @@ class PromptForm:
     template: gr.Radio
     control_tokens: gr.Checkbox
 
-    @property
-    def inputs(self) -> list[Any]:
-        """What a handler lists as inputs, in the order that ``prompt_of`` takes them."""
-        return [self.template, self.control_tokens]
-
 
 def prompt_form() -> PromptForm:
     """The two choices, beside each other where there is room."""
@@ -45,25 +42,6 @@ def prompt_form() -> PromptForm:
     return PromptForm(template, control)
 
 
-@dataclass(frozen=True)
-class Column:
-    """One column: a model and a prompt of its own where the tab has them, a decoding, a lane."""
-
-    box: gr.Column
-    panel: DecodingPanel
-    lane: gr.HTML
-    model: gr.Dropdown | None = None
-    form: PromptForm | None = None
-    prompt: gr.Textbox | None = None
-
-    @property
-    def inputs(self) -> list[Any]:
-        """What a handler lists as inputs for this column."""
-        form = self.form.inputs if self.form is not None else []
-        own = [part for part in (self.model, *form, self.prompt) if part is not None]
-        return [*own, *self.panel.inputs]
-
-
 def prompt_of(template: Any, control_tokens: Any, text: Any) -> Prompt:
     """A text continued as it stands, or as the user's turn of a chat."""
     if template == CHAT:
@@ -71,17 +49,78 @@ def prompt_of(template: Any, control_tokens: Any, text: Any) -> Prompt:
     return Raw(text, control_tokens)
 
 
-def build_column(
-    settings: Settings,
-    number: int,
-    name: str,
-    *,
-    preset: str,
-    visible: bool,
-    own_prompt: bool,
+@dataclass(frozen=True)
+class Column:
+    """One column: its settings, its lane, and where the tab has them a model and a prompt."""
+
+    number: int
+    box: gr.Column
+    settings: gr.HTML
+    lane: gr.HTML
+    model: gr.Dropdown | None = None
+    form: PromptForm | None = None
+    prompt: gr.Textbox | None = None
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What a handler takes of this column, by the names that the API shows."""
+        own = {
+            "model": self.model,
+            "template": self.form and self.form.template,
+            "control_tokens": self.form and self.form.control_tokens,
+            "prompt": self.prompt,
+            "settings": self.settings,
+        }
+        return {self.named(name): part for name, part in own.items() if part is not None}
+
+    def named(self, name: str) -> str:
+        """The name of one of its inputs, as in ``settings_1`` for the first column."""
+        return f"{name}_{self.number + 1}"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """All columns of a tab; ``count`` says how many of them are shown."""
+
+    all: list[Column]
+    count: gr.Number
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What a handler takes of them, by the names that the API shows."""
+        return {"columns": self.count, **{k: v for c in self.all for k, v in c.inputs.items()}}
+
+    def of(self, count: int) -> list[Column]:
+        """The columns that run; the count's own component holds it to its range."""
+        return self.all[:count]
+
+
+def build_columns(
+    settings: Settings, tab: str, presets: Sequence[str], start: int,
+    *, own_prompt: bool, new_tokens: int,
+) -> Columns:
+    """A column for each of ``presets``, the first ``start`` of them in sight, and their panel.
+
+    With ``own_prompt`` each has its own model and prompt.
+    """
+    start = min(start, len(presets))
+    with gr.Row(elem_classes="lanes-and-panel"):
+        with gr.Column(min_width=0, elem_classes="lanes-side"), gr.Row(elem_classes="lanes"):
+            columns = [
+                _build(settings, tab, number, preset, number < start, own_prompt, new_tokens)
+                for number, preset in enumerate(presets)
+            ]
+        with gr.Column(scale=0, min_width=0, elem_classes=["side", "tucked"]):
+            decoding_panel(settings, tab)
+    count = gr.Number(start, label="Columns", minimum=1, maximum=len(presets), precision=0,
+                      visible=False)
+    return Columns(columns, count)
+
+
+def _build(
+    settings: Settings, tab: str, number: int, preset: str, visible: bool, own_prompt: bool,
     new_tokens: int,
 ) -> Column:
-    """One column of the row that is open; with ``own_prompt`` it has its own model and prompt."""
     model = form = prompt = None
     with gr.Column(min_width=280, visible=visible, elem_classes="lane-column") as box:
         if own_prompt:
@@ -95,10 +134,9 @@ def build_column(
                 placeholder="Empty: the text above.",
                 elem_classes="prompt-box",
             )
-        with gr.Accordion("Settings", open=False, elem_classes="folded"):
-            panel = decoding_panel(settings, preset, new_tokens)
-        lane = token_stream(preset, hint="What this column writes appears here.", name=name)
-    return Column(box, panel, lane, model, form, prompt)
+        head = column_head(settings, tab, number, preset, new_tokens)
+        lane = token_stream(hint="What this column writes appears here.", name=tab)
+    return Column(number, box, head, lane, model, form, prompt)
 
 
 @dataclass(frozen=True)
@@ -141,20 +179,21 @@ def play_lanes(
 
 
 def describe(run: Run) -> str:
-    """How a run decodes, and with which dice, in one quiet line."""
+    """How a run decodes, with which dice, and what was set in vain, in one quiet line."""
     seed = f"seed {run.seed}" if run.decoding.draws else ""
     form = "chat template" if isinstance(run.prompt, Chat) else ""
     counted = isinstance(run.prompt, (Chat, Raw)) and run.prompt.control_tokens
     tokens = "control tokens read" if counted else ""
-    return " · ".join(part for part in (form, tokens, run.decoding.summary, seed) if part)
+    draft = f"draft {run.used_draft.label}" if run.used_draft else ""
+    ignored = f"ignored: {', '.join(run.decoding.ignored)}" if run.decoding.ignored else ""
+    parts = (form, tokens, run.decoding.summary, draft, seed, ignored)
+    return " · ".join(part for part in parts if part)
 
 
-def make_run(
-    model: Any, prompt: Callable[[], Prompt], panel: DecodingPanel, values: Sequence[Any]
-) -> Run:
-    """A run from the values of a panel. Raises InvalidInput naming the field."""
-    decoding, seed = panel.read(values)
-    return Run(read_model(model), prompt(), decoding, seed)
+def make_run(model: Any, prompt: Callable[[], Prompt], settings: Any) -> Run:
+    """A run from a column's settings. Raises InvalidInput naming the field."""
+    form = read_form(settings)
+    return Run(read_model(model), prompt(), form.decoding, form.dice(), form.draft)
 
 
 def shown(count: int, total: int) -> list[Any]:
@@ -162,15 +201,15 @@ def shown(count: int, total: int) -> list[Any]:
     return [gr.update(visible=number < count) for number in range(total)]
 
 
-def wire_count(
-    columns: Sequence[Column], count: gr.State, more: gr.Button, fewer: gr.Button, event: Any
-) -> None:
+def wire_count(columns: Columns, more: gr.Button, fewer: gr.Button, event: Any) -> None:
     """Let two buttons add and remove the last column; ``event`` holds the events' settings."""
-    boxes = [column.box for column in columns]
+    boxes = [column.box for column in columns.all]
 
     def resize(step: int, now: int) -> list[Any]:
         wanted = max(1, min(len(boxes), now + step))
         return [wanted, *shown(wanted, len(boxes))]
 
     for button, step in ((more, 1), (fewer, -1)):
-        button.click(partial(resize, step), count, [count, *boxes], queue=False, **event)
+        button.click(
+            partial(resize, step), columns.count, [columns.count, *boxes], queue=False, **event
+        )

@@ -14,8 +14,8 @@ from playground.ui.actions import Actions, action_row, examples_row
 from playground.ui.columns import (
     CHAT,
     RAW,
-    Column,
-    build_column,
+    Columns,
+    build_columns,
     make_run,
     plan_lane,
     play_lanes,
@@ -28,6 +28,7 @@ from playground.ui.streaming import Stage
 
 TAB = "complete"
 START = 2
+LANES = ("Greedy", "Top-p", "Temperature 1.5", "Beam search")
 EXAMPLES = (
     "The capital of France is",
     "Once upon a time there was a little dragon named",
@@ -38,8 +39,6 @@ EXAMPLES = (
 
 def build_complete(stage: Stage, settings: Settings) -> None:
     """Build the tab inside the open Blocks."""
-    most = max(2, min(4, settings.limits.columns))
-    count = gr.State(START)
     with gr.Row(elem_classes="tab-head"):
         text = prompt_box("Text for every column", "The beginning of a text. Enter runs.")
         actions = action_row(TAB)
@@ -49,88 +48,75 @@ def build_complete(stage: Stage, settings: Settings) -> None:
         lens = gr.Button("Raw beside chat template", size="sm", elem_classes="tool", min_width=60)
         more = gr.Button("Add column", size="sm", elem_classes="tool", min_width=60)
         fewer = gr.Button("Remove column", size="sm", elem_classes="tool", min_width=60)
-    with gr.Row(elem_classes="lanes"):
-        columns = [
-            build_column(
-                settings,
-                number,
-                TAB,
-                preset=("Greedy", "Top-p", "Temperature 1.5", "Beam search")[number],
-                visible=number < START,
-                own_prompt=True,
-                new_tokens=64,
-            )
-            for number in range(most)
-        ]
-    _wire(stage, settings, columns, count, text, actions, examples, (lens, more, fewer))
+    columns = build_columns(
+        settings, TAB, LANES[: max(2, settings.limits.columns)], START,
+        own_prompt=True, new_tokens=64,
+    )
+    _wire(stage, settings, columns, text, actions, examples, (lens, more, fewer))
 
 
 def _wire(
     stage: Stage,
     settings: Settings,
-    columns: list[Column],
-    count: gr.State,
+    columns: Columns,
     text: gr.Textbox,
     actions: Actions,
     examples: list[gr.Button],
     tools: tuple[gr.Button, gr.Button, gr.Button],
 ) -> None:
     lens, more, fewer = tools
-    prompts = [column.prompt for column in columns]
-    run = _runner(stage, columns)
-    inputs = [text, count, *(part for column in columns for part in column.inputs)]
-    outputs = [actions.run, actions.stop, actions.notice, *(column.lane for column in columns)]
+    prompts = [column.prompt for column in columns.all]
+    boxes = [column.box for column in columns.all]
+    outputs = [actions.run, actions.stop, actions.notice, *(c.lane for c in columns.all)]
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     wide = {**quiet, "show_progress_on": actions.notice}
-    go = {**wide, "concurrency_limit": None}
+    go = {**wide, "fn": _runner(stage, columns), "inputs_kwargs": {"text": text, **columns.inputs},
+          "outputs": outputs, "concurrency_limit": None}
 
-    actions.run.click(
-        run, inputs, outputs, api_name="complete", **{**go, "api_visibility": "public"}
-    )
-    gr.on([text.submit, *(prompt.submit for prompt in prompts)], run, inputs, outputs, **go)
+    actions.run.click(**{**go, "api_visibility": "public", "api_name": "complete"})
+    gr.on([text.submit, *(prompt.submit for prompt in prompts)], **go)
     for button, example in zip(examples, EXAMPLES, strict=True):
         button.click(
-            lambda e=example: [e] + [""] * len(columns), None, [text, *prompts], queue=False, **wide
-        ).then(run, inputs, outputs, **go)
+            lambda e=example: [e] + [""] * len(prompts), None, [text, *prompts], queue=False, **wide
+        ).then(**go)
     actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
-    wire_count(columns, count, more, fewer, wide)
-    raw, chat = columns[:2]
+    wire_count(columns, more, fewer, wide)
+    raw, chat = columns.all[:2]
     lens.click(
-        partial(_lens, settings, len(columns)),
-        [text, raw.prompt, raw.model, raw.form.control_tokens, *raw.panel.inputs],
+        partial(_lens, settings, len(boxes)),
+        [text, raw.prompt, raw.model, raw.form.control_tokens, raw.settings],
         [
             text,
             *prompts,
-            *(part for c in (raw, chat) for part in (*c.form.inputs, c.model)),
-            *chat.panel.inputs,
-            count,
-            *(column.box for column in columns),
+            *(c for p in (raw, chat) for c in (p.form.template, p.form.control_tokens, p.model)),
+            chat.settings,
+            columns.count,
+            *boxes,
         ],
         queue=False,
         **wide,
-    ).then(run, inputs, outputs, **go)
+    ).then(**go)
 
 
 def _lens(
-    settings: Settings, most: int, text: str, own: str, model: Any, control: Any, *knobs: Any
+    settings: Settings, most: int, text: str, own: str, model: Any, control: Any, decoding: Any
 ) -> list[Any]:
     """The same text and settings in two columns that differ in one thing: the chat template."""
     if isinstance(model, str) and entry(model).kind == "base":
         model = settings.models[0]
     forms = [RAW, control, model, CHAT, control, model]
-    return [own or text, *[""] * most, *forms, *knobs, 2, *shown(2, most)]
+    return [own or text, *[""] * most, *forms, decoding, 2, *shown(2, most)]
 
 
-def _runner(stage: Stage, columns: list[Column]) -> Callable[..., Iterator[list[Any]]]:
-    # Gradio fills the request in by position, so it must come before the star.
-    def run(request: gr.Request, text: Any, count: int, *values: Any) -> Iterator[list[Any]]:
+def _runner(stage: Stage, built: Columns) -> Callable[..., Iterator[list[Any]]]:
+    def run(request: gr.Request, text: Any, columns: int, **values: Any) -> Iterator[list[Any]]:
+        """Up to four columns run together, each with its model, prompt and ``settings``, a JSON
+        object; a column without a prompt goes on with the text."""
         lanes = []
-        place = 0
-        for column in columns[: max(1, count)]:
-            model, template, control, own, *knobs = values[place : place + 4 + column.panel.size]
-            place += 4 + column.panel.size
+        for column in built.of(columns):
+            model, template, control, own, decoding = (values[name] for name in column.inputs)
             prompt = partial(prompt_of, template, control, own or text)
-            lanes.append(plan_lane("", partial(make_run, model, prompt, column.panel, knobs)))
-        yield from play_lanes(stage, TAB, request, lanes, len(columns))
+            lanes.append(plan_lane("", partial(make_run, model, prompt, decoding)))
+        yield from play_lanes(stage, TAB, request, lanes, len(built.all))
 
     return run

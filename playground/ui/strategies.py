@@ -11,8 +11,8 @@ import gradio as gr
 from playground.settings import Settings
 from playground.ui.actions import action_row, examples_row
 from playground.ui.columns import (
-    Column,
-    build_column,
+    Columns,
+    build_columns,
     make_run,
     plan_lane,
     play_lanes,
@@ -21,6 +21,7 @@ from playground.ui.columns import (
     wire_count,
 )
 from playground.ui.controls import model_picker, prompt_box
+from playground.ui.decoding_form import title_of
 from playground.ui.streaming import Stage
 
 TAB = "strategies"
@@ -44,8 +45,6 @@ EXAMPLES = (
 
 def build_strategies(stage: Stage, settings: Settings) -> None:
     """Build the tab inside the open Blocks."""
-    most = min(len(LANES), settings.limits.columns)
-    count = gr.State(min(START, most))
     with gr.Row(elem_classes="tab-head"):
         text = prompt_box("Prompt", "One prompt for every strategy. Enter runs.")
         with gr.Column(scale=2, min_width=200):
@@ -57,58 +56,43 @@ def build_strategies(stage: Stage, settings: Settings) -> None:
         form = prompt_form()
         more = gr.Button("Add column", size="sm", elem_classes="tool", min_width=60)
         fewer = gr.Button("Remove column", size="sm", elem_classes="tool", min_width=60)
-    with gr.Row(elem_classes="lanes"):
-        columns = [
-            build_column(
-                settings,
-                n,
-                TAB,
-                preset=LANES[n],
-                visible=n < min(START, most),
-                own_prompt=False,
-                new_tokens=48,
-            )
-            for n in range(most)
-        ]
+    columns = build_columns(
+        settings, TAB, LANES[: settings.limits.columns], START, own_prompt=False, new_tokens=48
+    )
 
-    run = _runner(stage, columns)
-    inputs: list[Any] = [text, model, *form.inputs, count]
-    for column in columns:
-        inputs += [column.panel.preset, *column.inputs]
-    outputs = [actions.run, actions.stop, actions.notice, *(column.lane for column in columns)]
+    inputs = {
+        "text": text, "model": model, "template": form.template,
+        "control_tokens": form.control_tokens, **columns.inputs,
+    }
+    outputs = [actions.run, actions.stop, actions.notice, *(c.lane for c in columns.all)]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     wide = {**quiet, "show_progress_on": actions.notice}
-    go = {**wide, "concurrency_limit": None}
-    actions.run.click(
-        run, inputs, outputs, **{**go, "api_visibility": "public", "api_name": "strategies"}
-    )
-    text.submit(run, inputs, outputs, **go)
+    go = {**wide, "fn": _runner(stage, columns), "inputs_kwargs": inputs, "outputs": outputs,
+          "concurrency_limit": None}
+    actions.run.click(**{**go, "api_visibility": "public", "api_name": "strategies"})
+    text.submit(**go)
     for button, example in zip(examples, EXAMPLES, strict=True):
-        button.click(lambda e=example: e, None, text, queue=False, **quiet).then(
-            run, inputs, outputs, **go
-        )
+        button.click(lambda e=example: e, None, text, queue=False, **quiet).then(**go)
     actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
-    wire_count(columns, count, more, fewer, wide)
+    wire_count(columns, more, fewer, wide)
 
 
-def _runner(stage: Stage, columns: list[Column]) -> Callable[..., Iterator[list[Any]]]:
-    # Gradio fills the request in by position, so it must come before the star.
+def _runner(stage: Stage, built: Columns) -> Callable[..., Iterator[list[Any]]]:
     def run(
         request: gr.Request,
         text: Any,
         model: Any,
         template: Any,
-        control: Any,
-        count: int,
-        *values: Any,
+        control_tokens: Any,
+        columns: int,
+        **values: Any,
     ) -> Iterator[list[Any]]:
+        """One prompt decoded in several ways, each as its ``settings`` say, a JSON object."""
         lanes = []
-        place = 0
-        for column in columns[: max(1, count)]:
-            name, *knobs = values[place : place + 1 + column.panel.size]
-            place += 1 + column.panel.size
-            prompt = partial(prompt_of, template, control, text)
-            lanes.append(plan_lane(name, partial(make_run, model, prompt, column.panel, knobs)))
-        yield from play_lanes(stage, TAB, request, lanes, len(columns))
+        for column in built.of(columns):
+            own = values[column.named("settings")]
+            prompt = partial(prompt_of, template, control_tokens, text)
+            lanes.append(plan_lane(title_of(own), partial(make_run, model, prompt, own)))
+        yield from play_lanes(stage, TAB, request, lanes, len(built.all))
 
     return run

@@ -11,7 +11,8 @@ import gradio as gr
 from playground.settings import Settings
 from playground.ui.actions import action_row, examples_row
 from playground.ui.columns import make_run, plan_lane, play_lanes, prompt_form, prompt_of
-from playground.ui.controls import DecodingPanel, decoding_panel, model_picker, prompt_box
+from playground.ui.controls import model_picker, prompt_box
+from playground.ui.decoding_panel import decoding_panel
 from playground.ui.streaming import Stage
 from playground.ui.token_stream import token_stream
 
@@ -50,30 +51,29 @@ def build_tokens(stage: Stage, settings: Settings) -> None:
             with gr.Accordion("Settings", open=True):
                 model = model_picker(settings)
                 form = prompt_form()
-                panel = decoding_panel(settings, "Greedy", 48)
+                panel = decoding_panel(settings, TAB, "Greedy", 48)
 
-    run = _runner(stage, panel)
-    inputs = [text, model, *form.inputs, *panel.inputs]
+    inputs = {"text": text, "model": model, "template": form.template,
+              "control_tokens": form.control_tokens, "settings": panel}
     outputs = [actions.run, actions.stop, actions.notice, tokens, table]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    go = {**quiet, "show_progress_on": actions.notice, "concurrency_limit": None}
-    actions.run.click(
-        run, inputs, outputs, **{**go, "api_visibility": "public", "api_name": "tokens"}
-    )
-    text.submit(run, inputs, outputs, **go)
+    go = {**quiet, "fn": _runner(stage), "inputs_kwargs": inputs, "outputs": outputs,
+          "show_progress_on": actions.notice, "concurrency_limit": None}
+    actions.run.click(**{**go, "api_visibility": "public", "api_name": "tokens"})
+    text.submit(**go)
     for button, example in zip(examples, EXAMPLES, strict=True):
-        button.click(lambda e=example: e, None, text, queue=False, **quiet).then(
-            run, inputs, outputs, **go
-        )
+        button.click(lambda e=example: e, None, text, queue=False, **quiet).then(**go)
     actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
 
 
-def _runner(stage: Stage, panel: DecodingPanel) -> Callable[..., Iterator[list[Any]]]:
+def _runner(stage: Stage) -> Callable[..., Iterator[list[Any]]]:
     def run(
-        request: gr.Request, text: Any, model: Any, template: Any, control: Any, *knobs: Any
+        request: gr.Request, text: Any, model: Any, template: Any, control_tokens: Any,
+        settings: Any,
     ) -> Iterator[list[Any]]:
-        prompt = partial(prompt_of, template, control, text)
-        lane = plan_lane("", partial(make_run, model, prompt, panel, knobs))
+        """One answer token by token; ``settings`` is a JSON object such as {"preset": "Top-p"}."""
+        prompt = partial(prompt_of, template, control_tokens, text)
+        lane = plan_lane("", partial(make_run, model, prompt, settings))
         # One run, two views: the same value goes to both.
         for update in play_lanes(stage, TAB, request, [lane], 1):
             yield [*update, update[-1]]

@@ -1,0 +1,184 @@
+"""The decoding panel and the head of a column, which edit that column's settings in the browser.
+
+A tab with one run has one panel, whose value is the settings. A tab with columns has a head for
+each, whose value is that column's settings, and one panel without a value of its own, which edits
+the column whose Settings button was pressed. Any of these values is read with ``read_form``. The
+script keeps them; the server is only asked what is wrong with them and what has no effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from playground.core.decoding import KNOBS, PRESETS
+from playground.core.prompt import Raw
+from playground.core.run import LARGEST_SEED, ModelSpec, Run
+from playground.engine.admission import check_run
+from playground.errors import PlaygroundError
+from playground.settings import Settings
+from playground.ui.decoding_form import (
+    DecodingForm,
+    neutral_values,
+    preset_values,
+    read_form,
+    write_form,
+)
+from playground.ui.token_store import encode
+
+_ASSETS = Path(__file__).parent / "assets"
+_SCRIPTS = ("decoding_settings.js", "decoding_rows.js", "decoding_panel.js")
+
+# Groups of settings, in the order of the page; the first is always in sight.
+GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("", ("do_sample", "temperature", "top_p", "top_k", "max_new_tokens", "seed", "fresh_seed")),
+    ("Length", ("min_new_tokens", "stop_strings")),
+    ("Cut the tail", ("min_p", "typical_p", "top_h", "epsilon_cutoff", "eta_cutoff",
+                      "top_n_sigma")),
+    ("Steer", ("xtc_probability", "xtc_threshold", "mirostat_tau", "mirostat_eta")),
+    ("Against repetition", ("repetition_penalty", "frequency_penalty", "presence_penalty",
+                            "no_repeat_ngram_size", "dry_multiplier", "dry_base",
+                            "dry_allowed_length")),
+    ("Beams", ("num_beams", "length_penalty", "early_stopping", "num_beam_groups",
+               "diversity_penalty")),
+    ("Contrast", ("penalty_alpha", "dola_layers", "guidance_scale", "negative_prompt")),
+    ("Speed", ("prompt_lookup_tokens", "draft", "draft_tokens")),
+    ("Words", ("banned", "bias", "forced")),
+    ("Exactness and report", ("alone", "candidates", "effects")),
+)
+# What is no number in a range: kind, label, help, and what its kind needs.
+OTHERS: dict[str, tuple[str, str, str, Any]] = {
+    "do_sample": ("switch", "Draw at random", "Off: the likeliest token is always taken.", None),
+    "seed": ("seed", "Seed", "The same seed throws the same dice.", LARGEST_SEED),
+    "fresh_seed": ("switch", "New seed each run", "", None),
+    "early_stopping": (
+        "choice", "Early stopping", "When a search with enough finished texts ends.",
+        [["When a better one is unlikely", False], ["At once", True],
+         ["When none can be better", "never"]],
+    ),
+    "dola_layers": (
+        "choice", "DoLa", "The last layer contrasted with the best of these.",
+        [["Off", "off"], ["Lower layers", "low"], ["Upper layers", "high"]],
+    ),
+    "negative_prompt": ("text", "Negative prompt",
+                        "Guidance steers away from this. Empty: from no prompt at all.", 2),
+    "draft": ("model", "Draft model", "A smaller model with the same vocabulary.", None),
+    "stop_strings": ("text", "Stop strings", "One a line, at most four. \\n is a line break.", 2),
+    "banned": ("text", "Banned phrases", "One a line. [12, 34] is exact token ids.", 2),
+    "bias": ("text", "Bias", "One a line, such as: phrase = 2.5", 2),
+    "forced": ("text", "The answer begins with",
+               "Its first tokens, told with how likely they were.", 1),
+    "alone": ("switch", "Decode alone",
+              "No company and no reuse: the last bits of 16-bit numbers stay the same.", None),
+    "effects": ("switch", "Report each processor",
+                "Every step says what each one removed or moved.", None),
+}
+
+_LOADER = """
+const page = window;
+page.decodingReady ??= server.decoding_code({}).then((code) => {
+  const script = document.createElement('script');
+  script.textContent = code.js;
+  document.head.append(script);
+  page.decoding.schema = code.schema;
+});
+page.decodingReady.then(
+  () => page.decoding.mount(element, { props, watch, server }),
+  (error) => { page.decodingReady = undefined; throw error; },
+);
+"""
+
+
+def decoding_panel(
+    settings: Settings, tab: str, preset: str = "", new_tokens: int = 64
+) -> gr.HTML:
+    """The panel of a tab. With a ``preset`` it has settings of its own, and they are its value."""
+    return _component(settings, tab, "panel", preset, new_tokens, "Settings")
+
+
+def column_head(
+    settings: Settings, tab: str, number: int, preset: str, new_tokens: int
+) -> gr.HTML:
+    """The strategy of one column, its line of summary, and the button that opens the panel."""
+    label = f"Settings {number + 1}"
+    return _component(settings, tab, "head", preset, new_tokens, label, column=number)
+
+
+def start_settings(preset: str, new_tokens: int) -> str:
+    """The settings of a preset, with so many new tokens, as a value of these components."""
+    return write_form(DecodingForm(replace(PRESETS[preset], max_new_tokens=new_tokens), preset))
+
+
+def _component(
+    settings: Settings, tab: str, kind: str, preset: str, new_tokens: int, label: str, **more: Any
+) -> gr.HTML:
+    limits = settings.limits
+    value = start_settings(preset, new_tokens) if preset else ""
+    check = _checker(settings)
+    return gr.HTML(
+        value=value,
+        label=label,
+        html_template=f'<div class="decoding-{kind}"></div>',
+        js_on_load=_LOADER,
+        apply_default_css=False,
+        server_functions=[decoding_code, check],
+        elem_id=f"{tab}-settings" if kind == "panel" else None,
+        elem_classes=["decoding-block"],
+        mode=kind,
+        tab=tab,
+        limits={"max_new_tokens": limits.new_tokens, "min_new_tokens": limits.new_tokens,
+                "num_beams": limits.beams, "num_beam_groups": limits.beams},
+        drafts=[[ModelSpec(repo).label, repo] for repo in settings.models],
+        any_model=settings.any_model,
+        verdict=check(value) if value else "",
+        **more,
+    )
+
+
+def _checker(settings: Settings) -> Callable[[Any], str]:
+    """The server function that says what settings come to; its answer is JSON."""
+
+    def decoding_check(value: Any) -> str:
+        """What settings come to: title, summary, what is ignored, or the problem and its field."""
+        try:
+            form = read_form(value)
+            check_run(Run(ModelSpec("any"), Raw("."), form.decoding), settings.limits)
+        except PlaygroundError as error:
+            problem = error.problem
+            return encode({"problem": str(problem), "field": problem.field})
+        return encode({"title": form.title, "summary": form.decoding.summary,
+                       "ignored": form.ignored})
+
+    return decoding_check
+
+
+def decoding_code(request: object) -> dict[str, Any]:
+    """Server function: script and schema, asked for once a page."""
+    return _code()
+
+
+@cache
+def _code() -> dict[str, Any]:
+    parts = "\n".join((_ASSETS / name).read_text("utf-8") for name in _SCRIPTS)
+    schema = {
+        "groups": [[title, [_row(name) for name in names]] for title, names in GROUPS],
+        "presets": preset_values(),
+        "neutral": neutral_values(),
+    }
+    return {"js": f"(() => {{\n'use strict';\n{parts}\n}})();", "schema": schema}
+
+
+def _row(name: str) -> dict[str, Any]:
+    """One setting as the script draws it."""
+    if name in OTHERS:
+        kind, label, help, more = OTHERS[name]
+        return {"name": name, "kind": kind, "label": label, "help": help, "more": more}
+    knob = KNOBS[name]
+    low = knob.low + knob.step if knob.above_low else knob.low
+    return {"name": name, "kind": "number", "label": knob.label, "help": knob.help,
+            "low": low, "high": knob.high, "step": knob.step, "whole": knob.whole}
