@@ -142,6 +142,11 @@ class DeviceMemory:
     free: int = 0
     held: int = 0
 
+    @property
+    def kind(self) -> str:
+        """cpu, cuda or mps."""
+        return self.device.partition(":")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:

@@ -26,7 +26,8 @@ from playground.engine.admission import (
 )
 from playground.engine.entry import Freed, ModelStatus
 from playground.engine.fitting import Fitting
-from playground.engine.manager import GivenUp, ModelManager, Tell
+from playground.engine.loads import GivenUp
+from playground.engine.manager import ModelManager, Tell
 from playground.engine.process import Abandoned, Patience, WorkerProcess
 from playground.engine.room import Budget
 from playground.engine.stream import Column, Stream

@@ -16,20 +16,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from playground.core.events import Loading, Queued
-from playground.core.messages import DeviceMemory, LoadProgress, ModelCard
+from playground.core.messages import ModelCard
 from playground.core.run import ModelSpec
 from playground.engine.adapters import Adapters
 from playground.engine.entry import Entry, Freed, Load, ModelStatus, Resident
+from playground.engine.loads import Fetch, GivenUp, Loads, Need, Start
 from playground.engine.process import Abandoned, Patience, WorkerProcess, as_error
 from playground.engine.room import Budget, Room
-from playground.errors import InvalidInput, Overloaded, PlaygroundError, Problem
+from playground.errors import InvalidInput, Overloaded, PlaygroundError
 from playground.models import footprint
 
 Tell = Callable[[Queued | Loading], None]
-GivenUp = Callable[[], bool]
-Fetch = Callable[[ModelSpec, Callable[[Loading], None], GivenUp], Path]
-Need = Callable[[Path, ModelSpec, str], int]
-Start = Callable[[ModelSpec, Patience, Callable[[WorkerProcess], None]], WorkerProcess]
 
 _TICK = 0.1
 
@@ -47,19 +44,15 @@ class ModelManager:
         idle_seconds: float = 1800.0, patience: Patience = Patience(),
         need: Need = footprint.needed_bytes, start: Start = WorkerProcess,
     ) -> None:
-        self._fetch = fetch
-        self._device = device
         self._idle_seconds = idle_seconds
-        self._patience = patience
-        self._need = need
-        self._start_worker = start
         self._changed = threading.Condition()
-        self._looking = threading.Lock()
         self._tickets = itertools.count()
         self._entries: dict[ModelSpec, Entry] = {}
         self._room = Room(self._entries, self._changed, capacity)
         self._adapters = Adapters(self._room, self._changed, fetch, self._next_ticket)
-        self._closed = False
+        self._loads = Loads(
+            self._entries, self._changed, self._room, device, patience, fetch, need, start
+        )
 
     def _next_ticket(self) -> int:
         return next(self._tickets)
@@ -87,7 +80,7 @@ class ModelManager:
         entry = self._entries[spec.base]
 
         def over() -> bool:
-            return given_up() or self._closed
+            return given_up() or self._loads.closed
 
         resident = self._wait_for(entry, place, tell, over)
         try:
@@ -119,7 +112,7 @@ class ModelManager:
                         resident.leases += 1
                         return resident
                     if not usable:
-                        mine = self._coming(entry, ticket, kept=False) or mine
+                        mine = self._loads.coming(entry, ticket, kept=False) or mine
                     news = mine.news if mine and not usable else Queued(self._room.in_use(entry))
                     if news and news != told:
                         tell(news)
@@ -130,21 +123,6 @@ class ModelManager:
                 if entry.load and not entry.load.kept and not entry.askers:
                     entry.load.cancelled = True
                 self._changed.notify_all()
-
-    def _coming(self, entry: Entry, ticket: int, kept: bool) -> Load | None:
-        """The attempt that brings a model that cannot be used as it is, begun if there is none;
-        None while the last one is ending, or the model is on its way out. Under the lock."""
-        if entry.load:
-            return None if entry.load.cancelled else entry.load
-        if entry.resident and (entry.resident.moving or not entry.resident.worker.alive):
-            return None
-        load = Load(ticket, kept, problem=entry.block)
-        if load.problem:
-            return load
-        entry.load, entry.problem = load, None
-        name = f"load {entry.spec.label}"
-        threading.Thread(target=self._load, args=(entry, load), name=name, daemon=True).start()
-        return load
 
     def warm(self, spec: ModelSpec) -> None:
         """Start loading in the background, for nobody in particular."""
@@ -159,7 +137,9 @@ class ModelManager:
     def _warm(self, entry: Entry) -> Load | None:
         """The attempt that goes on even if nobody waits for it. Under the lock."""
         usable = entry.resident is not None and entry.resident.usable
-        load = None if usable or self._closed else self._coming(entry, self._next_ticket(), True)
+        if usable or self._loads.closed:
+            return None
+        load = self._loads.coming(entry, self._next_ticket(), kept=True)
         if load:
             load.kept = True
         return load
@@ -191,7 +171,7 @@ class ModelManager:
                 usable = entry.resident is not None and entry.resident.usable
                 if not usable and not (mine and mine.is_over):
                     self._changed.wait(_TICK)
-                resident, closed = entry.resident, self._closed
+                resident, closed = entry.resident, self._loads.closed
                 card = resident.card if resident and resident.usable else mine and mine.card
                 news = mine.news if mine else None
             if card:
@@ -207,100 +187,6 @@ class ModelManager:
                 told = news
                 yield news
 
-    def _load(self, entry: Entry, load: Load) -> None:
-        """One attempt, on a thread of its own. Whatever happens, those who wait hear of it."""
-        resident: Resident | None = None
-        problem: Problem | None = Problem(
-            PlaygroundError.code, f"{entry.spec.label} could not be loaded.",
-            advice="The log of the app says why.",
-        )
-        try:
-            resident, problem = self._bring(entry, load), None
-        except PlaygroundError as error:
-            problem = error.problem
-        except Abandoned:
-            problem = Problem("CANCELLED", f"Loading {entry.spec.label} was stopped.")
-            load.cancelled = True
-        finally:
-            with self._changed:
-                entry.load, load.worker, load.problem = None, None, problem
-                load.card = resident.card if resident else None
-                entry.resident = resident or entry.resident  # one that could not return stays
-                if entry.resident and not entry.resident.worker.alive:
-                    load.problem = entry.resident.worker.problem
-                    entry.take()
-                if entry.resident is None or entry.resident.parked:
-                    entry.need = 0
-                if resident is None or load.problem:
-                    entry.problem = None if load.cancelled else load.problem
-                self._changed.notify_all()
-                late = entry.resident if self._closed else None
-            if late:
-                self._room.end(entry, late)
-
-    def _bring(self, entry: Entry, load: Load) -> Resident:
-        """From a spec, or from host memory, to a model that can be used."""
-
-        def news(said: Queued | Loading) -> None:
-            with self._changed:
-                load.news = said
-                self._changed.notify_all()
-
-        def given_up() -> bool:
-            return load.cancelled or self._closed
-
-        parked = entry.resident
-        if parked:
-            return self._bring_back(entry, parked, load, news, given_up)
-        folder = self._fetch(entry.spec, news, given_up)
-        news(Loading("starting"))
-        try:
-            device = self._look(entry, load)
-            need = self._need(folder, entry.spec, device.device.partition(":")[0])
-            freed = self._room.make(entry, load, need, news, given_up)
-            news(Loading("starting", None, ", ".join(freed)))
-            worker = load.worker or self._start_worker(entry.spec, self._patience, self._ended)
-            load.worker = worker
-
-            def progress(said: LoadProgress) -> None:
-                news(Loading("loading", said.done, said.detail))
-
-            return Resident(worker, worker.load(folder, self._device, progress, given_up))
-        except BaseException:
-            if load.worker:
-                load.worker.end()
-            raise
-
-    def _look(self, entry: Entry, load: Load) -> DeviceMemory:
-        """The device that models go to. Only a process with torch can tell, so the first one does,
-        before it loads; it is kept for that."""
-        with self._looking:
-            if self._room.device is None:
-                if self._device in ("cpu", "mps"):
-                    self._room.device = DeviceMemory(self._device)
-                else:
-                    load.worker = self._start_worker(entry.spec, self._patience, self._ended)
-                    self._room.device = load.worker.look(self._device)
-            return self._room.device
-
-    def _bring_back(
-        self, entry: Entry, resident: Resident, load: Load,
-        news: Callable[[Queued | Loading], None], given_up: GivenUp,
-    ) -> Resident:
-        """Move a parked model back to its device."""
-        freed = self._room.make(entry, load, resident.set_aside, news, given_up)
-        with self._changed:
-            if entry.resident is not resident:
-                raise Abandoned  # ended while it waited
-            resident.moving = True
-        news(Loading("loading", None, ", ".join(["from host memory", *freed])))
-        try:
-            resident.worker.unpark()
-            resident.parked = 0
-        finally:
-            resident.moving = False
-        return resident
-
     @contextmanager
     def room_beside(self, spec: ModelSpec, draft: ModelSpec, folder: Path) -> Iterator[None]:
         """Set room aside for a draft of a leased model, once; given back where the body raises.
@@ -308,12 +194,9 @@ class ModelManager:
         Raises ModelTooBig; it does not wait for models that are in use.
         """
         entry = self._entries[spec.base]
-        with self._room.beside(entry, draft, self._need_of(draft, folder), self._next_ticket()):
+        need = self._loads.need_of(draft, folder)
+        with self._room.beside(entry, draft, need, self._next_ticket()):
             yield
-
-    def _need_of(self, spec: ModelSpec, folder: Path) -> int:
-        device = self._room.device.device if self._room.device else "cpu"
-        return self._need(folder, spec, device.partition(":")[0])
 
     def pin(self, spec: ModelSpec, pinned: bool = True) -> None:
         """Let a model stay until it is unpinned: never evicted, parked or unloaded for idleness."""
@@ -432,18 +315,8 @@ class ModelManager:
     def close(self) -> None:
         """End every worker; whoever waits is told to give up."""
         with self._changed:
-            self._closed = True
+            self._loads.closed = True
             taken = [(e, e.resident) for e in self._entries.values() if e.resident]
             self._changed.notify_all()
         for entry, resident in taken:
             self._room.end(entry, resident)
-
-    def _ended(self, worker: WorkerProcess) -> None:
-        """A worker is gone. If nobody ended it on purpose, count that against its model."""
-        with self._changed:
-            entry = self._entries[worker.spec]
-            if entry.resident and entry.resident.worker is worker:
-                entry.take()
-            if worker.crashed:
-                entry.count_crash(worker.problem, self._patience.blocked)
-            self._changed.notify_all()
