@@ -71,6 +71,7 @@ class _Numbers:
 
 
 def by_score(ended: Ended) -> float:
+    """The key that hypotheses are compared by."""
     return ended.score
 
 

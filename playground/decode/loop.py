@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import MappingProxyType
@@ -38,14 +37,14 @@ T = TypeVar("T")
 class DecodeLoop:
     """Decodes everybody's runs on one model together.
 
-    ``join`` and ``leave`` only note what is wanted; ``step`` does the work and tells what happened.
+    ``join`` and ``leave`` note what is wanted; ``step`` does the work and tells what happened.
     Not thread-safe: one thread owns a loop.
     """
 
     def __init__(self, model: Model, drafts: Drafts = MappingProxyType({})) -> None:
         """``drafts`` are models that may propose tokens for it; more may come while it runs."""
         self._model, self._drafts = model, drafts
-        self._arrivals: deque[tuple[int, Run]] = deque()
+        self._refused: Told = []
         self._waiting: list[Waiting] = []
         self._prefills: list[Prefill] = []
         self._batches: list[Batch] = []
@@ -53,9 +52,23 @@ class DecodeLoop:
         self._warm = WarmCaches(max(MOST_BYTES, model.card.bytes // 8))
         self._recent = RecentSteps()
 
+    @torch.inference_mode()
     def join(self, key: int, run: Run) -> None:
-        """Let a run in; what is wrong with it comes as ``Failed`` from the next step."""
-        self._arrivals.append((key, run))
+        """Let a run in: its prompt becomes ids, which are read from the next step on.
+
+        What is wrong with it comes as ``Failed`` from the next step. Runs what a repo brings (its
+        template and its tokenizer), which may raise anything or never end.
+        """
+        try:
+            encoded = encode(self._model, run.prompt, self._model.card.context)
+            member, notices = member_of(self._model, key, run, encoded, self._drafts)
+        except PlaygroundError as fault:
+            self._refused.append((key, Failed(fault.problem)))
+            return
+        if isinstance(member, Row | ContrastiveSearch):
+            member.recent = self._recent
+        prefills = [self._prefill_for(member, ids) for ids in member.prompts]
+        self._waiting.append(Waiting(member, prefills, encoded, tuple(notices)))
 
     def leave(self, key: int) -> None:
         """Let a run go: ``Finished("stopped")`` comes from the next step, and its text stays."""
@@ -71,14 +84,13 @@ class DecodeLoop:
     @property
     def busy(self) -> bool:
         """Whether a step would do anything."""
-        return bool(self._arrivals or self._waiting or self._batches)
+        return bool(self._refused or self._waiting or self._batches)
 
     @torch.inference_mode()
     def step(self) -> Told:
         """One step for all members; its events in order, each with the key of its run."""
-        told: Told = []
+        told, self._refused = self._refused, []
         self._let_go(told)
-        self._let_in(told)
         for batch in list(self._batches):
             self._decode(batch, told)
         self._prefill(told)
@@ -89,10 +101,6 @@ class DecodeLoop:
         wanted, self._leaving = self._leaving, set()
         if not wanted:
             return
-        for key, run in list(self._arrivals):
-            if key in wanted:
-                self._arrivals.remove((key, run))
-                told.append((key, Finished("stopped", "", 0, 0, 0.0, 0.0)))
         gone = [waiting for waiting in self._waiting if waiting.member.key in wanted]
         for waiting in gone:
             _tell(waiting.member, waiting.member.end("stopped"), told)
@@ -100,21 +108,6 @@ class DecodeLoop:
         for batch in list(self._batches):
             leaving = [member for member in batch.members if member.key in wanted]
             self._end(batch, leaving, lambda member: member.end("stopped"), told)
-
-    def _let_in(self, told: Told) -> None:
-        """Prompts become ids; members with the same ids share one prefill."""
-        while self._arrivals:
-            key, run = self._arrivals.popleft()
-            try:
-                encoded = encode(self._model, run.prompt, self._model.card.context)
-                member, notices = member_of(self._model, key, run, encoded, self._drafts)
-            except PlaygroundError as fault:
-                told.append((key, Failed(fault.problem)))
-                continue
-            if isinstance(member, Row | ContrastiveSearch):
-                member.recent = self._recent
-            prefills = [self._prefill_for(member, ids) for ids in member.prompts]
-            self._waiting.append(Waiting(member, prefills, encoded, tuple(notices)))
 
     def _prefill_for(self, member: Member, ids: tuple[int, ...]) -> Prefill:
         """The prefill of a prompt: one that is wanted already, or a new one."""

@@ -25,7 +25,6 @@ from playground.core.prompt import Prompt
 from playground.core.run import Run
 from playground.core.score import ScoreOrContest
 from playground.decode.loop import DecodeLoop
-from playground.decode.phrases import phrases_of
 from playground.decode.score import Scorer
 from playground.decode.speculate import Drafts
 from playground.errors import OutOfMemory, PlaygroundError, Problem
@@ -68,10 +67,8 @@ class Station:
         """Let a run join at the next step."""
         self.rows.add(key)
         try:
-            with self._pipe.bounded():  # the loop would encode inside a step, unwatched
-                encode(self.model, run.prompt, self.model.card.context)
-                phrases_of(self.model.tokenizer, run.decoding, self.model.card.vocabulary)
-            self._loop.join(key, run)
+            with self._pipe.bounded():
+                self._loop.join(key, run)
         except BaseException as error:  # see above
             self._fail([key], explained(error, "run"))
 
