@@ -34,7 +34,7 @@ PROMPT = Raw("Once upon a time there was")
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     room = tmp_path_factory.mktemp("shelf")
-    save(room / "model")
+    save(room / "model", max_position_embeddings=8192)
     for seed, spec in enumerate(ADAPTED, 1):
         save_adapter(room / spec.adapter, seed=seed)
     (room / "me/broken/adapter_model.safetensors").write_bytes(b"nothing")
@@ -194,12 +194,15 @@ def test_base_and_adapters_share_a_process_and_write_what_each_writes_alone(
 def test_rows_go_on_while_an_adapter_is_put_on(shared: ModelManager) -> None:
     manager = shared
     with lease(manager, A) as worker:
-        heard = Heard(worker, A, tokens=100)
+        heard = Heard(worker, A, tokens=8000)
         wait_until(lambda: len(heard.events) > 3)
         manager.unload(ADAPTED[0])
         with lease(manager, ADAPTED[0]):
-            pass
-        assert len(heard.ids) == 100
+            before = len(heard.events)
+            wait_until(lambda: len(heard.events) > before + 3)
+        worker.cancel(heard.key)
+        wait_until(lambda: heard.over)
+        assert isinstance(heard.events[-1], Finished)
 
 
 def test_an_adapter_that_is_broken_hurts_nobody(shared: ModelManager) -> None:
@@ -238,11 +241,13 @@ def test_what_is_parked_on_a_cpu_stays_where_it_is(make: Make, need: int) -> Non
         before = Heard(worker, A).ids
     assert (worker.park().bytes, worker.unpark().bytes) == (0, 0)
     with lease(manager, A) as worker:
-        running = Heard(worker, A, tokens=100)
+        running = Heard(worker, A, tokens=8000)
         wait_until(lambda: len(running.events) > 3)
         with pytest.raises(PlaygroundError, match="Somebody uses this model"):
             worker.park()
-        assert len(running.ids) == 100
+        worker.cancel(running.key)
+        wait_until(lambda: running.over)
+        assert isinstance(running.events[-1], Finished)
         assert Heard(worker, A).ids == before
     with pytest.raises(InvalidInput, match="cannot be parked: on cpu"):
         manager.park(A)
