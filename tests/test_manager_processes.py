@@ -194,7 +194,7 @@ def test_base_and_adapters_share_a_process_and_write_what_each_writes_alone(
 def test_rows_go_on_while_an_adapter_is_put_on(shared: ModelManager) -> None:
     manager = shared
     with lease(manager, A) as worker:
-        heard = Heard(worker, A, tokens=8000)
+        heard = Heard(worker, A, tokens=4096)
         wait_until(lambda: len(heard.events) > 3)
         manager.unload(ADAPTED[0])
         with lease(manager, ADAPTED[0]):
@@ -241,7 +241,7 @@ def test_what_is_parked_on_a_cpu_stays_where_it_is(make: Make, need: int) -> Non
         before = Heard(worker, A).ids
     assert (worker.park().bytes, worker.unpark().bytes) == (0, 0)
     with lease(manager, A) as worker:
-        running = Heard(worker, A, tokens=8000)
+        running = Heard(worker, A, tokens=4096)
         wait_until(lambda: len(running.events) > 3)
         with pytest.raises(PlaygroundError, match="Somebody uses this model"):
             worker.park()
