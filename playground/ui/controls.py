@@ -7,16 +7,21 @@ from typing import Any
 import gradio as gr
 
 from playground.core.run import ModelSpec
+from playground.models.catalog import choices
 from playground.settings import Settings
 
 
 def model_picker(
     settings: Settings, value: str = "", label: str = "Model", explained: bool = False
 ) -> gr.Dropdown:
-    """The offered models; in local use any Hub id or folder may be typed as well."""
+    """The offered models; locally the catalog, what is cached, and any id or folder."""
     local = settings.mode == "local"
     return gr.Dropdown(
-        [(ModelSpec(repo).label, repo) for repo in settings.models],
+        [
+            (ModelSpec(one.repo).label, one.repo)
+            for one in choices(settings.models, settings.any_model)
+            if one.decodes
+        ],
         value=value or settings.models[0],
         label=label,
         allow_custom_value=local,
