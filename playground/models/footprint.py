@@ -20,6 +20,7 @@ __all__ = ["Fit", "Footprint", "available_bytes", "fit", "needed_bytes", "of", "
 USUAL_CONTEXT = 4096  # tokens, where nobody has chosen a context and the model has so many
 PROCESS = {"cpu": 50_000_000, "cuda": 400_000_000, "mps": 200_000_000}  # before any weight is in it
 _CHUNK = 512  # tokens of a prompt that are read in one forward
+_KEPT = 256 * 2**20  # bytes of caches of runs that ended
 _ROWS = 12  # rows of logits in fp32 that a step of some runs may hold at once
 
 _WIDTHS: dict[str, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -104,10 +105,11 @@ def of(
     limit = context_of(config)
     tokens = min(USUAL_CONTEXT, limit) if context is None else min(context, limit)
     kept = kept_of(config)
+    cache = kept.numbers(tokens) * width
     return Footprint(
         weights=weights.bytes(width, spec.quantization),
-        cache=kept.numbers(tokens) * width,
-        room=_room(text_config(config), kind, width, spec.quantization),
+        cache=cache,
+        room=_room(text_config(config), kind, width, spec.quantization) + _beside(cache),
         context=tokens,
         each=(kept.numbers(tokens + 1) - kept.numbers(tokens)) * width,
         dtype=dtype,
@@ -123,6 +125,12 @@ def _room(text: Config, kind: str, width: int, quantization: Quantization) -> in
     logits = _ROWS * 4 * number(text, "vocab_size")
     unpacked = hidden * inner * width if quantization != "none" else 0
     return PROCESS.get(kind, PROCESS["cpu"]) + chunk + logits + unpacked
+
+
+def _beside(cache: int) -> int:
+    """What stands beside a cache: the quarter that it grows by, and the cache of the run before,
+    which is kept for the next turn of a chat."""
+    return cache // 4 + min(cache, _KEPT)
 
 
 def fit(
