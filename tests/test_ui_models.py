@@ -156,9 +156,9 @@ def test_a_swap_spares_what_is_pinned_or_in_use() -> None:
 def test_the_bar_is_what_is_set_aside_of_what_there_is() -> None:
     engine = Models(budget=Budget("cuda", 8_000_000_000, 2_000_000_000, parked=1_000_000_000))
     html = list_models(engine, LOCAL)  # type: ignore[arg-type]
-    assert 'value="0.2500"' in html
+    assert 'aria-valuenow="0.2500"' in html and "width:25.00%" in html
     assert "2.0 GB of 8.0 GB set aside for models on cuda, 1.0 GB parked" in html
-    assert 'value="1.0000"' in list_models(Models(budget=Budget("", 0, 0)), LOCAL)  # type: ignore[arg-type]
+    assert 'aria-valuenow="1.0000"' in list_models(Models(budget=Budget("", 0, 0)), LOCAL)  # type: ignore[arg-type]
 
 
 def test_nothing_in_a_row_is_read_as_html() -> None:

@@ -65,8 +65,9 @@ def _bar(budget: Budget) -> str:
     if budget.parked:
         said += f", {size(budget.parked)} parked in host memory"
     return (
-        f'<div class="budget"><meter min="0" max="1" high="0.9" value="{share:.4f}" '
-        f'aria-label="{escape(said)}"></meter><span>{escape(said)}</span></div>'
+        f'<div class="budget"><span class="bar" role="meter" aria-valuemin="0" aria-valuemax="1" '
+        f'aria-valuenow="{share:.4f}" aria-label="Memory for models">'
+        f'<span style="width:{share:.2%}"></span></span><span>{escape(said)}</span></div>'
     )
 
 
