@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from playground.core.decoding import Decoding
-from playground.core.events import Event, Failed, Finished, Loading, Step
+from playground.core.events import Event, Failed, Finished, Loading, Started, Step
 from playground.core.prompt import Raw
 from playground.core.run import ModelSpec, Run
 from playground.engine.engine import Engine
@@ -72,7 +72,8 @@ def test_a_model_of_the_hub_is_fetched_loaded_and_run(hub: HubStandIn, engine: E
     stages = list(dict.fromkeys(e.stage for e in events if isinstance(e, Loading)))
     assert stages == ["downloading", "starting", "loading"]
     card = next(row.card for row in engine.models() if row.spec == run("runs").model)
-    assert card and card.commit == COMMIT, "a pinned commit is kept with the run's card"
+    started = next(event for event in events if isinstance(event, Started))
+    assert card and card.commit == started.commit == COMMIT, "kept with the run"
     assert sum(isinstance(e, Step) for e in events) == 5 and isinstance(events[-1], Finished)
     assert downloads() == []
 

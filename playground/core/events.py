@@ -44,6 +44,7 @@ class Started:
     """The prompt became ids and decoding begins; ``rendered`` is the exact text behind the ids.
 
     ``reused`` tokens at its beginning need not be read: the KV cache of an earlier run holds them.
+    ``commit`` is the one on the Hub that the model's files are of; empty for other files.
     """
 
     prompt: tuple[Piece, ...]
@@ -51,6 +52,7 @@ class Started:
     context: int
     notices: tuple[str, ...] = ()
     reused: int = 0
+    commit: str = ""
 
     @property
     def prompt_ids(self) -> tuple[int, ...]:

@@ -154,7 +154,7 @@ class DecodeLoop:
         for waiting in takers:
             waiting.member.start_clock()
             if waiting.prefills[0] is prefill:
-                told.append((waiting.member.key, waiting.started(self._model.card.context)))
+                told.append((waiting.member.key, waiting.started(self._model.card)))
 
     def _begin(self, takers: list[Waiting], told: Told) -> list[Seated]:
         """The first turn of those whose prompts are read; those that go on."""

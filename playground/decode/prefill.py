@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from playground.core.events import Started
+from playground.core.messages import ModelCard
 from playground.decode.batch import forward
 from playground.decode.choice import read
 from playground.decode.member import Forwarded, Member
@@ -87,11 +88,13 @@ class Waiting:
     encoded: Encoded
     notices: tuple[str, ...]
 
-    def started(self, context: int) -> Started:
+    def started(self, card: ModelCard) -> Started:
         """What is told once the first of its prompts is about to be read."""
         told = self.encoded
         notices = (*told.notices, *self.notices)
-        return Started(told.pieces, told.rendered, context, notices, self.prefills[0].reused)
+        return Started(
+            told.pieces, told.rendered, card.context, notices, self.prefills[0].reused, card.commit
+        )
 
     @property
     def is_ready(self) -> bool:
