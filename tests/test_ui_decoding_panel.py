@@ -86,7 +86,7 @@ def test_the_limits_of_this_app_are_said_before_a_run() -> None:
     few = Settings(limits=replace(LOCAL_LIMITS, beams=4, new_tokens=100))
     with gr.Blocks():
         head = column_head(few, "complete", 1, "Greedy", 64)
-    assert head.props["limits"]["num_beams"] == 4
+        assert decoding_panel(few, "complete").props["limits"]["num_beams"] == 4
     assert head.label == "Settings 2"
     beams = said(head, {"num_beams": 5, "max_new_tokens": 9})
     assert beams["problem"] == "Beams is 5; here it may be up to 4."

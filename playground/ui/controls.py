@@ -11,17 +11,19 @@ from playground.models.catalog import choices
 from playground.settings import Settings
 
 
+def offered(settings: Settings) -> list[tuple[str, str]]:
+    """Label and repo of each model that can be picked; locally the catalog and what is cached."""
+    known = choices(settings.models, settings.any_model)
+    return [(ModelSpec(one.repo).label, one.repo) for one in known if one.decodes]
+
+
 def model_picker(
     settings: Settings, value: str = "", label: str = "Model", explained: bool = False
 ) -> gr.Dropdown:
-    """The offered models; locally the catalog, what is cached, and any id or folder."""
+    """The models that are offered; locally any id or folder may be typed as well."""
     local = settings.mode == "local"
     return gr.Dropdown(
-        [
-            (ModelSpec(one.repo).label, one.repo)
-            for one in choices(settings.models, settings.any_model)
-            if one.decodes
-        ],
+        offered(settings),
         value=value or settings.models[0],
         label=label,
         allow_custom_value=local,

@@ -22,6 +22,7 @@ from playground.core.run import LARGEST_SEED, ModelSpec, Run
 from playground.engine.admission import check_run
 from playground.errors import PlaygroundError
 from playground.settings import Settings
+from playground.ui.controls import offered
 from playground.ui.decoding_form import (
     DecodingForm,
     neutral_values,
@@ -98,15 +99,21 @@ def decoding_panel(
     settings: Settings, tab: str, preset: str = "", new_tokens: int = 64
 ) -> gr.HTML:
     """The panel of a tab. With a ``preset`` it has settings of its own, and they are its value."""
-    return _component(settings, tab, "panel", preset, new_tokens, "Settings")
+    limits = settings.limits
+    return _component(
+        settings, "panel", preset, new_tokens, label="Settings", elem_id=f"{tab}-settings",
+        tab=tab, drafts=offered(settings), any_model=settings.any_model,
+        limits={"max_new_tokens": limits.new_tokens, "min_new_tokens": limits.new_tokens,
+                "num_beams": limits.beams, "num_beam_groups": limits.beams},
+    )
 
 
 def column_head(
     settings: Settings, tab: str, number: int, preset: str, new_tokens: int
 ) -> gr.HTML:
     """The strategy of one column, its line of summary, and the button that opens the panel."""
-    label = f"Settings {number + 1}"
-    return _component(settings, tab, "head", preset, new_tokens, label, column=number)
+    return _component(settings, "head", preset, new_tokens, label=f"Settings {number + 1}",
+                      tab=tab, column=number)
 
 
 def start_settings(preset: str, new_tokens: int) -> str:
@@ -115,28 +122,20 @@ def start_settings(preset: str, new_tokens: int) -> str:
 
 
 def _component(
-    settings: Settings, tab: str, kind: str, preset: str, new_tokens: int, label: str, **more: Any
+    settings: Settings, kind: str, preset: str, new_tokens: int, **props: Any
 ) -> gr.HTML:
-    limits = settings.limits
     value = start_settings(preset, new_tokens) if preset else ""
     check = _checker(settings)
     return gr.HTML(
         value=value,
-        label=label,
         html_template=f'<div class="decoding-{kind}"></div>',
         js_on_load=_LOADER,
         apply_default_css=False,
         server_functions=[decoding_code, check],
-        elem_id=f"{tab}-settings" if kind == "panel" else None,
         elem_classes=["decoding-block"],
         mode=kind,
-        tab=tab,
-        limits={"max_new_tokens": limits.new_tokens, "min_new_tokens": limits.new_tokens,
-                "num_beams": limits.beams, "num_beam_groups": limits.beams},
-        drafts=[[ModelSpec(repo).label, repo] for repo in settings.models],
-        any_model=settings.any_model,
         verdict=check(value) if value else "",
-        **more,
+        **props,
     )
 
 

@@ -29,11 +29,27 @@ def _example(page: Page, text: str) -> None:
     page.locator("button.example:visible", has_text=text).first.click()
 
 
-def _number(page: Page, label: str, value: str, nth: int = 0) -> None:
-    """Type into the number box of the slider that is in sight."""
-    box = page.locator(f'input[type=number][aria-label="number input for {label}"]:visible')
-    box.nth(nth).fill(value)
-    box.nth(nth).press("Tab")
+def _setting(page: Page, label: str) -> Locator:
+    """The input of a setting in the panel that is in sight."""
+    return page.locator(".decoding-panel:visible").get_by_label(label, exact=True)
+
+
+def _group(page: Page, name: str) -> None:
+    """Unfold a group of settings."""
+    page.locator(".decoding-panel:visible summary", has_text=name).click()
+
+
+def _settings_of(page: Page, column: int) -> Locator:
+    """Open the panel on a column (from 1) and give it."""
+    button = page.get_by_role("button", name=f"Settings of column {column}")
+    button.locator("visible=true").last.click()
+    panel = page.locator(".decoding-panel:visible")
+    expect(panel.get_by_role("heading")).to_have_text(f"Column {column}")
+    return panel
+
+
+def _heads(page: Page) -> Locator:
+    return page.locator(".decoding-head:visible")
 
 
 def _choose(page: Page, label: str, value: str) -> None:
@@ -78,9 +94,9 @@ def test_a_chat_answers_and_shows_its_exact_prompt(page: Page, shoot: Shoot) -> 
 
 
 def test_a_chat_is_stopped_and_goes_on(page: Page) -> None:
-    page.get_by_text("More", exact=True).locator("visible=true").first.click()
-    _number(page, "New tokens", str(LONG))
-    _number(page, "At least", str(LONG))
+    _group(page, "Length")
+    _setting(page, "New tokens").fill(str(LONG))
+    _setting(page, "At least").fill(str(LONG))
     _ask(page, "Tell me a short story about a fox.")
     lane = _lanes(page).first
     lane.locator(FIRST_TOKEN).nth(2).wait_for()
@@ -90,7 +106,7 @@ def test_a_chat_is_stopped_and_goes_on(page: Page) -> None:
     assert 0 < written < LONG
     expect(page.locator("#chat-messages")).to_contain_text("stopped by you")
     page.keyboard.press("Escape")
-    _number(page, "At least", "0")
+    _setting(page, "At least").fill("0")
     _ask(page, "Hello!")
     expect(lane).to_contain_text(re.compile("ended here by itself|limit"))
 
@@ -152,9 +168,9 @@ def test_retry_undo_edit_and_clear(page: Page) -> None:
 
 def test_two_columns_stream_together(page: Page, shoot: Shoot) -> None:
     _tab(page, "Complete")
-    for number in range(2):
-        page.get_by_text("Settings", exact=True).locator("visible=true").nth(number).click()
-        _number(page, "New tokens", str(LONG), nth=number)
+    for number in (1, 2):
+        _settings_of(page, number)
+        _setting(page, "New tokens").fill(str(LONG))
     _example(page, "Once upon a time")
     page.wait_for_function(
         """() => {
@@ -206,6 +222,79 @@ def test_strategies_differ(page: Page, shoot: Shoot) -> None:
     expect(lanes.nth(0)).to_contain_text("greedy")
     expect(lanes.nth(1)).to_contain_text("beam search")
     shoot(page, "strategies")
+
+
+def test_one_panel_edits_the_column_it_names(page: Page, shoot: Shoot) -> None:
+    _tab(page, "Strategies")
+    heads = _heads(page)
+    expect(heads).to_have_count(5)
+    panel = _settings_of(page, 2)
+    expect(heads.nth(1)).to_have_class(re.compile("edited"))
+    _setting(page, "Strategy").select_option("Contrastive search")
+    expect(heads.nth(1)).to_contain_text("contrastive alpha 0.6")
+    _setting(page, "Temperature").fill("0.5")
+    for place in (heads.nth(1), panel):
+        expect(place).to_contain_text("ignored: Temperature")
+    panel.get_by_role("button", name="Settings of column 3").click()
+    expect(panel.get_by_role("heading")).to_have_text("Column 3")
+    expect(_setting(page, "Strategy")).to_have_value("Top-k")
+    shoot(page, "settings")
+    page.keyboard.press("Escape")
+    expect(panel).to_have_count(0)
+    expect(page.locator(":focus")).to_have_attribute("aria-label", "Settings of column 3")
+    _example(page, "Once upon a time")
+    lanes = _lanes(page)
+    expect(_ended(lanes.nth(1))).to_contain_text("Contrastive search, changed")
+    expect(lanes.nth(1)).to_contain_text("ignored: Temperature")
+    expect(lanes.nth(0).locator(".title")).to_have_text("Greedy")
+
+
+def test_what_is_wrong_with_a_setting_stands_at_it(page: Page) -> None:
+    _tab(page, "Strategies")
+    panel = _settings_of(page, 1)
+    _group(page, "Words")
+    _setting(page, "Bias").fill("dragon = 4\nfox")
+    row = panel.locator("[data-name=bias] .wrong")
+    expect(row).to_contain_text("Bias, line 2: “fox”")
+    expect(_setting(page, "Bias")).to_have_attribute("aria-invalid", "true")
+    _example(page, "Once upon a time")
+    lanes = _lanes(page)
+    expect(lanes.nth(0).locator(".problem")).to_contain_text("Bias, line 2: “fox”")
+    expect(_ended(lanes.nth(2))).to_have_attribute("data-state", "finished")
+    _setting(page, "Bias").fill("dragon = 4\nfox = -4")
+    expect(row).to_be_hidden()
+    expect(_heads(page).first).to_contain_text("2 biased")
+    page.locator("#strategies-run").click()
+    expect(lanes.nth(0)).to_have_attribute("data-state", "finished")
+    expect(lanes.nth(0)).to_contain_text("2 biased")
+
+
+def test_settings_are_used_for_all_columns_and_outlive_them(page: Page) -> None:
+    _tab(page, "Complete")
+    panel = _settings_of(page, 2)
+    _setting(page, "Strategy").select_option("Beam search")
+    _setting(page, "New tokens").fill("5")
+    panel.get_by_role("button", name="Use for all columns").click()
+    chosen = page.locator(".decoding-head:visible select")
+    for number in range(2):
+        expect(chosen.nth(number)).to_have_value("Beam search")
+    page.get_by_role("button", name="Remove column").locator("visible=true").click()
+    expect(panel).to_have_count(0)
+    page.get_by_role("button", name="Add column").locator("visible=true").click()
+    expect(chosen.nth(1)).to_have_value("Beam search")
+    _example(page, "The capital of France is")
+    for number in range(2):
+        expect(_ended(_lanes(page).nth(number))).to_contain_text("5 tokens")
+
+
+def test_a_chat_can_be_steered_from_its_panel(page: Page) -> None:
+    _group(page, "Words")
+    _setting(page, "The answer begins with").fill("The capital")
+    _setting(page, "New tokens").fill("8")
+    _ask(page, "What is the capital of France?")
+    lane = _ended(_lanes(page).first)
+    expect(lane).to_contain_text("greedy · begun")
+    assert _answers(page).first.inner_text().startswith("The capital")
 
 
 def test_a_tokens_candidates_open(page: Page, shoot: Shoot) -> None:
@@ -297,10 +386,11 @@ def test_bad_input_is_a_sentence_that_names_the_field(page: Page) -> None:
     run.click()
     expect(lane.locator(".problem")).to_contain_text(re.compile("context", re.I))
     page.get_by_label("Prompt", exact=True).locator("visible=true").fill("The")
-    _number(page, "Temperature", "")
+    _setting(page, "Temperature").fill("")
+    expect(page.locator(".decoding-panel:visible .wrong:visible")).to_contain_text("is empty")
     run.click()
     expect(lane.locator(".problem")).to_contain_text("Temperature")
-    _number(page, "Temperature", "1")
+    _setting(page, "Temperature").fill("1")
     _runs_again(page)
 
 
@@ -316,7 +406,7 @@ def test_an_empty_message_keeps_the_chat(page: Page) -> None:
 def test_a_tab_closed_in_mid_stream_frees_its_place(visit: Callable[..., Page]) -> None:
     left, stays = visit(), visit()
     _tab(left, "Tokens")
-    _number(left, "New tokens", str(LONG))
+    _setting(left, "New tokens").fill(str(LONG))
     _example(left, "Once upon a time")
     _lanes(left).first.locator(FIRST_TOKEN).first.wait_for()
     left.close()
@@ -369,6 +459,9 @@ def test_a_phone_never_scrolls_sideways(visit: Callable[..., Page], shoot: Shoot
             page.locator(".overflow-dropdown button", has_text=tab).click()
         _run_example(page, tab)
         shoot(page, f"phone-{tab.lower()}")
+        if tab in ("Complete", "Strategies"):
+            _settings_of(page, 1)
+            shoot(page, f"phone-{tab.lower()}-settings")
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= 390, f"{tab} is {wide} px wide"
 

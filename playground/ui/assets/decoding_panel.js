@@ -89,22 +89,34 @@ class Panel {
   groups(props) {
     const options = { drafts: props.drafts, any: props.any_model };
     const write = (name, value) => this.settings.set(name, value);
+    const draw = (box, settings) => {
+      const rows = settings.map((row) => new KINDS[row.kind](row, write, props.limits, options));
+      box.append(...rows.map((row) => row.root));
+      this.rows.push(...rows);
+      return rows;
+    };
     this.rows = [];
     this.folds = [];
     return window.decoding.schema.groups.map(([title, settings]) => {
-      const rows = settings.map((row) => new KINDS[row.kind](row, write, props.limits, options));
-      this.rows.push(...rows);
       const box = h(title ? 'details' : 'div', title ? 'group' : 'group common');
-      if (title) {
-        const summary = h('summary', '', title);
-        const count = h('span', 'count');
-        summary.append(count);
-        box.append(summary);
-        this.folds.push({ box, rows, count });
-      }
-      box.append(...rows.map((row) => row.root));
+      if (title) this.folds.push(this.fold(box, title, settings, draw));
+      else draw(box, settings);
       return box;
     });
+  }
+
+  // A group whose rows are drawn when somebody opens it: most never do.
+  fold(box, title, settings, draw) {
+    const summary = h('summary', '', title);
+    const count = h('span', 'count');
+    summary.append(count);
+    box.append(summary);
+    const open = () => {
+      box.open = true;
+      if (box.children.length === 1) for (const row of draw(box, settings)) row.show(this.settings);
+    };
+    box.addEventListener('toggle', () => box.open && open());
+    return { names: settings.map((row) => row.name), count, open };
   }
 
   edit(settings) {
@@ -116,17 +128,18 @@ class Panel {
 
   show() {
     const { settings } = this;
+    const { field, problem } = settings.verdict;
     this.select.value = settings.preset;
     this.reset.hidden = !settings.edited;
+    for (const { names, count, open } of this.folds) {
+      const moved = names.filter((name) => settings.moved(name)).length;
+      count.textContent = moved ? `${moved} set` : '';
+      if (problem && names.includes(field)) open();
+    }
     for (const row of this.rows) row.show(settings);
     // What is wrong with a row that is always in sight stands there alone.
     const said = this.rows.some((row) => row.bad && row.root.closest('.common'));
-    this.verdict.show({ ...settings.verdict, problem: said ? '' : settings.verdict.problem });
-    for (const { box, rows, count } of this.folds) {
-      const moved = rows.filter((row) => row.moved).length;
-      count.textContent = moved ? `${moved} set` : '';
-      if (rows.some((row) => row.bad)) box.open = true;
-    }
+    this.verdict.show({ ...settings.verdict, problem: said ? '' : problem });
   }
 }
 

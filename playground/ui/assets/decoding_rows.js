@@ -53,9 +53,7 @@ class Row {
     this.put(value);
     const problem = verdict.field === this.name ? verdict.problem : '';
     const idle = (verdict.ignored ?? []).includes(this.label.textContent);
-    // Every tab has a length of its own to start with.
-    this.moved = this.name !== 'max_new_tokens' && value !== settings.schema.neutral[this.name];
-    this.root.classList.toggle('moved', this.moved);
+    this.root.classList.toggle('moved', settings.moved(this.name));
     this.root.classList.toggle('idle', idle);
     this.mark.textContent = idle ? 'Ignored. ' : '';
     this.wrong.textContent = problem;

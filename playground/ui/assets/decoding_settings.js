@@ -42,6 +42,9 @@ class Settings {
     this.changed();
   }
 
+  // Whether something is set where nothing need be; every tab has a length of its own.
+  moved(name) { return name !== 'max_new_tokens' && this.get(name) !== this.schema.neutral[name]; }
+
   // Whether the strategy is no longer the preset's.
   get edited() {
     const preset = this.schema.presets[this.own.preset];
