@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from playground.core.decoding import Decoding
 from playground.core.events import Step
@@ -21,6 +21,7 @@ from playground.decode import score, teacher_forcing
 from playground.decode.score import Scorer
 from playground.errors import ContextOverflow, InvalidInput, PlaygroundError, Problem
 from playground.models.loading import Model, assemble
+from tests.architectures import LEFT_OUT, VARIANTS, tiny
 from tests.reference import decode
 from tests.tiny_models import (
     KINDS,
@@ -205,48 +206,62 @@ def test_the_lane_does_not_matter(model: Model, lane: str, monkeypatch: pytest.M
     assert same(scored(model, text).steps, scored(in_lane(model, lane), text).steps)
 
 
-SMALL = {
-    "vocab_size": 400, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
-    "num_attention_heads": 4, "num_key_value_heads": 2, "initializer_range": 0.3,
-    "max_position_embeddings": 160, "bos_token_id": None, "eos_token_id": None,
-    "pad_token_id": None,
-}
-HYBRIDS: dict[str, dict[str, Any]] = {
-    "lfm2": {"layer_types": ["conv", "full_attention"]},
-    "jamba": {"mamba_d_state": 4, "mamba_dt_rank": 4, "num_experts": 2, "attn_layer_period": 2,
-              "attn_layer_offset": 1},
-}
-
-
-@pytest.mark.parametrize("kind", HYBRIDS)
-def test_recurrent_models_are_read_in_a_way_they_can_take(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Both decode one text at a time. LFM2 is read in chunks and gives each continuation a copy of
-    the prompt's cache. Jamba reads a second chunk as if it were the first, silently: a score was
-    wrong by up to a nat.
+def exact(model: Model, patch: pytest.MonkeyPatch, close: float = CLOSE) -> None:
+    """The law of every architecture: whole, in chunks and behind a shared prompt, the score is that
+    of plain forwards.
     """
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(kind, **(SMALL | HYBRIDS[kind]))
-    lm = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    model = in_lane(assemble(ModelSpec(f"tiny/{kind}"), lm, byte_level_tokenizer()), "alone")
-    chunked(monkeypatch, 5)
-    made = scored(model, ScoreRequest(TEXT))
-    assert made.total_logprob == pytest.approx(plain(model, made), abs=CLOSE)
-    with forwards(model) as shapes:
-        both = contest(model, ContestRequest(PROMPT, (" Paris", " the small fox", " a")))
-    after_the_trial = [columns for _, columns in shapes[3:]]
-    assert (max(after_the_trial) <= 5) == (kind == "lfm2")
-    for contender in both.contenders:
-        expected = plain(model, contender.scored)
-        assert contender.scored.total_logprob == pytest.approx(expected, abs=CLOSE)
+    chunked(patch, 5)
+    made = [scored(model, ScoreRequest(TEXT, candidates=1))]
+    request = ContestRequest(PROMPT, (" Paris", " the small fox", " a"))
+    made += [contender.scored for contender in contest(model, request).contenders]
+    for one in made:
+        expected = plain(model, one)
+        assert [step.logprob for step in one.steps] == pytest.approx(expected, abs=close)
 
 
-def plain(model: Model, made: Scored) -> float:
-    """The total of a scored text by one forward over all of it."""
-    ids = torch.tensor([[*context_of(made), *ids_of(made)]])
-    logprobs = torch.log_softmax(model.lm(input_ids=ids).logits[0, :-1].double(), dim=-1)
-    return float(logprobs.gather(1, ids[0, 1:, None])[len(made.context) - 1 :].sum())
+def of_kind(kind: str) -> Model:
+    return assemble(ModelSpec(f"tiny/{kind}"), tiny(kind), byte_level_tokenizer())
+
+
+@pytest.mark.parametrize(
+    ("kind", "lane", "in_chunks", "sees_ahead"),
+    [
+        ("lfm2", "alone", True, False),
+        ("jamba", "alone", False, False),
+        ("cpmant", "recompute", False, True),
+    ],
+)
+def test_every_model_is_read_in_a_way_it_can_take(
+    kind: str, lane: str, in_chunks: bool, sees_ahead: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LFM2 decodes alone, is read in chunks, and gives each continuation a copy of the prompt's
+    cache. Jamba reads a second chunk as if it were the first, silently: a score was wrong by up to
+    a nat. CPM-Ant reads in both directions: in one forward every token would know the next.
+    """
+    model = in_lane(of_kind(kind), lane)
+    exact(model, monkeypatch)
+    forcing = teacher_forcing.TeacherForcing(model)
+    assert (forcing._in_chunks, forcing._sees_ahead) == (in_chunks, sees_ahead)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kind", [k for k in (*MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, *VARIANTS) if k not in LEFT_OUT]
+)
+def test_scores_are_exact_in_the_sweep(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nemotron-H itself gives logits by steps of one token that differ by some thousandths."""
+    exact(of_kind(kind), monkeypatch, 0.02 if kind == "nemotron_h" else 1e-3)
+
+
+def plain(model: Model, made: Scored) -> list[float]:
+    """The log-probabilities of a scored text, each token's by a forward over all before it."""
+    ids, first = [*context_of(made), *ids_of(made)], len(made.context)
+    expected = []
+    for place in range(first, len(ids)):
+        text = torch.tensor([ids[:place]])
+        logits = teacher_forcing.forward(model.lm, text, None, 0)[0, -1].double()
+        expected.append(float(torch.log_softmax(logits, dim=-1)[ids[place]]))
+    return expected
 
 
 def test_greedy_runs_own_steps_are_the_score_of_its_text(model: Model) -> None:
