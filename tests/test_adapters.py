@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from playground.core.prompt import Chat, Ids, Message
 from playground.core.run import ModelSpec, Run
 from playground.errors import ModelInvalid, ModelUnsafe
 from playground.models.adapters import attach, sibling
-from playground.models.loading import Model, load
+from playground.models.loading import ONE_LOAD_AT_A_TIME, Model, load
 from playground.models.text import encode
 from tests.reference import decode
 from tests.tiny_adapters import edit_adapter, save_adapter, tuned
@@ -223,3 +224,21 @@ def test_what_would_be_imported_or_matched_is_not(base: Model, folder: Path) -> 
     edit_adapter(folder, megatron_config={"a": 1})
     with pytest.raises(ModelInvalid, match="'megatron_config'"):
         attach(base, SPEC, folder)
+
+
+def test_it_waits_for_a_load_that_sets_the_dtype_of_what_is_made(
+    base: Model, folder: Path
+) -> None:
+    """from_pretrained sets torch's default dtype for a while; a draft is loaded beside adapters."""
+    made: list[Model] = []
+    attaching = threading.Thread(target=lambda: made.append(attach(base, SPEC, folder)))
+    with ONE_LOAD_AT_A_TIME:
+        torch.set_default_dtype(torch.bfloat16)
+        try:
+            attaching.start()
+            attaching.join(0.5)
+            assert attaching.is_alive() and not made
+        finally:
+            torch.set_default_dtype(torch.float32)
+    attaching.join(60)
+    assert {p.dtype for p in made[0].lm.parameters()} == {torch.float32}

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers.pytorch_utils import Conv1D
@@ -28,7 +29,13 @@ from transformers.pytorch_utils import Conv1D
 from playground.core.run import ModelSpec
 from playground.errors import ModelInvalid, ModelUnsafe
 from playground.models.checks import UNSAFE_KEYS, read_json
-from playground.models.loading import LOAD_FAULTS, Model, invalid, too_big
+from playground.models.loading import (
+    LOAD_FAULTS,
+    ONE_LOAD_AT_A_TIME,
+    Model,
+    invalid,
+    too_big,
+)
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 LARGEST_RANK = 4096
@@ -72,10 +79,12 @@ def attach(base: Model, spec: ModelSpec, folder: str | Path) -> Model:
     plan = planned(base.lm, told, _tensors(where))
     notices = [*_about_base(spec, told)]
     try:
-        tree = sibling(base.lm)
-        _replace_whole(tree, plan)
-        if plan.ranks:
-            _inject(tree, plan)
+        # Layers that are made while another model is loaded would be of that model's dtype.
+        with ONE_LOAD_AT_A_TIME:
+            tree = sibling(base.lm)
+            _replace_whole(tree, plan)
+            if plan.ranks:
+                _inject(tree, plan)
         tree.eval().requires_grad_(False)
     except (torch.OutOfMemoryError, MemoryError):
         raise too_big(spec, base.lm.device) from None
@@ -239,9 +248,6 @@ def _replace_whole(tree: Any, plan: Plan) -> None:
 
 def _inject(tree: Any, plan: Plan) -> None:
     """Let peft put its layers into the tree and fill them."""
-    # Here, because the import takes seconds, which only those wait for who use an adapter.
-    from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
-
     usual = Counter(plan.ranks.values()).most_common(1)[0][0]
     told = plan.settings
     targets = [tree.get_submodule(name) for name in plan.ranks]

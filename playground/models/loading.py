@@ -72,7 +72,7 @@ PROVEN = frozenset(
 # unseen, of whatever kind. It looks for it in this place inside the folder instead.
 _NO_ADAPTER = {"adapter_kwargs": {"subfolder": "/dev/null"}}
 # from_pretrained sets global state: two at once give wrong weights (transformers#44940).
-_ONE_LOAD_AT_A_TIME = threading.Lock()
+ONE_LOAD_AT_A_TIME = threading.Lock()
 _SMALL = 20_000_000  # parameters; below, a second thread costs more than it gives
 _THREADS = torch.get_num_threads()  # what torch chose for this machine
 
@@ -103,7 +103,7 @@ def load(
         raise InvalidInput("An adapter is put on its loaded base.", field="adapter")
     tell(LoadProgress(0.0, "checking the files"))
     config_json = check_folder(where)
-    with _ONE_LOAD_AT_A_TIME:
+    with ONE_LOAD_AT_A_TIME:
         transformers_log.disable_progress_bar()  # ``progress`` is told; the terminal is the app's
         config = _config(where, config_json)
         _check_quantization(spec, config_json)
