@@ -6,8 +6,8 @@ import torch
 from transformers import AutoModelForCausalLM, GPT2Config, Qwen2Config
 
 from playground.core.run import ModelSpec
-from playground.models.catalog import place
 from playground.models.loading import Model, assemble, load
+from playground.models.place import place
 
 BUILTIN = ModelSpec("builtin/tiny-base")
 

@@ -32,7 +32,7 @@ from playground.core.prompt import Raw
 from playground.core.run import ModelSpec, Run
 from playground.engine.engine import Engine
 from playground.models import footprint
-from playground.models.catalog import place
+from playground.models.place import place
 from playground.settings import Settings
 
 CHAT, BASE = ModelSpec("builtin/tiny-chat"), ModelSpec("builtin/tiny-base")

@@ -14,6 +14,7 @@ from playground.core.run import ModelSpec
 from playground.errors import ModelInvalid
 from playground.models import catalog, hub_cache
 from playground.models.catalog import BUILTIN, CATALOG, CatalogEntry, choices, entry
+from playground.models.place import place
 from playground.models.weights import of_folder
 
 # As the Hub shows them on the model's page, or the model's paper does.
@@ -99,7 +100,7 @@ def test_the_models_of_the_study_notes_are_there() -> None:
 @pytest.mark.parametrize("repo", ["bert-base-uncased", "google-bert/bert-base-uncased"])
 def test_an_encoder_is_refused_before_anything_is_fetched(repo: str) -> None:
     with pytest.raises(ModelInvalid, match="reads text and writes none") as caught:
-        catalog.place(ModelSpec(repo), [], any_model=True)
+        place(ModelSpec(repo), [], any_model=True)
     assert caught.value.problem.field == "model" and caught.value.problem.advice
 
 
@@ -155,7 +156,7 @@ def test_the_cache_is_listed_with_kind_and_size(
 def test_a_cache_that_cannot_be_read_is_empty(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for place in (tmp_path / "nowhere", tmp_path / "file"):
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(place))
+    for where in (tmp_path / "nowhere", tmp_path / "file"):
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(where))
         assert hub_cache.cached() == ()
         (tmp_path / "file").write_text("no folder")

@@ -22,9 +22,9 @@ from playground.decode.loop import DecodeLoop
 from playground.decode.row import Row
 from playground.decode.speculate import PromptLookup, check_draft
 from playground.errors import InvalidInput
-from playground.models.catalog import place
 from playground.models.lanes import RECOMPUTE
 from playground.models.loading import Model, assemble, load
+from playground.models.place import place
 from tests.tiny_models import (
     CONTEXT,
     KINDS,

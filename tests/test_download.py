@@ -27,10 +27,10 @@ from playground.errors import (
     ModelUnsafe,
     PlaygroundError,
 )
-from playground.models import catalog, footprint, hub_cache, hub_faults, hub_files
-from playground.models.catalog import HubId
+from playground.models import footprint, hub_cache, hub_faults, hub_files
 from playground.models.download import Downloads, Pace
 from playground.models.hub_cache import snapshot
+from playground.models.place import HubId, place
 from playground.models.repo import Repo
 from tests.hub_stand_in import COMMIT, TOKEN, HubStandIn, hub_stand_in
 from tests.test_footprint import written
@@ -629,10 +629,10 @@ def test_a_proxy_that_refuses_is_told_apart_from_a_hub_that_is_away() -> None:
 )
 def test_what_is_no_id_never_reaches_the_hub(repo: str) -> None:
     with pytest.raises((InvalidInput, ModelNotFound)) as caught:
-        catalog.place(ModelSpec(repo), [], any_model=True)
+        place(ModelSpec(repo), [], any_model=True)
     assert caught.value.problem.field == "model"
     with pytest.raises(InvalidInput, match="fixed list"):
-        catalog.place(ModelSpec(repo), ["builtin/tiny-chat"], any_model=False)
+        place(ModelSpec(repo), ["builtin/tiny-chat"], any_model=False)
 
 
 def test_an_id_is_not_a_folder_of_the_same_name(
@@ -641,8 +641,8 @@ def test_an_id_is_not_a_folder_of_the_same_name(
     (tmp_path / "me").mkdir()
     (tmp_path / "me" / "model").symlink_to(repo_folder)
     monkeypatch.chdir(tmp_path)
-    assert catalog.place(ModelSpec("me/model"), [], any_model=True) == HubId("me/model")
-    assert catalog.place(ModelSpec("./me/model"), [], any_model=True) == tmp_path / "me/model"
+    assert place(ModelSpec("me/model"), [], any_model=True) == HubId("me/model")
+    assert place(ModelSpec("./me/model"), [], any_model=True) == tmp_path / "me/model"
 
 
 def test_in_public_every_other_path_gets_the_same_answer(repo_folder: Path) -> None:
@@ -650,21 +650,21 @@ def test_in_public_every_other_path_gets_the_same_answer(repo_folder: Path) -> N
     said = set()
     for repo in (str(repo_folder), "/no/such/folder", "owner/other", "../x"):
         with pytest.raises(InvalidInput) as caught:
-            catalog.place(ModelSpec(repo), ["builtin/tiny-chat"], any_model=False)
+            place(ModelSpec(repo), ["builtin/tiny-chat"], any_model=False)
         said.add(str(caught.value))
     assert len(said) == 1
 
 
 def test_in_public_a_model_is_offered_as_it_is() -> None:
     with pytest.raises(InvalidInput, match="revision"):
-        catalog.place(ModelSpec("owner/name", revision="pr/1"), ["owner/name"], any_model=False)
+        place(ModelSpec("owner/name", revision="pr/1"), ["owner/name"], any_model=False)
 
 
 def test_a_folder_without_a_model_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match="no such folder"):
-        catalog.place(ModelSpec(str(tmp_path / "nowhere")), [], any_model=True)
+        place(ModelSpec(str(tmp_path / "nowhere")), [], any_model=True)
     with pytest.raises(ModelInvalid, match="config.json"):
-        catalog.place(ModelSpec(str(tmp_path)), [], any_model=True)
+        place(ModelSpec(str(tmp_path)), [], any_model=True)
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ModelUnsafe, match="safetensors"):
-        catalog.place(ModelSpec(str(tmp_path)), [], any_model=True)
+        place(ModelSpec(str(tmp_path)), [], any_model=True)

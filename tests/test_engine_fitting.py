@@ -11,8 +11,9 @@ from playground.engine.fitting import Fitting
 from playground.engine.room import Budget
 from playground.errors import ModelTooBig
 from playground.models import catalog, memory
-from playground.models.catalog import BUILTIN, HubId
+from playground.models.catalog import BUILTIN
 from playground.models.download import Downloads
+from playground.models.place import HubId
 from playground.models.repo import Repo
 from playground.models.weights import of_config
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NO_TORCH = tuple(
     f"playground.models.{name}"
     for name in ("catalog", "context", "download", "footprint", "hub_cache", "hub_faults",
-                 "hub_process", "memory", "repo", "weights")
+                 "hub_process", "memory", "place", "repo", "weights")
 )
 GROUND = ("playground.core", "playground.errors", "playground.settings")
 
@@ -124,7 +124,7 @@ def test_torch_stays_in_the_worker_and_gradio_in_the_page(module: str) -> None:
 def test_the_app_process_has_no_torch() -> None:
     """What the sources say, seen at run time: a library could import torch behind our back."""
     rooms = ("playground.ui", "playground.engine", "playground.space", *NO_TORCH)
-    names = [name for name in FILES if name.startswith(rooms)]
+    names = [name for name in FILES if any(_within(name, room) for room in rooms)]
     heavy = sorted(TORCH - {"tokenizers", "safetensors"})
     script = (f"import importlib, sys\nfor name in {names}: importlib.import_module(name)\n"
               f"print([name for name in {heavy} if name in sys.modules])")

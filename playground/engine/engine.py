@@ -32,7 +32,8 @@ from playground.engine.process import Abandoned, Patience, WorkerProcess
 from playground.engine.room import Budget
 from playground.engine.stream import Column, Stream
 from playground.errors import DeadlinePassed, InvalidInput, Overloaded, PlaygroundError, Problem
-from playground.models import catalog, download, footprint
+from playground.models import download, footprint
+from playground.models.place import HubId, place, place_adapter
 from playground.settings import Settings, hub_token
 
 _TICK = 0.1
@@ -243,7 +244,7 @@ class Engine:
 
         Raises PlaygroundError, and DeadlinePassed as soon as ``given_up`` says so.
         """
-        found = catalog.place(spec, self.settings.models, self.settings.any_model)
+        found = place(spec, self.settings.models, self.settings.any_model)
         return self._fitting.fit(spec, found, context, given_up)
 
     def models(self) -> tuple[ModelStatus, ...]:
@@ -265,10 +266,10 @@ class Engine:
             column.finish_without_worker()
         self._manager.close()
 
-    def _place(self, spec: ModelSpec) -> Path | catalog.HubId:
+    def _place(self, spec: ModelSpec) -> Path | HubId:
         """Where the files of a model are, or those of its adapter if it has one."""
-        found = catalog.place(spec, self.settings.models, self.settings.any_model)
-        return catalog.place_adapter(spec) if spec.adapter else found
+        found = place(spec, self.settings.models, self.settings.any_model)
+        return place_adapter(spec) if spec.adapter else found
 
     def _fetch(self, spec: ModelSpec, news: download.News, given_up: GivenUp) -> Path:
         """The folder with the files of ``spec``, or of its adapter, downloaded if it must be."""

@@ -10,6 +10,7 @@ from playground.engine.room import Budget
 from playground.models import catalog, footprint, hub_cache, memory
 from playground.models.download import Downloads
 from playground.models.hub_process import GivenUp
+from playground.models.place import HubId
 from playground.models.repo import Repo
 from playground.models.weights import Config, Weights, json_object, of_config, of_folder
 from playground.settings import hub_token
@@ -24,14 +25,14 @@ class Fitting:
         self._device = device
 
     def fit(
-        self, spec: ModelSpec, place: Path | catalog.HubId, context: int | None, given_up: GivenUp
+        self, spec: ModelSpec, place: Path | HubId, context: int | None, given_up: GivenUp
     ) -> footprint.Fit:
         """Whether a model would fit, with ``context`` tokens, if no other were in use.
 
         Counted from headers on the disk, from the catalog, or from headers on the Hub, which is
         asked only where neither knows the model. Raises PlaygroundError.
         """
-        if isinstance(place, catalog.HubId):
+        if isinstance(place, HubId):
             here = hub_cache.snapshot(place.repo, place.revision)
             known = catalog.entry(place.repo).config
             if here is None and known and not place.revision:

@@ -19,10 +19,10 @@ from huggingface_hub import constants
 from playground.core.events import Loading
 from playground.errors import HubProblem, ModelTooBig, PlaygroundError, Problem
 from playground.models import hub_cache
-from playground.models.catalog import HubId
 from playground.models.hub_faults import offline
 from playground.models.hub_process import GivenUp, HubProcess, as_error, silent, unwanted
 from playground.models.memory import size
+from playground.models.place import HubId
 from playground.models.repo import Repo, repo_from
 
 News = Callable[[Loading], None]

@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import IO, Any
 
 from playground.errors import DeadlinePassed, HubProblem, PlaygroundError, Problem
-from playground.models.catalog import HubId
+from playground.models.place import HubId
 from playground.settings import child_environment
 
 GivenUp = Callable[[], bool]
