@@ -172,6 +172,23 @@ def test_shards_are_those_that_the_index_names(
         assert caught.value.problem.code == ModelInvalid.code and hub.weights_sent() == 1
 
 
+def test_an_adapter_is_fetched_without_a_model(
+    downloads: Downloads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its repo holds what training left in folders, too, and sometimes pickles beside it."""
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    written(tmp_path, {"lora_A.weight": ("F32", [4, 4])}, "adapter_model")
+    (tmp_path / "training_args.bin").write_bytes(b"a pickle")
+    (tmp_path / "checkpoint-10").mkdir()
+    written(tmp_path / "checkpoint-10", {}, "adapter_model")
+    with hub_stand_in(tmp_path) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        folder = fetch(downloads, "adapter")
+    assert {p.name for p in folder.iterdir()} == {"adapter_config.json",
+                                                  "adapter_model.safetensors"}
+    assert snapshot("stand-in/adapter") == folder
+
+
 def test_what_a_repo_asks_for_is_refused_before_its_weights_come(
     downloads: Downloads, tmp_path: Path, repo_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
