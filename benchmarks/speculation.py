@@ -1,13 +1,15 @@
 """What proposed tokens save: prompt lookup and drafts beside plain decoding, as ratios of one run.
 
-    python -m benchmarks.speculation [--model NAME] [--rounds N]
+    python -m benchmarks.speculation [--model NAME] [--rounds N] [--only WORDS]
 
 Every way decodes the same prompt and gets the same ids with and without, in turn, N times (3 unless
 given), in CPU seconds of one thread; the last row is the library's own prompt lookup beside its
-plain ``generate()``. The prompt says the same things again and again. The built-in base model is
-drafted for by the built-in chat model, which is as large; a random model by its own first layers.
-Random weights soon write in circles, so what they accept says nothing of real texts: their rows
-show what a forward over several tokens costs.
+plain ``generate()``. ``--only`` takes the rows whose name has these words.
+
+The prompt says the same things again and again. The built-in base model is drafted for by the
+built-in chat model, which is as large; a random model by its own first layers. Random weights soon
+write in circles, so what they accept says nothing of real texts: their rows show what a forward
+over several tokens costs.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ from playground.core.prompt import Ids
 from playground.core.run import ModelSpec, Run
 from playground.core.trace import Trace
 from playground.decode.loop import DecodeLoop
-from playground.models.catalog import place
 from playground.models.loading import Model, assemble, load
+from playground.models.place import place
 
 PROMPT = "Hello Tom. Hello Anna. Hello Tom. Hello Anna. Hello Tom. Hello"
 COOL = Decoding(do_sample=True, temperature=0.7)
@@ -54,7 +56,7 @@ def draft_of(model: Model) -> Model:
     return assemble(ModelSpec("random/draft"), lm, model.tokenizer)
 
 
-def main(name: str, rounds: int) -> None:
+def main(name: str, rounds: int, only: str = "") -> None:
     """Print a row for each way: both speeds, their ratio, and what was accepted."""
     model = make(name)
     draft = draft_of(model)
@@ -82,14 +84,16 @@ def main(name: str, rounds: int) -> None:
     print(f"{'tokens a CPU second':28} {'plain':>6} {'with':>6} {'ratio':>6}   {'range':12} "
           f"{'accepted':>8} {'a forward':>9}")
     for label, way in WAYS.items():
+        if only not in label:
+            continue
         way = replace(way, max_new_tokens=new, min_new_tokens=new)
         plain = replace(way, prompt_lookup_tokens=0, draft_tokens=0)
         found = run(way)
         assert found.ids == run(plain).ids
         told = f"{found.acceptance or 0:8.0%} {new / found.forwards:9.2f}"
         _row(label, new, rounds, lambda plain=plain: run(plain), lambda way=way: run(way), told)
-    _row("generate(), lookup 4", new, rounds, library,
-         lambda: library(prompt_lookup_num_tokens=4))
+    if only in (label := "generate(), lookup 4"):
+        _row(label, new, rounds, library, lambda: library(prompt_lookup_num_tokens=4))
 
 
 def _row(
@@ -114,5 +118,6 @@ if __name__ == "__main__":
     asked = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     asked.add_argument("--model", choices=("builtin", *CONFIGS), default="builtin")
     asked.add_argument("--rounds", type=int, default=3)
+    asked.add_argument("--only", default="", metavar="WORDS")
     given = asked.parse_args()
-    main(given.model, given.rounds)
+    main(given.model, given.rounds, given.only)
