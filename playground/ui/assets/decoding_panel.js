@@ -22,7 +22,6 @@ class Verdict {
     this.summary = h('p', 'summary');
     this.ignored = h('p', 'ignored');
     this.problem = h('p', 'problem');
-    this.root.setAttribute('role', 'status');
     this.root.append(this.summary, this.ignored, this.problem);
   }
 
@@ -83,6 +82,7 @@ class Panel {
     const strategy = h('div', 'strategy');
     strategy.append(label, this.select, this.reset);
     this.verdict = new Verdict();
+    this.verdict.root.setAttribute('role', 'status');
     root.append(strategy, this.verdict.root, ...this.groups(props));
   }
 
