@@ -75,7 +75,7 @@ _APACHE = "apache-2.0"
 _TINY = _sizes("qwen2", 192, 512, 5, 6, 2, 4096, 512)
 _QWEN25_HALF = _sizes("qwen2", 896, 4864, 24, 14, 2, 151936, 32768)
 _LLAMA32_1B = _sizes("llama", 2048, 8192, 16, 32, 8, 128256, 131072, head_dim=64)
-_GEMMA = {"head_dim": 256, "sliding_window": 512, "sliding_window_pattern": 6}
+_GEMMA: dict[str, Any] = {"head_dim": 256, "sliding_window": 512, "sliding_window_pattern": 6}
 _ASK = "Gated: accept its terms on the Hub, then `hf auth login`."
 
 # The sizes of every entry are those of the config.json in its repo.

@@ -80,7 +80,8 @@ def layers_of(text: Config) -> list[Kind]:
     count = min(number(text, "num_hidden_layers", "n_layer", "n_layers", "num_layers"), 10_000)
     kinds = _said(text, count) or _by_type(text, count)
     shared = number(text, "num_kv_shared_layers")
-    return [*kinds[: len(kinds) - shared], *["none" for _ in range(shared)]] if shared else kinds
+    none: list[Kind] = ["none"] * shared
+    return [*kinds[: len(kinds) - shared], *none] if shared else kinds
 
 
 def _said(text: Config, count: int) -> list[Kind]:

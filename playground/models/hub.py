@@ -94,7 +94,7 @@ def serve(
     _check_weights(repo, weights, files)
     fetching.needed = needed_files(files, index)
     counted = fetching.counted(api, weights, config) if count or look else None
-    card = info.card_data or {}
+    card: Any = info.card_data or {}
     told = Repo(
         repo, commit, len(fetching.needed), fetching.total, fetching.total - fetching.there,
         bool(info.gated), str(card.get("license") or ""), config, counted,

@@ -129,7 +129,9 @@ def header(opened: BinaryIO, length: int) -> list[Tensor]:
     try:
         found = dict(json.loads(opened.read(told)))
         found.pop("__metadata__", None)
-        tensors = [(name, str(one["dtype"]), list(one["shape"])) for name, one in found.items()]
+        tensors: list[Tensor] = [
+            (name, str(one["dtype"]), list(one["shape"])) for name, one in found.items()
+        ]
         if not all(isinstance(n, int) and n >= 0 for _, _, shape in tensors for n in shape):
             raise ValueError("no shape")
     except (TypeError, KeyError, RecursionError) as error:
