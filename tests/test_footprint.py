@@ -128,7 +128,8 @@ def test_a_damaged_header_is_counted_by_its_file(tmp_path: Path, damage: bytes) 
                '{"num_hidden_layers": 1000000000000, "hidden_size": 8}',
                '{"num_attention_heads": 0, "hidden_size": -4, "num_hidden_layers": -1}',
                '{"layer_types": [1, null, {}], "per_layer_config": {"0": [], "1": 3}}',
-               '{"kv_lora_rank": true, "sliding_window": NaN, "num_hidden_layers": 3}']
+               '{"kv_lora_rank": true, "sliding_window": NaN, "num_hidden_layers": 3}',
+               '{"num_hidden_layers": 3, "num_kv_shared_layers": 1000000000000}']
 )
 def test_no_config_makes_the_estimate_fall_over(folder: Path, config: str) -> None:
     (folder / "config.json").write_text(config)

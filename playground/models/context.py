@@ -79,7 +79,7 @@ def layers_of(text: Config) -> list[Kind]:
     """The kind of each layer, as the config says or as its type does where the config is silent."""
     count = min(number(text, "num_hidden_layers", "n_layer", "n_layers", "num_layers"), 10_000)
     kinds = _said(text, count) or _by_type(text, count)
-    shared = number(text, "num_kv_shared_layers")
+    shared = min(number(text, "num_kv_shared_layers"), len(kinds))
     none: list[Kind] = ["none"] * shared
     return [*kinds[: len(kinds) - shared], *none] if shared else kinds
 
