@@ -50,7 +50,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Contrast", ("penalty_alpha", "dola_layers", "guidance_scale", "negative_prompt")),
     ("Speed", ("prompt_lookup_tokens", "draft", "draft_tokens")),
     ("Words", ("banned", "bias", "forced")),
-    ("Exactness and report", ("alone", "candidates", "effects")),
+    ("Exactness and report", ("alone", "candidates")),
 )
 # What is no number in a range: kind, label, help, and what its kind needs.
 OTHERS: dict[str, tuple[str, str, str, Any]] = {
@@ -76,8 +76,6 @@ OTHERS: dict[str, tuple[str, str, str, Any]] = {
                "Its first tokens, told with how likely they were.", 1),
     "alone": ("switch", "Decode alone",
               "No company and no reuse: the last bits of 16-bit numbers stay the same.", None),
-    "effects": ("switch", "Report each processor",
-                "Every step says what each one removed or moved.", None),
 }
 
 _LOADER = """
