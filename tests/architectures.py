@@ -232,8 +232,10 @@ LANES = {kind: lane for lane, kinds in _LANES.items() for kind in kinds.split()}
 # Types whose generate() is told not to use its cache, and why: with it, it gives other numbers than
 # for the whole text, or does not search.
 _CACHE_DIFFERS = "from the second token on, its logits with the cache are not those of the text"
+_BOTH_WAYS = "it reads in both directions: what its cache holds has not seen what came later"
 UNCACHED = {
-    **_all("blt cpmant moshi prophetnet", _CACHE_DIFFERS),
+    **_all("blt moshi", _CACHE_DIFFERS),
+    **_all("cpmant prophetnet", _BOTH_WAYS),
     "minimax": "beam search reorders its keys and values, and not its linear states",
     **_all("rwkv xlstm", "beam search raises: their states cannot be reordered"),
 }
