@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
-from playground.models.lanes import ALONE, BATCH, RECOMPUTE
+from playground.models.lanes import ALONE, BATCH, RECOMPUTE, WHOLE
 
 VOCABULARY = 400
 
@@ -154,6 +154,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "recurrent_gemma": {"num_hidden_layers": 3},
     "roc_bert": _all("pronunciation_vocab_size shape_vocab_size", 16)
     | _all("pronunciation_embed_dim shape_embed_dim", 8),
+    "xlm": _PADDED,
+    "xlnet": {"use_mems_eval": False},  # its memory is an approximation
     "xlstm": {"hidden_size": 128, "embedding_dim": 128},  # its kernels want multiples of 64
     "xmod": {"default_language": "en_XX", "pad_token_id": 1},
     "zamba": _ZAMBA,
@@ -179,6 +181,23 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "opt, post-norm": ("opt", {"do_layer_norm_before": False, "word_embed_proj_dim": 16}),
+    "llama, longer by its longest text": (
+        "llama",
+        {"rope_parameters": {**_ROPE, "rope_type": "dynamic", "factor": 2.0}},
+    ),
+    "phi3, longer by its longest text": (
+        "phi3",
+        {
+            "original_max_position_embeddings": 16,
+            "rope_parameters": {
+                **_ROPE,
+                "rope_type": "longrope",
+                "short_factor": [1.0] * 4,
+                "long_factor": [1.0, 2.0, 4.0, 8.0],
+                "original_max_position_embeddings": 16,
+            },
+        },
+    ),
     "qwen2, sliding": ("qwen2", {"use_sliding_window": True, "max_window_layers": 1}),
 }
 
@@ -186,7 +205,7 @@ CORE = (
     *("llama", "mistral", "qwen2", "qwen3", "qwen3_moe", "phi", "phi3", "gemma", "gemma2"),
     *("gemma3_text", "gpt2", "gpt_neox", "gptj", "opt", "bloom", "falcon", "olmo2", "stablelm"),
     *("granite", "smollm3", "mixtral", "mpt", "starcoder2", "cohere", "glm", "deepseek_v3"),
-    *("mamba", "qwen3_5_text", "lfm2", "bart"),
+    *("mamba", "mamba2", "qwen3_5_text", "lfm2", "bart", "openai-gpt"),
 )
 
 LEFT_OUT = {
@@ -196,31 +215,25 @@ LEFT_OUT = {
     "musicgen": "writes several rows of audio codes at once; AutoModelForCausalLM refuses it",
     "musicgen_melody": "writes several rows of audio codes; AutoModelForCausalLM refuses it",
     "reformer": "its forward cannot pad a text to whole chunks where it is told the positions",
-    "xlm": "a masked model: generate() appends a mask to every text and reads its prediction",
-    "xlnet": "a permutation model: generate() appends a token to every text and hides it",
 }
 
 _LANES: dict[str, str] = {
-    # Their caches hold states that grow with no token, or indices beside the keys: not joined yet.
-    ALONE: """
-        axk2 bailing_hybrid bamba deepseek_v32 deepseek_v4 falcon_h1 glm_moe_dsa granitemoehybrid
-        hy_v4 inkling2_text inkling_text kimi_linear lfm2 lfm2_moe lfm3 nemotron_h olmo_hybrid
-        qwen3_5 qwen3_5_moe qwen3_5_moe_text qwen3_5_text qwen3_next qwen4_exp qwen4_exp_text
-        zamba2 zaya
-        gemma3n_text
-    """
     # They count positions by the columns of the cache, where a padded row begins later.
-    + """
+    ALONE: """
         bart bigbird_pegasus blenderbot blenderbot-small git marian mbart moss_transcribe_diarize
         mvp pegasus plbart roformer trocr whisper
-    """,
-    # No cache at all, or one that is not given as past_key_values.
-    RECOMPUTE: """
-        falcon_mamba mamba mamba2 minimax openai-gpt rwkv xlstm
     """
-    # One that forgets what it knew when it reads several tokens at once, or that lies in the model.
+    # Cache layers of their own kind, which are not put beside each other.
     + """
-        jamba moshi prophetnet recurrent_gemma zamba
+        deepseek_v4 qwen4_exp qwen4_exp_text
+    """,
+    # They forget what they knew when they read several tokens at once.
+    WHOLE: """
+        falcon_mamba jamba mamba moshi prophetnet zamba
+    """,
+    # No cache at all, or one that is not a DynamicCache, or one that lies in the model.
+    RECOMPUTE: """
+        minimax openai-gpt recurrent_gemma rwkv xlm xlnet xlstm
     """
     # One whose numbers differ from those of the whole text.
     + """
@@ -231,11 +244,9 @@ LANES = {kind: lane for lane, kinds in _LANES.items() for kind in kinds.split()}
 
 # Types whose generate() is told not to use its cache, and why: with it, it gives other numbers than
 # for the whole text, or does not search.
-_CACHE_DIFFERS = "from the second token on, its logits with the cache are not those of the text"
-_BOTH_WAYS = "it reads in both directions: what its cache holds has not seen what came later"
 UNCACHED = {
-    **_all("blt moshi", _CACHE_DIFFERS),
-    **_all("cpmant prophetnet", _BOTH_WAYS),
+    "blt": "from the second token on, its logits with the cache are not those of the text",
+    "cpmant": "it reads in both directions: what is in its cache has not seen what came later",
     "minimax": "beam search reorders its keys and values, and not its linear states",
     **_all("rwkv xlstm", "beam search raises: their states cannot be reordered"),
 }
@@ -243,7 +254,7 @@ UNCACHED = {
 
 def lane_of(kind: str) -> str:
     """The lane that a type, or a variant, is expected in."""
-    return LANES.get(kind, BATCH)
+    return WHOLE if "longest text" in kind else LANES.get(kind, BATCH)
 
 
 def tiny(kind: str) -> Any:

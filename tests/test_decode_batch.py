@@ -23,7 +23,7 @@ from playground.decode import batch as batch_module
 from playground.decode import cache as kv
 from playground.decode.loop import DecodeLoop
 from playground.decode.member import Forwarded
-from playground.models.lanes import ALONE, BATCH, RECOMPUTE, new_cache
+from playground.models.lanes import ALONE, BATCH, RECOMPUTE, WHOLE, new_cache
 from playground.models.loading import Model, assemble
 from tests.reference import decode, generate
 from tests.tiny_models import KINDS, byte_level_tokenizer, tiny_model
@@ -75,7 +75,7 @@ def with_padding_on_the_right(monkeypatch: pytest.MonkeyPatch) -> None:
     def padded(states: torch.Tensor, stored: int) -> torch.Tensor:
         return torch.nn.functional.pad(states, (0, 0, 0, stored - states.shape[-2]))
 
-    monkeypatch.setattr(kv, "_padded", padded)
+    monkeypatch.setattr("playground.models.joining._padded", padded)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -161,7 +161,7 @@ def test_sliding_windows_are_generate_together() -> None:
     assert trace.ids == generate(model, trace)[0]
 
 
-def test_a_model_with_a_cache_of_its_own_kind_reads_the_text_again() -> None:
+def test_a_model_without_keys_and_values_decodes_alone() -> None:
     """A state-space model has no keys and values; it decodes all the same, and says how."""
     torch.manual_seed(0)
     config = MambaConfig(
@@ -175,7 +175,7 @@ def test_a_model_with_a_cache_of_its_own_kind_reads_the_text_again() -> None:
         pad_token_id=None,
     )
     model = assemble(ModelSpec("tiny/mamba"), MambaForCausalLM(config), byte_level_tokenizer())
-    assert model.card.lane == RECOMPUTE and model.card.notices
+    assert model.card.lane == WHOLE and model.card.notices
     runs = [Run(model.spec, Ids(tuple(ids)), SAMPLED, 3) for ids in (LONG, SHORT)]
     for trace in decode(model, runs):
         assert trace.ids == generate(model, trace)[0]

@@ -227,7 +227,7 @@ def of_kind(kind: str) -> Model:
     ("kind", "lane", "in_chunks", "sees_ahead"),
     [
         ("lfm2", "alone", True, False),
-        ("jamba", "alone", False, False),
+        ("jamba", "whole", False, False),
         ("cpmant", "recompute", False, True),
     ],
 )
@@ -246,7 +246,13 @@ def test_every_model_is_read_in_a_way_it_can_take(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "kind", [k for k in (*MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, *VARIANTS) if k not in LEFT_OUT]
+    "kind",
+    [
+        k
+        for k in (*MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, *VARIANTS)
+        # In one forward the first tokens of a long text are rotated as its last ones are.
+        if k not in LEFT_OUT and not k.startswith("phi3, longer")
+    ],
 )
 def test_scores_are_exact_in_the_sweep(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nemotron-H itself gives logits by steps of one token that differ by some thousandths."""

@@ -21,7 +21,7 @@ from playground.core.run import ModelSpec, Run
 from playground.core.trace import Trace
 from playground.decode import warm
 from playground.decode.loop import DecodeLoop
-from playground.models.lanes import ALONE, BATCH
+from playground.models.lanes import BATCH
 from playground.models.loading import Model, assemble
 from tests.reference import decode, generate
 from tests.tiny_models import KINDS, byte_level_tokenizer, tiny_model
@@ -135,7 +135,7 @@ def hybrid_model() -> Model:
     return assemble(ModelSpec("tiny/lfm2"), Lfm2ForCausalLM(config), byte_level_tokenizer())
 
 
-@pytest.mark.parametrize(("make", "lane"), [(sliding_model, BATCH), (hybrid_model, ALONE)])
+@pytest.mark.parametrize(("make", "lane"), [(sliding_model, BATCH), (hybrid_model, BATCH)])
 def test_a_cache_that_cannot_be_cropped_serves_whole(
     make: Callable[[], Model], lane: str
 ) -> None:

@@ -13,7 +13,7 @@ from playground.decode import cache as kv
 from playground.decode.choice import read
 from playground.decode.faults import FORWARD_FAULTS
 from playground.decode.member import Forwarded, Member, Turn
-from playground.models.lanes import takes
+from playground.models.lanes import inputs_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +43,10 @@ def forward(
     ``lengths`` how many tokens each row has with them; the rest of its columns is padding. The
     logits are those after the ``last`` tokens of each row, one row for each token.
     """
-    new = ids.shape[1]
-    columns = (kv.width(cache) if cache is not None else 0) + new
-    column = torch.arange(columns, device=ids.device)
-    padding = columns - torch.tensor(lengths, device=ids.device)[:, None]
-    mask = (column >= padding).long()
-    inputs = {
-        "attention_mask": mask,
-        "position_ids": (column - padding).clamp(min=0)[:, -new:],
-        "past_key_values": cache,
-        "use_cache": cache is not None,
-        "logits_to_keep": last,
-    }
-    known = {name: value for name, value in inputs.items() if takes(lm, name)}
+    known = inputs_of(lm, ids, cache, lengths, last)
     if with_states:
         known["output_hidden_states"] = True  # many take it without naming it
-    out = lm(input_ids=ids, **known)
+    out = lm(**known)
     logits = out.logits[:, -last:].flatten(0, 1)
     if not with_states:
         return Read(logits)

@@ -13,6 +13,9 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from playground.models.joining import join as join
+from playground.models.joining import select as select
+from playground.models.joining import trim as trim
 from playground.models.slab import SlabLayer
 
 
@@ -52,35 +55,6 @@ def keep_past(cache: DynamicCache, on: bool) -> None:
             layer.record_past = on
 
 
-def join(caches: Sequence[DynamicCache]) -> DynamicCache:
-    """One cache with the rows of all, in order; shorter ones are padded on their left.
-
-    The first is changed and returned. Every layer must be plain or sliding attention.
-    """
-    target = caches[0]
-    parts: tuple[Any, ...]
-    for parts in zip(*(cache.layers for cache in caches), strict=True):
-        stored = max(layer.keys.shape[-2] for layer in parts)
-        target_layer = parts[0]
-        keys = torch.cat([_padded(layer.keys, stored) for layer in parts])
-        values = torch.cat([_padded(layer.values, stored) for layer in parts])
-        if isinstance(target_layer, DynamicSlidingWindowLayer):
-            target_layer.cumulative_length = max(layer.cumulative_length for layer in parts)
-        target_layer.keys, target_layer.values = keys, values
-    return target
-
-
-def _padded(states: torch.Tensor, stored: int) -> torch.Tensor:
-    """``states`` [rows, heads, tokens, size] with zeros on the left up to ``stored`` tokens."""
-    missing = stored - states.shape[-2]
-    return torch.nn.functional.pad(states, (0, 0, missing, 0)) if missing else states
-
-
-def select(cache: DynamicCache, rows: Sequence[int]) -> None:
-    """Keep these rows, in this order; a row may be taken more than once."""
-    cache.reorder_cache(torch.tensor(rows))  # type: ignore[arg-type]
-
-
 def copy(cache: DynamicCache, rows: Sequence[int]) -> DynamicCache:
     """Another cache with these rows of this one, which stays as it is."""
     other = DynamicCache()
@@ -114,19 +88,6 @@ def _state(layer: Any, apart: bool = False) -> dict[str, Any]:
         elif isinstance(value, dict):
             state[name] = {key: own(one) for key, one in value.items()}
     return state
-
-
-def trim(cache: DynamicCache, columns: int) -> None:
-    """Keep the last ``columns`` columns: what is left of them is padding in every row."""
-    layer: Any
-    for layer in cache.layers:
-        if getattr(layer, "keys", None) is None:  # recurrent, or not written to yet
-            continue
-        if isinstance(layer, DynamicSlidingWindowLayer):
-            layer.cumulative_length = min(layer.cumulative_length, columns)
-        if layer.keys.shape[-2] > columns:
-            layer.keys = layer.keys[..., -columns:, :].contiguous()
-            layer.values = layer.values[..., -columns:, :].contiguous()
 
 
 class Snapshot:

@@ -14,7 +14,7 @@ from playground.decode.batch import forward
 from playground.decode.choice import read
 from playground.decode.member import Forwarded, Member
 from playground.decode.warm import Known
-from playground.models.lanes import RECOMPUTE, new_cache
+from playground.models.lanes import RECOMPUTE, WHOLE, new_cache
 from playground.models.text import Encoded
 
 # Tokens of prompts that are read in one step, so that those who decode go on in between (8 % slower
@@ -35,6 +35,7 @@ class Prefill:
         self._lm = lm
         self.ids = ids
         self.with_states, self.alone = with_states, alone
+        self._whole = alone or lane in (WHOLE, RECOMPUTE)
         self.cache = None if lane == RECOMPUTE else new_cache(lm)
         self.reused = self.done = 0
         self.is_new = True
@@ -45,7 +46,7 @@ class Prefill:
     @property
     def can_reuse(self) -> bool:
         """Whether a cache that knows its beginning would serve."""
-        return self.cache is not None and not self.alone and not self.with_states
+        return not self._whole and not self.with_states
 
     def begin(self, known: Known | None) -> None:
         """It is about to be read, but for what is ``known``."""
@@ -64,8 +65,7 @@ class Prefill:
         if self._logits is not None:  # all is known
             self.said = Forwarded(self._logits, read(self._logits, candidates))
             return 0
-        whole = self.alone or self.cache is None
-        end = len(self.ids) if whole else min(self.done + most, len(self.ids))
+        end = len(self.ids) if self._whole else min(self.done + most, len(self.ids))
         chunk = torch.tensor([self.ids[self.done : end]], device=self._lm.device)
         told = forward(self._lm, chunk, self.cache, [end], self.with_states)
         count, self.done = end - self.done, end

@@ -36,7 +36,7 @@ from playground.decode.member import Forwarded, Member, Turn
 from playground.decode.prefill import CHUNK
 from playground.decode.row import Row
 from playground.errors import InvalidInput
-from playground.models.lanes import RECOMPUTE, can_join, new_cache
+from playground.models.lanes import ALONE, BATCH, has_only_attention, new_cache
 from playground.models.loading import Model
 from playground.models.text import Encoded
 
@@ -177,7 +177,7 @@ def plan(model: Model, run: Run, drafts: Drafts) -> tuple[list[Proposer], list[s
 
 def can_go_back(model: Model) -> bool:
     """Whether tokens can be taken out of the model's KV cache again: attention in every layer."""
-    return model.card.lane != RECOMPUTE and can_join(new_cache(model.lm))
+    return model.card.lane in (BATCH, ALONE) and has_only_attention(new_cache(model.lm))
 
 
 class Speculation(Row):

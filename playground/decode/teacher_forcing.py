@@ -13,8 +13,7 @@ import torch
 from transformers import DynamicCache
 
 from playground.decode import cache as kv
-from playground.decode.faults import FORWARD_FAULTS, is_memory
-from playground.models.lanes import ALONE, BATCH, can_join, new_cache, takes
+from playground.models.lanes import ALONE, BATCH, inputs_of, new_cache, takes
 from playground.models.loading import Model
 
 CHUNK = 512  # tokens of each row that are read at once, at most
@@ -72,26 +71,10 @@ class TeacherForcing:
     def _chunk(self) -> int:
         return min(CHUNK, BESIDE) if self.beside else CHUNK
 
-    @cached_property
+    @property
     def _in_chunks(self) -> bool:
-        """Whether several tokens at a time may follow what is in the cache.
-
-        The lane ``batch`` vouches for it. Of those that decode alone, recurrent models are tried:
-        Jamba among others reads a second chunk as if it were the first, and raises nothing. The
-        rest have a reason of their own, such as rotary frequencies that a forward's length decides.
-        """
-        lane, lm = self.model.card.lane, self._lm
-        if lane != ALONE or can_join(new_cache(lm)):
-            return lane == BATCH
-        ids, cache = self._trial, new_cache(lm)
-        expected = forward(lm, ids, None, 0)[0, -1]
-        forward(lm, ids[:, :4], cache, 0)
-        try:
-            return _alike(forward(lm, ids[:, 4:], cache, 4)[0, -1], expected)
-        except FORWARD_FAULTS as fault:
-            if is_memory(fault):
-                raise
-            return False
+        """Whether several tokens at a time may follow what is in the cache: the lane vouches."""
+        return self.model.card.lane in (BATCH, ALONE)
 
     @cached_property
     def _sees_ahead(self) -> bool:
@@ -179,13 +162,15 @@ def forward(
     ``past`` is how many tokens are in the cache. A model that cannot leave logits out gives all.
     """
     rows, new = ids.shape
-    inputs = {
-        "attention_mask": torch.ones((rows, past + new), dtype=torch.long, device=ids.device),
-        "position_ids": torch.arange(past, past + new, device=ids.device).expand(rows, -1),
-        "past_key_values": cache,
-        "use_cache": cache is not None,
-        "logits_to_keep": keep,
-    }
-    given = {name: value for name, value in inputs.items() if takes(lm, name)}
-    logits: torch.Tensor = lm(input_ids=ids, **given).logits
+    if cache is not None:
+        given = inputs_of(lm, ids, cache, [past + new] * rows, keep)
+    else:
+        whole = {
+            "attention_mask": torch.ones_like(ids),
+            "position_ids": torch.arange(new, device=ids.device).expand(rows, -1),
+            "use_cache": False,
+            "logits_to_keep": keep,
+        }
+        given = {"input_ids": ids, **{name: v for name, v in whole.items() if takes(lm, name)}}
+    logits: torch.Tensor = lm(**given).logits
     return logits

@@ -2,11 +2,10 @@
 
 batch      several rows share every forward: left padding and joined caches change nothing
 alone      one row at a time, with the model's KV cache
+whole      the same, and a prompt is read in one forward: the model cannot take up a second chunk
 recompute  one row at a time, reading the whole text again for each token
 
-A lane is right where it gives the logits of the library's own ``generate()``. With a cache a prompt
-is read in chunks, which not every model can.
-"""
+A lane is right where it gives the logits of the library's own ``generate()``."""
 
 from __future__ import annotations
 
@@ -20,9 +19,10 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from playground.models import joining
 from playground.models.slab import SlabLayer
 
-BATCH, ALONE, RECOMPUTE = "batch", "alone", "recompute"
+BATCH, ALONE, WHOLE, RECOMPUTE = "batch", "alone", "whole", "recompute"
 
 # What a model can raise when it is called in a way that it was not written for.
 _TRIAL_FAULTS = (
@@ -41,6 +41,7 @@ _LONG, _SHORT, _CHUNK = 12, 5, 5
 _BY_LENGTH = ("dynamic", "longrope")
 
 _NOT_IN_BATCH = "This model decodes one text at a time."
+_NOT_IN_CHUNKS = "This model decodes one text at a time, and reads a prompt all at once."
 _NO_CACHE = "This model's cache is of its own kind: every token reads the whole text again."
 _NOT_GENERATE = (
     "Every token reads the whole text again; this model's own generate(), with its cache, gives "
@@ -58,6 +59,41 @@ def _arguments(kind: type) -> frozenset[str]:
     return frozenset(inspect.signature(kind.forward).parameters)  # type: ignore[attr-defined]
 
 
+def inputs_of(
+    lm: Any, ids: torch.Tensor, cache: DynamicCache | None, lengths: Sequence[int], last: int = 1
+) -> dict[str, Any]:
+    """What the model's forward is given to read ``ids`` [rows, tokens], the newest of each row.
+
+    ``lengths`` are the tokens of each row, with those in the cache; the rest of its columns is
+    padding, on the left. Logits are wanted after the ``last`` tokens.
+    """
+    columns = max(lengths)
+    column = torch.arange(columns, device=ids.device)
+    padding = columns - torch.tensor(lengths, device=ids.device)[:, None]
+    mask = (column >= padding).long()
+    if cache is None:
+        # Some append a token to every text, and read their prediction there.
+        keep = {"logits_to_keep": last} if takes(lm, "logits_to_keep") else {}
+        whole: dict[str, Any] = lm.prepare_inputs_for_generation(
+            ids, attention_mask=mask, use_cache=False, is_first_iteration=True, **keep
+        )
+        return {
+            name: value for name, value in whole.items() if name == "input_ids" or takes(lm, name)
+        }
+    new = ids.shape[1]
+    # State-space models have a name of their own for it, and a mask for the new tokens only.
+    states = takes(lm, "cache_params")
+    inputs = {
+        "attention_mask": mask[:, -new:] if states else mask,
+        "position_ids": (column - padding).clamp(min=0)[:, -new:],
+        "cache_params" if states else "past_key_values": cache,
+        "use_cache": True,
+        "logits_to_keep": last,
+    }
+    known = {name: value for name, value in inputs.items() if takes(lm, name)}
+    return {"input_ids": ids, **known}
+
+
 def new_cache(lm: Any) -> DynamicCache:
     """An empty KV cache with the layer kinds of this model."""
     cache = DynamicCache(config=lm.config.get_text_config(decoder=True))
@@ -65,8 +101,8 @@ def new_cache(lm: Any) -> DynamicCache:
     return cache
 
 
-def can_join(cache: DynamicCache) -> bool:
-    """Whether rows of this cache can be put together: plain or sliding attention in every layer."""
+def has_only_attention(cache: DynamicCache) -> bool:
+    """Whether every layer is plain or sliding attention, so that tokens can be taken out again."""
     kinds = (SlabLayer, DynamicLayer, DynamicSlidingWindowLayer)
     return all(type(layer) in kinds for layer in cache.layers)
 
@@ -111,14 +147,18 @@ def choose_lane(lm: Any, vocabulary: int) -> tuple[str, str]:
         except _TRIAL_FAULTS:
             return False
 
-    if not _rotates_by_length(lm) and fits(_together):
-        return BATCH, ""
-    if fits(_alone):
-        return ALONE, _NOT_IN_BATCH
+    if not rotates_by_length(lm):
+        if fits(_together):
+            return BATCH, ""
+        if fits(_alone):
+            return ALONE, _NOT_IN_BATCH
+    if fits(_whole):
+        return WHOLE, _NOT_IN_CHUNKS
     return RECOMPUTE, _NO_CACHE if fits(_again) else _NOT_GENERATE
 
 
-def _rotates_by_length(lm: Any) -> bool:
+def rotates_by_length(lm: Any) -> bool:
+    """Whether the longest text in a forward decides how all of them are rotated."""
     config = lm.config.get_text_config(decoder=True)
     rope = getattr(config, "rope_parameters", None) or {}
     # One rope for all layers, or one for each kind of layer.
@@ -143,33 +183,19 @@ def _written(lm: Any, vocabulary: int, prompt: int, new: int) -> _Text:
     return _Text(out.sequences, prompt, [row[0].float() for row in out.logits])
 
 
-def _read(
+def read_newest(
     lm: Any, ids: torch.Tensor, cache: DynamicCache | None, lengths: Sequence[int]
 ) -> torch.Tensor:
-    """The logits [rows, vocabulary] after ``ids`` [rows, tokens], called as the decode loop does.
-
-    ``lengths`` are the tokens of each row, with those in the cache; the rest is padding.
-    """
-    columns = max(lengths)
-    column = torch.arange(columns, device=ids.device)
-    padding = columns - torch.tensor(lengths, device=ids.device)[:, None]
-    inputs = {
-        "attention_mask": (column >= padding).long(),
-        "position_ids": (column - padding).clamp(min=0)[:, -ids.shape[1] :],
-        "past_key_values": cache,
-        "use_cache": cache is not None,
-        "logits_to_keep": 1,
-    }
-    given = {name: value for name, value in inputs.items() if takes(lm, name)}
-    logits: torch.Tensor = lm(input_ids=ids, **given).logits
+    """The logits [rows, vocabulary] after the newest token of each row."""
+    logits: torch.Tensor = lm(**inputs_of(lm, ids, cache, lengths)).logits
     return logits[:, -1]
 
 
-def _prefill(lm: Any, text: _Text, cache: DynamicCache) -> torch.Tensor:
+def _prefill(lm: Any, text: _Text, cache: DynamicCache, chunk: int = _CHUNK) -> torch.Tensor:
     """The logits [vocabulary] after the prompt, which is read in chunks."""
-    for start in range(0, text.prompt, _CHUNK):
-        end = min(start + _CHUNK, text.prompt)
-        logits = _read(lm, text.ids[:, start:end], cache, [end])
+    for start in range(0, text.prompt, chunk):
+        end = min(start + chunk, text.prompt)
+        logits = read_newest(lm, text.ids[:, start:end], cache, [end])
     return logits[0]
 
 
@@ -179,52 +205,38 @@ def _together(lm: Any, texts: Sequence[_Text]) -> _Found:
     cache, other = new_cache(lm), new_cache(lm)
     yield 0, 0, _prefill(lm, long, cache)
     yield 1, 0, _prefill(lm, short, other)
-    if not can_join(cache):
+    if not joining.can_join(cache):
         raise ValueError("a layer of this kind cannot be joined")
-    _join(cache, other)
+    joining.join([cache, other])
     newest = torch.cat([text.ids[:, text.prompt : text.prompt + 1] for text in texts])
-    both = _read(lm, newest, cache, [text.prompt + 1 for text in texts])
+    both = read_newest(lm, newest, cache, [text.prompt + 1 for text in texts])
     yield 0, 1, both[0]
     yield 1, 1, both[1]
-    _leave_last(cache, short.prompt + 1)
+    joining.select(cache, [1])
+    joining.trim(cache, short.prompt + 1)
     newest = short.ids[:, short.prompt + 1 : short.prompt + 2]
-    yield 1, 2, _read(lm, newest, cache, [short.prompt + 2])[0]
+    yield 1, 2, read_newest(lm, newest, cache, [short.prompt + 2])[0]
 
 
-def _alone(lm: Any, texts: Sequence[_Text]) -> _Found:
+def _alone(lm: Any, texts: Sequence[_Text], chunk: int = _CHUNK) -> _Found:
     """Each with a cache of its own, in turns: some models keep their state in themselves."""
     caches = [new_cache(lm) for _ in texts]
     for i, text in enumerate(texts):
-        yield i, 0, _prefill(lm, text, caches[i])
+        yield i, 0, _prefill(lm, text, caches[i], chunk)
     for new in (1, 2):
         for i, text in enumerate(texts):
             end = text.prompt + new
             if new < len(text.logits):
-                yield i, new, _read(lm, text.ids[:, end - 1 : end], caches[i], [end])[0]
+                yield i, new, read_newest(lm, text.ids[:, end - 1 : end], caches[i], [end])[0]
+
+
+def _whole(lm: Any, texts: Sequence[_Text]) -> _Found:
+    """The same, with each prompt in one forward."""
+    return _alone(lm, texts, _LONG)
 
 
 def _again(lm: Any, texts: Sequence[_Text]) -> _Found:
     """Without a cache."""
     for i, text in enumerate(texts):
         end = text.prompt + 1
-        yield i, 1, _read(lm, text.ids[:, :end], None, [end])[0]
-
-
-def _join(cache: DynamicCache, shorter: DynamicCache) -> None:
-    """Put the row of a shorter cache under that of ``cache``, with zeros to its left."""
-    layer: Any
-    other: Any
-    for layer, other in zip(cache.layers, shorter.layers, strict=True):
-        pad = (0, 0, layer.keys.shape[-2] - other.keys.shape[-2], 0)
-        layer.keys = torch.cat([layer.keys, torch.nn.functional.pad(other.keys, pad)])
-        layer.values = torch.cat([layer.values, torch.nn.functional.pad(other.values, pad)])
-
-
-def _leave_last(cache: DynamicCache, columns: int) -> None:
-    """Keep the last row, and of that the last columns: the others were padding."""
-    layer: Any
-    for layer in cache.layers:
-        if isinstance(layer, DynamicSlidingWindowLayer):
-            layer.cumulative_length = min(layer.cumulative_length, columns)
-        layer.keys = layer.keys[-1:, :, -columns:]
-        layer.values = layer.values[-1:, :, -columns:]
+        yield i, 1, read_newest(lm, text.ids[:, :end], None, [end])[0]

@@ -26,7 +26,7 @@ from playground.errors import InvalidInput, ModelInvalid, OutOfMemory
 from playground.models.checks import check_folder, notice_of_own_code, read_json
 from playground.models.footprint import needed_bytes
 from playground.models.hub_cache import commit_of
-from playground.models.lanes import BATCH, choose_lane
+from playground.models.lanes import BATCH, choose_lane, rotates_by_length
 from playground.models.parking import can_park
 from playground.models.placement import (
     Placement,
@@ -193,7 +193,8 @@ def _devices(lm: Any) -> str:
 @torch.inference_mode()
 def _lane(lm: Any, rows: int) -> tuple[str, str]:
     """The lane and why; weights of a proven kind only read one token, to see that they can."""
-    if type(lm).__name__ in PROVEN and not hasattr(lm, "hf_quantizer"):
+    proven = type(lm).__name__ in PROVEN and not rotates_by_length(lm)
+    if proven and not hasattr(lm, "hf_quantizer"):
         lm(input_ids=torch.zeros((1, 1), dtype=torch.long, device=lm.device))
         return BATCH, ""
     return choose_lane(lm, rows)
