@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from playground.core.events import Loading
@@ -283,3 +284,26 @@ def use(manager: ModelManager, *specs: ModelSpec) -> None:
     """Lease each for a moment, one after the other."""
     for spec in specs:
         Asker(manager, spec, hold=False).goes()
+
+
+Make = Callable[..., tuple[Machine, ModelManager]]
+
+
+@contextmanager
+def machines(total: int = 0) -> Iterator[Make]:
+    """Makes a machine and its manager with room for so many models (None: for what there is).
+
+    ``total`` bytes are the memory of its GPU, if it has one; every manager is closed at the end.
+    """
+    managers: list[ModelManager] = []
+
+    def made(
+        models: float | None = 1, gpu: bool = total > 0, **more: object
+    ) -> tuple[Machine, ModelManager]:
+        machine = Machine(total=(total or 1000) if gpu else 0)
+        managers.append(machine.manager(None if models is None else int(models * NEED), **more))
+        return machine, managers[-1]
+
+    yield made
+    for manager in managers:
+        manager.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -16,7 +16,6 @@ from playground.core.events import Loading, Queued
 from playground.core.messages import ModelCard
 from playground.core.run import ModelSpec
 from playground.engine.entry import Freed, ModelStatus
-from playground.engine.manager import ModelManager
 from playground.engine.process import Abandoned, Patience
 from playground.errors import InvalidInput, Overloaded, PlaygroundError
 from playground.models import footprint
@@ -25,6 +24,8 @@ from tests.fake_worker import (
     NEED,
     Asker,
     Machine,
+    Make,
+    machines,
     state,
     status,
     use,
@@ -32,22 +33,13 @@ from tests.fake_worker import (
 )
 
 A, B, C = (ModelSpec(name) for name in ("tiny/a", "tiny/b", "tiny/c"))
-Make = Callable[..., tuple[Machine, ModelManager]]
 
 
 @pytest.fixture()
 def make() -> Iterator[Make]:
     """A machine and its manager, with room for so many models."""
-    managers: list[ModelManager] = []
-
-    def made(models: float = 1, gpu: bool = False, **more: object) -> tuple[Machine, ModelManager]:
-        machine = Machine(total=1000 if gpu else 0)
-        managers.append(machine.manager(int(models * NEED), **more))
-        return machine, managers[-1]
-
-    yield made
-    for manager in managers:
-        manager.close()
+    with machines() as made:
+        yield made
 
 
 def test_a_leased_model_is_never_evicted(make: Make) -> None:

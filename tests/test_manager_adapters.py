@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,29 +12,28 @@ from playground.core.messages import ModelCard
 from playground.core.run import ModelSpec
 from playground.engine import adapters
 from playground.engine.entry import Freed
-from playground.engine.manager import ModelManager
 from playground.engine.process import Abandoned
 from playground.errors import ModelInvalid, Overloaded, PlaygroundError
-from tests.fake_worker import NEED, Asker, Machine, state, status, use, wait_until
+from tests.fake_worker import (
+    NEED,
+    Asker,
+    Make,
+    machines,
+    state,
+    status,
+    use,
+    wait_until,
+)
 
 A, B = ModelSpec("tiny/a"), ModelSpec("tiny/b")
 X, Y = (ModelSpec("tiny/a", adapter=f"me/{name}") for name in "xy")
-Make = Callable[..., tuple[Machine, ModelManager]]
 
 
 @pytest.fixture()
 def make() -> Iterator[Make]:
     """A machine and its manager, with room for so many models."""
-    managers: list[ModelManager] = []
-
-    def made(models: float = 1, gpu: bool = False, **more: object) -> tuple[Machine, ModelManager]:
-        machine = Machine(total=1000 if gpu else 0)
-        managers.append(machine.manager(int(models * NEED), **more))
-        return machine, managers[-1]
-
-    yield made
-    for manager in managers:
-        manager.close()
+    with machines() as made:
+        yield made
 
 
 def test_base_and_adapters_are_leased_side_by_side_in_one_worker(make: Make) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -13,13 +13,13 @@ from playground.core.messages import ModelCard
 from playground.core.run import ModelSpec
 from playground.engine import room
 from playground.engine.entry import Freed
-from playground.engine.manager import ModelManager
 from playground.errors import InvalidInput, Overloaded, PlaygroundError
 from playground.models import footprint
 from tests.fake_worker import (
     NEED,
     Asker,
-    Machine,
+    Make,
+    machines,
     out_of_memory,
     state,
     status,
@@ -29,22 +29,13 @@ from tests.fake_worker import (
 
 A, B, C = (ModelSpec(name) for name in ("tiny/a", "tiny/b", "tiny/c"))
 PACKED = ModelSpec("tiny/a", quantization="nf4")
-Make = Callable[..., tuple[Machine, ModelManager]]
 
 
 @pytest.fixture()
 def make() -> Iterator[Make]:
     """A machine with a GPU and its manager, with room for so many models on it."""
-    managers: list[ModelManager] = []
-
-    def made(models: float | None = 1, **more: object) -> tuple[Machine, ModelManager]:
-        machine = Machine(total=1000)
-        managers.append(machine.manager(None if models is None else int(models * NEED), **more))
-        return machine, managers[-1]
-
-    yield made
-    for manager in managers:
-        manager.close()
+    with machines(total=1000) as made:
+        yield made
 
 
 def test_two_models_that_do_not_fit_are_parked_in_turn_and_loaded_once(make: Make) -> None:
