@@ -43,7 +43,9 @@ class Piece:
 class Started:
     """The prompt became ids and decoding begins; ``rendered`` is the exact text behind the ids.
 
-    ``reused`` tokens at its beginning need not be read: the KV cache of an earlier run holds them.
+    ``reused`` tokens at its beginning need not be read: the KV cache of another run holds them. In
+    a run with a ``fork`` they count on into the answer's tokens that stand already, which are no
+    part of ``prompt``.
     ``commit`` is the one on the Hub that the model's files are of; empty for other files.
     """
 
@@ -122,6 +124,8 @@ class Step:
     before any processor; ``probability`` is the one the token was really chosen with; ``entropy``
     (nats) is of the model's own distribution. ``candidates`` are the likeliest before processors.
     On request: ``effects`` are what each processor did, in order, and ``draw`` where the dice fell.
+    A ``forced`` token was inserted by the reader at a fork: nothing chose it, and ``probability``
+    is what the settings left of it (0.0 where they rule it out).
     """
 
     position: int
@@ -136,6 +140,7 @@ class Step:
     special: bool = False
     effects: tuple[Effect, ...] = ()
     draw: Draw | None = None
+    forced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

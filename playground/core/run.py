@@ -1,4 +1,7 @@
-"""One line of work, as a value: which model, what prompt, how decoded, with which dice."""
+"""One line of work, as a value: which model, what prompt, how decoded, with which dice.
+
+A run may begin in the middle of an answer: then it has a ``Fork``.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,9 @@ Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Quantization = Literal["none", "nf4", "int8"]
 
 LARGEST_SEED = 2**32 - 1
+
+# More than any answer that the page lets somebody ask for; ids cross a pipe and a browser.
+LONGEST_FORK = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +71,44 @@ class ModelSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Fork:
+    """Where in an answer a run goes on.
+
+    ``ids`` are the tokens of the answer that stand already: they are read like the prompt and not
+    told again, so that the first ``Step`` has position ``len(ids)``. ``insert`` comes next,
+    whatever the model would choose: ids, or a text that becomes ids, without control tokens. Each
+    is told as a ``Step`` that is ``forced``, with what the model thought of it. Then the run
+    chooses freely, with fresh dice from its seed; at the first place that it chooses, it cannot
+    choose one of ``banned``. Raises InvalidInput for what is no token id and no text.
+    """
+
+    ids: tuple[int, ...] = ()
+    insert: tuple[int, ...] | str = ()
+    banned: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_ids(self.ids, "The tokens that stand before a fork")
+        if isinstance(self.insert, str):
+            check_text(self.insert, "fork")
+            if len(self.insert) > LONGEST_FORK:
+                raise InvalidInput(
+                    f"The text to insert has {len(self.insert)} characters; it may have "
+                    f"{LONGEST_FORK}.",
+                    field="fork", given=f"{len(self.insert)} characters",
+                    allowed=f"at most {LONGEST_FORK} characters", advice="Insert a shorter text.",
+                )
+        else:
+            _check_ids(self.insert, "What is inserted at a fork")
+        _check_ids(self.banned, "The tokens that are banned at a fork")
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One prompt through one model with one decoding and one seed.
 
     ``draft`` is a smaller model with the same vocabulary, which proposes ``decoding.draft_tokens``
-    at a time; it changes no token.
+    at a time; it changes no token. With a ``fork`` it goes on in the middle of an answer, and
+    ``decoding.max_new_tokens`` counts the whole answer.
     """
 
     model: ModelSpec
@@ -77,6 +116,7 @@ class Run:
     decoding: Decoding = field(default_factory=Decoding)
     seed: int = 0
     draft: ModelSpec | None = None
+    fork: Fork | None = None
 
     def __post_init__(self) -> None:
         seed = self.seed
@@ -93,3 +133,24 @@ class Run:
         """The draft, where the decoding lets it propose."""
         used = self.decoding.is_speculative and self.decoding.draft_tokens > 0
         return self.draft if used else None
+
+
+def _check_ids(ids: object, name: str) -> None:
+    """Raise InvalidInput unless these are token ids, not too many: what a browser sends may be
+    anything, and a list would make a run that cannot be hashed."""
+    wanted = "whole numbers from 0, in a tuple"
+    if not isinstance(ids, tuple):
+        raise InvalidInput(
+            f"{name} must be token ids.", field="fork", given=ids, allowed=wanted
+        )
+    if len(ids) > LONGEST_FORK:
+        raise InvalidInput(
+            f"{name} are {len(ids)} token ids; there may be {LONGEST_FORK}.",
+            field="fork", given=f"{len(ids)} token ids", allowed=f"at most {LONGEST_FORK}",
+        )
+    wrong = [i for i in ids if isinstance(i, bool) or not isinstance(i, int) or i < 0]
+    if wrong:
+        raise InvalidInput(
+            f"{name} must be token ids, and {wrong[0]!r} is none.",
+            field="fork", given=wrong[0], allowed=wanted,
+        )
