@@ -33,7 +33,16 @@ from playground.core.run import ModelSpec, Run
 from playground.errors import Problem
 from playground.ui import token_feed, token_store, token_stream
 from playground.ui.token_feed import TokenFeed, idle
-from playground.ui.token_store import Store, read_prompt, read_tokens
+from playground.ui.token_store import (
+    KEPT,
+    Live,
+    Store,
+    live_of,
+    read_prompt,
+    read_tokens,
+    run_of,
+    trace_of,
+)
 
 RUN = Run(ModelSpec("builtin/tiny-base"), Raw("One"), Decoding(max_new_tokens=1500))
 STARTED = Started((Piece(0, "<s>", True), Piece(7, "One")), "<s>One", 2048, ("A note.",))
@@ -290,6 +299,28 @@ def test_a_run_that_still_writes_is_not_forgotten(monkeypatch: pytest.MonkeyPatc
 )
 def test_a_request_without_the_key_gets_nothing(request_: object) -> None:
     assert read_tokens(request_) == read_prompt(request_) == '{"gone":true}'
+
+
+def test_a_key_leads_to_its_run_as_it_stands() -> None:
+    feed = feed_of(STARTED, step(0), step(1))
+    assert run_of(feed.key) is RUN
+    assert trace_of(feed.key) is feed.trace
+    assert trace_of(feed.key).ids == (0, 1)
+    again = TokenFeed.of(feed.trace)
+    assert trace_of(again.key) is feed.trace
+    for key in ("guessed", None, [], 3):
+        assert run_of(key) is trace_of(key) is live_of(key) is None
+
+
+def test_a_closed_page_leaves_its_runs_readable_and_nothing_to_ask() -> None:
+    mine, yours = feed_of(STARTED, step(0)), feed_of(STARTED)
+    for feed, session in ((mine, "mine"), (yours, "yours")):
+        feed.plays(Live(engine=None, stream=None, column=1, session=session))
+    assert live_of(mine.key).column == 1
+    KEPT.leave("mine")
+    assert live_of(mine.key) is None
+    assert trace_of(mine.key) is mine.trace
+    assert live_of(yours.key) is not None
 
 
 @pytest.mark.parametrize("start", [-1, "0", None, 1.5, [0]])

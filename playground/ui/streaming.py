@@ -12,6 +12,7 @@ import gradio as gr
 from playground.core.events import Failed
 from playground.engine.engine import Engine, Stream
 from playground.errors import PlaygroundError
+from playground.ui.token_store import KEPT, Live
 from playground.ui.token_stream import TokenFeed
 
 FLUSH_SECONDS = 1 / 15
@@ -52,6 +53,7 @@ class SessionStreams:
             streams = [self._streams.pop(key) for key in ended]
         for stream in streams:
             stream.close()
+        KEPT.leave(session)
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Stage:
             yield
             return
         self.streams.put(session, tab, stream)
+        for column, feed in enumerate(feeds):
+            feed.plays(Live(self.engine, stream, column, session))
         try:
             yield from _pump(stream, feeds)
         finally:

@@ -22,7 +22,14 @@ from playground.core.events import (
 )
 from playground.core.run import Run
 from playground.core.trace import Trace
-from playground.ui.token_store import KEPT, encode, encode_beams, encode_pieces, encode_step
+from playground.ui.token_store import (
+    KEPT,
+    Live,
+    encode,
+    encode_beams,
+    encode_pieces,
+    encode_step,
+)
 
 LARGEST_SLICE = 128
 BEAM_STEPS_IN_A_SLICE = 8
@@ -60,6 +67,7 @@ class TokenFeed:
         self.trace = Trace(run)
         self.title, self.subtitle = title, subtitle
         self.key, self._record = KEPT.open()
+        self._record.trace = self.trace
         self._pause = 1.0 / flushes_per_second
         self._flushed_at = -math.inf
         self._news = True
@@ -77,12 +85,12 @@ class TokenFeed:
         for event in (trace.started, *trace.beams, *trace.steps, trace.finished):
             if event is not None:
                 feed.add(event)
-        feed.trace = trace
+        feed.trace = feed._record.trace = trace
         return feed
 
     def add(self, event: Event) -> None:
         """Fold one event into ``trace``."""
-        self.trace = self.trace.add(event)
+        self.trace = self._record.trace = self.trace.add(event)
         self._news = True
         match event:
             case Step():
@@ -94,6 +102,10 @@ class TokenFeed:
                 self._record.beams.append(encode_beams(event))
             case Started():
                 self._record.prompt = encode_pieces(event.prompt)
+
+    def plays(self, live: Live) -> None:
+        """Say where the run is in the engine, so that a reader can ask for its steps."""
+        self._record.live = live
 
     def due(self) -> bool:
         """Whether there is news and the page has had time to show the last."""

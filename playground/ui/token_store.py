@@ -1,7 +1,8 @@
 """What is kept of runs for the token view: tokens as JSON, under keys that nobody can guess.
 
 A browser that was not there (a hidden tab, a lost message) asks here for what it missed. What it
-asks is untrusted: anything but a known key and a place to start gets nothing.
+asks is untrusted: anything but a known key and a place to start gets nothing. A handler that is
+told a key finds the run behind it with ``run_of``, ``trace_of`` and ``live_of``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from playground.core.events import Beams, Piece, Step
+from playground.core.run import Run
+from playground.core.trace import Trace
+from playground.engine.engine import Engine, Stream
 
 LARGEST_ANSWER = 500
 
@@ -68,19 +72,35 @@ def encode_beams(beams: Beams) -> str:
     return encode([beams.position, rows])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Live:
+    """Where a run is, or was: its column in a stream of the engine, and the page that began it."""
+
+    engine: Engine
+    stream: Stream
+    column: int
+    session: str
+
+
 @dataclass(slots=True, eq=False)
 class Record:
-    """What is kept of one run, encoded once: a JSON string a token, a beam step, and the prompt."""
+    """What is kept of one run, encoded once: a JSON string a token, a beam step, and the prompt.
+
+    ``trace`` is the run as it stands; ``live`` where its steps can be asked for, which is nowhere
+    for a run that was only shown again, and after its page was closed.
+    """
 
     tokens: list[str] = field(default_factory=list)
     beams: list[str] = field(default_factory=list)
     prompt: str = "[]"
+    trace: Trace | None = None
+    live: Live | None = None
 
 
 class Store:
     """The latest runs by key, bounded by their number and by the tokens they hold together."""
 
-    def __init__(self, most_runs: int = 200, most_tokens: int = 200_000) -> None:
+    def __init__(self, most_runs: int = 200, most_tokens: int = 60_000) -> None:
         self._most_runs, self._most_tokens = most_runs, most_tokens
         self._records: OrderedDict[str, Record] = OrderedDict()
         self._lock = Lock()
@@ -105,8 +125,33 @@ class Store:
                 self._records.move_to_end(str(key))
             return record
 
+    def leave(self, session: str) -> None:
+        """A page was closed: nobody asks for the steps of its runs any more."""
+        with self._lock:
+            for record in self._records.values():
+                if record.live is not None and record.live.session == session:
+                    record.live = None
+
 
 KEPT = Store()
+
+
+def run_of(key: object) -> Run | None:
+    """The run that is shown under ``key``; None when it is forgotten or never was."""
+    trace = trace_of(key)
+    return trace.run if trace else None
+
+
+def trace_of(key: object) -> Trace | None:
+    """That run as it stands."""
+    record = KEPT.get(key)
+    return record.trace if record else None
+
+
+def live_of(key: object) -> Live | None:
+    """Where that run is in the engine; None too for one that did not come from there."""
+    record = KEPT.get(key)
+    return record.live if record else None
 
 
 def read_tokens(request: object) -> str:

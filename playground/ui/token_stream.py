@@ -121,8 +121,11 @@ def token_stream(
     ``hint`` stands in the empty lane. ``view`` is the first view; a reader's own choice is
     remembered in the browser for all lanes with the same ``name``. ``height`` (pixels) is that of
     everything between header and figures; the tokens scroll inside it. ``open_prompt`` unfolds the
-    prompt's pieces from the start. With ``branch`` a candidate can be chosen:
-    ``lane.branch(handler)`` gets ``gr.EventData`` with ``key``, ``position`` and ``id``.
+    prompt's pieces from the start. With ``branch`` a reader can ask for another way on:
+    ``lane.branch(handler)`` gets ``gr.EventData`` with ``key``, ``position`` and ``what``: "take"
+    the candidate ``id``, "ban" the token ``id`` that stands there, draw it "again", or put other
+    "text" there, which is ``text``. All of it comes from a browser and may be anything;
+    ``token_store.trace_of(key)`` is the run that it speaks of, or None.
     """
     return gr.HTML(
         value=idle(title, subtitle),

@@ -399,7 +399,7 @@ def test_a_candidate_can_be_chosen_only_where_that_is_on(page: Page) -> None:
     token.scroll_into_view_if_needed()
     token.click()
     page.locator(".token-popover button").nth(1).click()
-    expect(page.locator("#said textarea, #said input")).to_have_value(re.compile(r"^274:\d+$"))
+    expect(page.locator("#said textarea, #said input")).to_have_value(re.compile(r"^take:274:\d+$"))
 
 
 def test_a_phone_shows_everything_without_sideways_scroll(

@@ -261,7 +261,8 @@ def build() -> gr.Blocks:
             yield feed.final()
 
         def branched(event: gr.EventData) -> str:
-            return f"{event.position}:{event.id}"
+            given = event.text if event.what == "text" else event.id
+            return f"{event.what}:{event.position}:{given}"
 
         quiet = {"show_progress": "hidden", "show_progress_on": [status]}
         buttons["run"].click(lambda: (yield from run(WORDS, 0.03)), None, lanes, **quiet)

@@ -97,7 +97,9 @@ class Popover {
   choose(event) {
     const row = event.target.closest('[data-candidate]');
     if (!row || !this.lane?.canBranch) return;
-    const choice = { key: this.lane.key, position: this.index, id: Number(row.dataset.candidate) };
+    const choice = {
+      key: this.lane.key, position: this.index, what: 'take', id: Number(row.dataset.candidate),
+    };
     const lane = this.lane;
     this.close(true);
     lane.branch(choice);
