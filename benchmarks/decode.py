@@ -1,9 +1,10 @@
 """How fast the traced loop decodes beside the library's own generate(), as ratios of one run.
 
-    python -m benchmarks.decode [MEASURE ...] [--model NAME] [--rounds N]
+    python -m benchmarks.decode [MEASURE ...] [--model NAME] [--rounds N] [--threads T]
 
-Both decode the same prompts, in turn, N times (5 unless given), in CPU seconds of one thread. The
-loop reports ten candidates a step, ``generate()`` nothing and has no streamer.
+Both decode the same prompts, in turn, N times (5 unless given): in CPU seconds of one thread, which
+a busy machine leaves about as they are, or with more threads in seconds of the clock, which need a
+quiet one. The loop reports ten candidates a step, ``generate()`` nothing and has no streamer.
 
     stream       one stream, greedy and sampled, tokens per second: ours over generate()
     strategies   six strategies on one prompt of 300 tokens, time: ours over six generate() calls
@@ -43,8 +44,10 @@ SIX: tuple[tuple[Decoding, dict[str, object]], ...] = (
 class Bench:
     """One model, and both ways to decode with it."""
 
-    def __init__(self, model: Model, rounds: int) -> None:
-        self.model, self.rounds = model, rounds
+    def __init__(
+        self, model: Model, rounds: int, clock: Callable[[], float] = time.process_time
+    ) -> None:
+        self.model, self.rounds, self.clock = model, rounds, clock
         self.new = 200 if model.card.parameters < 20e6 else 32
 
     def prompt(self, tokens: int, seed: int = 0) -> tuple[int, ...]:
@@ -78,9 +81,15 @@ class Bench:
     def pairs(
         self, ours: Callable[[], object], theirs: Callable[[], object]
     ) -> list[tuple[float, float]]:
-        """CPU seconds of both, in turn, after a round that does not count."""
+        """Seconds of both, in turn, after a round that does not count."""
         ours(), theirs()
-        return [(_seconds(ours), _seconds(theirs)) for _ in range(self.rounds)]
+        return [(self.seconds(ours), self.seconds(theirs)) for _ in range(self.rounds)]
+
+    def seconds(self, work: Callable[[], object]) -> float:
+        """What the work takes by the clock."""
+        began = self.clock()
+        work()
+        return self.clock() - began
 
     def stream(self) -> None:
         """One stream against one call."""
@@ -152,12 +161,6 @@ class Bench:
         return replace(way, max_new_tokens=self.new, min_new_tokens=self.new)
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    began = time.process_time()
-    work()
-    return time.process_time() - began
-
-
 def _medians(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
     a, b = zip(*pairs, strict=True)
     return statistics.median(a), statistics.median(b)
@@ -176,12 +179,17 @@ def main() -> None:
     asked.add_argument("measure", nargs="*", default=[], metavar="MEASURE", help=help)
     asked.add_argument("--model", choices=NAMES, default="builtin")
     asked.add_argument("--rounds", type=int, default=5)
+    asked.add_argument("--threads", type=int, default=1)
     given = asked.parse_args()
-    torch.set_num_threads(1)
     model = make(given.model)
-    torch.set_num_threads(1)
-    bench = Bench(model, given.rounds)
-    print(f"{given.model}, {bench.new} new tokens, {given.rounds} pairs in turn, one thread")
+    torch.set_num_threads(given.threads)
+    bench = Bench(
+        model, given.rounds, time.process_time if given.threads == 1 else time.perf_counter
+    )
+    print(
+        f"{given.model}, {bench.new} new tokens, {given.rounds} pairs in turn, "
+        f"{given.threads} thread{'s' * (given.threads > 1)}"
+    )
     print(f"{'':34} {'ours':>9} {'other':>9} {'':9} ratio   range")
     for measure in given.measure or measures:
         getattr(bench, measure)()
