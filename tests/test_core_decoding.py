@@ -16,7 +16,7 @@ from playground.errors import InvalidInput
 
 WHOLE = [name for name, knob in KNOBS.items() if knob.whole]
 FRACTIONS = [name for name in KNOBS if name not in WHOLE]
-SWITCHES = ("do_sample", "effects", "alone")
+SWITCHES = ("do_sample", "effects", "alone", "use_cache")
 
 
 def _with(name: str, value: Any) -> Decoding:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from math import log
 
 import pytest
 
 from playground.core.decoding import Decoding
 from playground.core.events import (
+    Amended,
     Beam,
     Beams,
     Candidate,
@@ -16,11 +18,13 @@ from playground.core.events import (
     Failed,
     Finished,
     Loading,
+    Paced,
     Piece,
     Proposed,
     Queued,
     Started,
     Step,
+    Unamended,
 )
 from playground.core.prompt import Raw
 from playground.core.run import ModelSpec, Run
@@ -147,3 +151,19 @@ def test_a_problem_says_what_and_what_next() -> None:
     error = InvalidInput("Too hot.", field="temperature", given="x" * 200, advice="Cool it.")
     assert str(error) == "Too hot. Cool it."
     assert error.problem.code == "VALIDATION" and len(error.problem.given) == 78
+
+
+def test_a_trace_knows_its_pace_and_the_settings_of_every_step() -> None:
+    warm, hot = Decoding(do_sample=True), Decoding(do_sample=True, temperature=2.0)
+    trace = _fold(STARTED, _step(0, "a"), Paced(0))
+    assert trace.is_paused and trace.refusal is None
+    trace = trace.add(Amended(1, warm)).add(Paced(1)).add(_step(1, "b")).add(Paced(0))
+    assert trace.add(Unamended(Decoding(num_beams=4), PROBLEM)).refusal == PROBLEM
+    trace = trace.add(Unamended(Decoding(), PROBLEM)).add(Amended(2, hot)).add(Paced(None, 0.5))
+    assert not trace.is_paused and trace.pace == Paced(None, 0.5) and trace.refusal is None
+    assert [trace.decoding_at(n) for n in range(4)] == [RUN.decoding, warm, hot, hot]
+    assert not _fold(STARTED, Paced(0), _finished()).is_paused
+
+
+def test_two_steps_are_equal_whatever_time_they_took() -> None:
+    assert replace(_step(0, "a"), seconds=0.5) == _step(0, "a")

@@ -43,6 +43,7 @@ SET: dict[str, tuple[Any, Any]] = {
              "dragon = 2.5\n[3, 4] = -100.0\na = b = 1.0"),
     "forced": ("Well,\n", "Well,\\n"), "candidates": (20, 20), "effects": (True, True),
     "alone": (True, True),
+    "use_cache": (False, False),
 }
 NEEDS = {"penalty_alpha": {"top_k": 4}}  # what a value is refused without
 

@@ -30,6 +30,7 @@ class Decoding:
     complete a phrase, a text with and without a space before it; the new tokens begin with those
     of ``forced``. ``effects`` asks every step for what each processor did. ``alone`` decodes
     without company and without reuse, where 16-bit numbers would differ in their last bits.
+    Without ``use_cache`` the whole text is read for every token, as ``generate()`` does then.
 
     Raises InvalidInput, naming the field, for a value outside its range.
     """
@@ -166,11 +167,12 @@ class Decoding:
     )
     effects: bool = False
     alone: bool = False
+    use_cache: bool = True
 
     def __post_init__(self) -> None:
         for name, one in KNOBS.items():
             one.check(name, getattr(self, name))
-        for name in ("do_sample", "effects", "alone"):
+        for name in ("do_sample", "effects", "alone", "use_cache"):
             _check_choice(name, getattr(self, name), (True, False), "true or false")
         _check_choice("early_stopping", self.early_stopping, (True, False, "never"),
                       'true, false or "never"')
@@ -239,9 +241,10 @@ class Decoding:
 
     @property
     def is_speculative(self) -> bool:
-        """Whether tokens are proposed and read several at a time."""
+        """Whether tokens are proposed and read several at a time, which rolls back a cache."""
         one_by_one = self.is_beam_search or self.is_contrastive or self.is_guided or self.is_dola
-        return (self.prompt_lookup_tokens > 0 or self.draft_tokens > 0) and not one_by_one
+        proposes = self.prompt_lookup_tokens > 0 or self.draft_tokens > 0
+        return proposes and self.use_cache and not one_by_one
 
     @property
     def is_mirostat(self) -> bool:
@@ -275,6 +278,7 @@ class Decoding:
         counts = {"banned": len(self.banned), "biased": len(self.bias)}
         shown += [f"{count} {word}" for word, count in counts.items() if count]
         shown += ["begun"] if self.forced else []
+        shown += [] if self.use_cache else ["no KV cache"]
         named = self.is_beam_search or self.is_contrastive or self.is_dola
         plain = self.name if named or self.name in ("greedy", "sampling") else ""
         if self.is_beam_search:

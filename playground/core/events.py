@@ -4,13 +4,15 @@
 
 Beam search sends one ``Beams`` a step while it searches, and the winner's ``Step``s at its end.
 Speculative decoding sends a ``Proposed`` before the ``Step``s of the forward that judged it.
+Between ``Started`` and the end come ``Paced``, ``Amended`` and ``Unamended`` as they are asked for.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from playground.core.decoding import Decoding
 from playground.errors import Problem
 
 
@@ -126,6 +128,11 @@ class Step:
     On request: ``effects`` are what each processor did, in order, and ``draw`` where the dice fell.
     A ``forced`` token was inserted by the reader at a fork: nothing chose it, and ``probability``
     is what the settings left of it (0.0 where they rule it out).
+
+    ``seconds`` is the wall time of the forward whose logits it was chosen from: of the last chunk
+    of the prompt for the first token, else of a forward that all rows of a batch share, or that
+    gave several tokens at once. 0 where no forward was needed, and for the winner of a beam search,
+    whose ``Beams`` have it. Two steps that differ in nothing else are equal.
     """
 
     position: int
@@ -141,6 +148,7 @@ class Step:
     effects: tuple[Effect, ...] = ()
     draw: Draw | None = None
     forced: bool = False
+    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +171,15 @@ class Beam:
 
 @dataclass(frozen=True, slots=True)
 class Beams:
-    """One step of beam search: survivors first, then the finished and the best of the dropped."""
+    """One step of beam search: survivors first, then the finished and the best of the dropped.
+
+    ``seconds`` as in ``Step``.
+    """
 
     position: int
     beams: tuple[Beam, ...]
     leading: str
+    seconds: float = field(default=0.0, compare=False)
 
     @property
     def survivors(self) -> tuple[Beam, ...]:
@@ -198,6 +210,34 @@ class Proposed:
         return tuple(piece.id for piece in self.pieces)
 
 
+@dataclass(frozen=True, slots=True)
+class Paced:
+    """The run may choose ``allowed`` more tokens (None: freely; 0: it is paused), no faster than
+    one each ``seconds``. Told when it is asked for, and again with 0 when they are chosen.
+
+    A step of beam search counts as one, and so do all tokens of one speculative forward.
+    """
+
+    allowed: int | None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Amended:
+    """From the token at ``position`` on the run decodes with these settings."""
+
+    position: int
+    decoding: Decoding
+
+
+@dataclass(frozen=True, slots=True)
+class Unamended:
+    """These settings were refused, and the run goes on with those that it has."""
+
+    decoding: Decoding
+    problem: Problem
+
+
 Reason = Literal["end", "length", "stop string", "stopped", "context"]
 
 
@@ -206,7 +246,8 @@ class Finished:
     """The run is over: ``tail`` completes the text, times are seconds in the worker.
 
     ``reason``: the model ended its turn, the token limit, a stop string, the Stop button, or the
-    end of the context.
+    end of the context. ``cache_bytes`` are what its own texts filled of the KV cache at its end,
+    without padding and without room to grow; 0 where nothing is kept between steps.
     """
 
     reason: Reason
@@ -216,6 +257,7 @@ class Finished:
     prefill_seconds: float
     decode_seconds: float
     score: float | None = None
+    cache_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,4 +267,7 @@ class Failed:
     problem: Problem
 
 
-Event = Queued | Loading | Started | Step | Beams | Proposed | Finished | Failed
+Event = (
+    Queued | Loading | Started | Step | Beams | Proposed | Paced | Amended | Unamended
+    | Finished | Failed
+)

@@ -84,6 +84,24 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """Let a run choose ``allowed`` more tokens (None: freely; 0: pause), no faster than one each
+    ``seconds``. It is told as ``Paced``; nothing for a run that is over."""
+
+    key: int
+    allowed: int | None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Amend:
+    """Let a run go on with these settings from its next token; ``Amended`` or ``Unamended``."""
+
+    key: int
+    decoding: Decoding
+
+
+@dataclass(frozen=True, slots=True)
 class Render:
     """Turn a prompt into ids and pieces without decoding, for a preview.
 
@@ -125,7 +143,7 @@ class Shutdown:
 
 Command = (
     Look | Load | LoadDraft | Attach | Detach | Park | Unpark
-    | Begin | Cancel | Render | Score | Replay | Shutdown
+    | Begin | Cancel | Pace | Amend | Render | Score | Replay | Shutdown
 )
 
 

@@ -6,16 +6,20 @@ from dataclasses import dataclass, replace
 from math import exp
 from typing import Literal
 
+from playground.core.decoding import Decoding
 from playground.core.events import (
+    Amended,
     Beams,
     Event,
     Failed,
     Finished,
     Loading,
+    Paced,
     Proposed,
     Queued,
     Started,
     Step,
+    Unamended,
 )
 from playground.core.run import Run
 from playground.errors import Problem
@@ -25,7 +29,11 @@ State = Literal["new", "queued", "loading", "running", "finished", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Everything known of a run so far. ``add`` gives the next trace; nothing is ever changed."""
+    """Everything known of a run so far. ``add`` gives the next trace; nothing is ever changed.
+
+    ``pace`` is what was told last of it, None before; ``refusal`` is why the latest change of its
+    settings was refused, None where it was not.
+    """
 
     run: Run
     waiting: Queued | Loading | None = None
@@ -35,6 +43,9 @@ class Trace:
     finished: Finished | None = None
     problem: Problem | None = None
     proposals: tuple[Proposed, ...] = ()
+    amended: tuple[Amended, ...] = ()
+    pace: Paced | None = None
+    refusal: Problem | None = None
 
     def add(self, event: Event) -> Trace:
         """This trace with one more event."""
@@ -49,6 +60,12 @@ class Trace:
                 return replace(self, beams=(*self.beams, event))
             case Proposed():
                 return replace(self, proposals=(*self.proposals, event))
+            case Paced():
+                return replace(self, pace=event)
+            case Amended():
+                return replace(self, amended=(*self.amended, event), refusal=None)
+            case Unamended():
+                return replace(self, refusal=event.problem)
             case Finished():
                 return replace(self, finished=event, waiting=None)
             case Failed():
@@ -70,6 +87,16 @@ class Trace:
                 return "loading"
             case None:
                 return "new"
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it waits to be let on."""
+        return self.state == "running" and self.pace is not None and self.pace.allowed == 0
+
+    def decoding_at(self, position: int) -> Decoding:
+        """The settings that the token at ``position`` was, or would be, chosen with."""
+        known = [one.decoding for one in self.amended if one.position <= position]
+        return known[-1] if known else self.run.decoding
 
     @property
     def ids(self) -> tuple[int, ...]:

@@ -33,6 +33,7 @@ DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in fields(Dec
 KEPT_BY_PRESETS = frozenset({
     "max_new_tokens", "min_new_tokens", "stop_strings", "banned", "bias", "forced",
     "negative_prompt", "candidates", "effects", "alone",
+    "use_cache",
 })
 OWN: Mapping[str, Any] = {"seed": 0, "fresh_seed": True, "draft": ""}  # beside the decoding
 START = "Greedy"

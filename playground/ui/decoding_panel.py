@@ -50,7 +50,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Contrast", ("penalty_alpha", "dola_layers", "guidance_scale", "negative_prompt")),
     ("Speed", ("prompt_lookup_tokens", "draft", "draft_tokens")),
     ("Words", ("banned", "bias", "forced")),
-    ("Exactness and report", ("alone", "candidates")),
+    ("Exactness and report", ("alone", "use_cache", "candidates")),
 )
 # What is no number in a range: kind, label, help, and what its kind needs.
 OTHERS: dict[str, tuple[str, str, str, Any]] = {
@@ -76,6 +76,9 @@ OTHERS: dict[str, tuple[str, str, str, Any]] = {
                "Its first tokens, told with how likely they were.", 1),
     "alone": ("switch", "Decode alone",
               "No company and no reuse: the last bits of 16-bit numbers stay the same.", None),
+    "use_cache": ("switch", "KV cache",
+                  "Off: the whole text is read again for every token, to see what that costs.",
+                  None),
 }
 
 _LOADER = """
