@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
 from playground.core.messages import Alive, Command, DeviceMemory, Reply
+from playground.worker.bounds import memory_bounded
 
 HEARTBEAT_SECONDS = 1.0
 ENCODING_SECONDS = 2.0
@@ -45,13 +46,16 @@ class Pipe:
 
     @contextmanager
     def bounded(self) -> Iterator[None]:
-        """Inside, heartbeats end after ENCODING_SECONDS, so that the app's watchdog sees a hang.
+        """Inside, heartbeats end after ENCODING_SECONDS, so that the app's watchdog sees a hang,
+        and the memory that can be had is bounded.
 
-        For work that runs what a repo brings (a chat template, a tokenizer) and that may never end.
+        For work that runs what a repo brings (a chat template, a tokenizer), which may never end
+        and ask for anything.
         """
         self.silent_from = time.monotonic() + ENCODING_SECONDS
         try:
-            yield
+            with memory_bounded():
+                yield
         finally:
             self.silent_from = None
 
