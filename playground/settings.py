@@ -34,8 +34,9 @@ EVERYWHERE = "0.0.0.0"
 class Limits:
     """What one run may ask for, and how many runs there may be at once.
 
-    ``seconds`` is from a run's first token of work to its last; ``running`` and ``waiting`` count
-    runs (columns) of all visitors together.
+    ``columns`` are the runs of one request, side by side; each tab offers as many of them as it has
+    a use for. ``seconds`` is from a run's first token of work to its last; ``running`` and
+    ``waiting`` count runs (columns) of all visitors together.
     """
 
     prompt_characters: int
@@ -56,8 +57,8 @@ class Limits:
                 )
 
 
-LOCAL_LIMITS = Limits(prompt_characters=200_000, new_tokens=4096, columns=6, beams=16,
-                      running=16, waiting=64, seconds=600)
+LOCAL_LIMITS = Limits(prompt_characters=200_000, new_tokens=4096, columns=24, beams=16,
+                      running=32, waiting=64, seconds=600)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
