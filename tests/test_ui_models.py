@@ -90,6 +90,8 @@ def listed(*statuses: ModelStatus, settings: Settings = LOCAL) -> str:
         (ModelStatus(SPEC, "ready", CARD, pinned=True), ["unpin"], "pinned"),
         (ModelStatus(SPEC, "ready", CARD, unused_for=300.0), ["pin", "unload"],
          "unused for 5 min"),
+        (ModelStatus(SPEC, "busy", CARD, leases=1, loaded_for=7300.0), ["pin"],
+         "in use by 1, loaded 2 h ago"),
         (ModelStatus(SPEC, "ready", replace(CARD, device="cuda:0")), ["park", "pin", "unload"],
          "cuda:0"),
         (ModelStatus(SPEC, "busy", CARD, leases=2, waiting=1), ["pin"],

@@ -94,9 +94,16 @@ def _state(status: ModelStatus) -> str:
         said = STATES[status.state]
     if status.waiting:
         said += f", {status.waiting} waiting"
+    if status.state != "loading" and status.loaded_for is not None and status.loaded_for >= 60:
+        said += f", loaded {_age(status.loaded_for)} ago"
     if status.state == "ready" and status.unused_for is not None and status.unused_for >= 60:
-        said += f", unused for {status.unused_for / 60:.0f} min"
+        said += f", unused for {_age(status.unused_for)}"
     return said
+
+
+def _age(seconds: float) -> str:
+    """Minutes, or hours once there are some: what changes rarely need not be sent often."""
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.0f} h"
 
 
 def _memory(status: ModelStatus) -> str:
