@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
-from playground.core.decoding import Decoding
+from playground.core.decoding import KNOBS, Decoding
 from playground.core.prompt import Prompt, check_text
 from playground.errors import InvalidInput
 
@@ -17,8 +17,9 @@ Quantization = Literal["none", "nf4", "int8"]
 
 LARGEST_SEED = 2**32 - 1
 
-# More than any answer that the page lets somebody ask for; ids cross a pipe and a browser.
-LONGEST_FORK = 2**20
+# Of a fork: the ids that an answer may have at all, and the characters of a text put into it.
+MOST_IDS = int(KNOBS["max_new_tokens"].high)
+LONGEST_INSERT = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +91,12 @@ class Fork:
         _check_ids(self.ids, "The tokens that stand before a fork")
         if isinstance(self.insert, str):
             check_text(self.insert, "fork")
-            if len(self.insert) > LONGEST_FORK:
+            if len(self.insert) > LONGEST_INSERT:
                 raise InvalidInput(
                     f"The text to insert has {len(self.insert)} characters; it may have "
-                    f"{LONGEST_FORK}.",
+                    f"{LONGEST_INSERT}.",
                     field="fork", given=f"{len(self.insert)} characters",
-                    allowed=f"at most {LONGEST_FORK} characters", advice="Insert a shorter text.",
+                    allowed=f"at most {LONGEST_INSERT} characters", advice="Insert a shorter text.",
                 )
         else:
             _check_ids(self.insert, "What is inserted at a fork")
@@ -143,10 +144,10 @@ def _check_ids(ids: object, name: str) -> None:
         raise InvalidInput(
             f"{name} must be token ids.", field="fork", given=ids, allowed=wanted
         )
-    if len(ids) > LONGEST_FORK:
+    if len(ids) > MOST_IDS:
         raise InvalidInput(
-            f"{name} are {len(ids)} token ids; there may be {LONGEST_FORK}.",
-            field="fork", given=f"{len(ids)} token ids", allowed=f"at most {LONGEST_FORK}",
+            f"{name} are {len(ids)} token ids; there may be {MOST_IDS}.",
+            field="fork", given=f"{len(ids)} token ids", allowed=f"at most {MOST_IDS}",
         )
     wrong = [i for i in ids if isinstance(i, bool) or not isinstance(i, int) or i < 0]
     if wrong:

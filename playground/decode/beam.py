@@ -22,18 +22,20 @@ from playground.models.pieces import Detokenizer
 
 
 class BeamSearch:
-    """The search for one row: the member that has ``num_beams`` texts."""
+    """The search for one row: the member that has ``num_beams`` texts.
+
+    What is inserted at a fork comes first, told step by step as in any row; the search is for what
+    follows it, and its scores count from there.
+    """
 
     wants_states = False
 
     def __init__(self, tokenizer: Any, row: Row) -> None:
         self._tokenizer = tokenizer
         self.row, self.key, self.run = row, row.key, row.run
-        groups = row.decoding.num_beam_groups
-        each = row.decoding.num_beams // groups
-        self._groups = [Group(row, each, number) for number in range(groups)]
+        self._groups: list[Group] = []  # none before the search
         # Where the survivors of each group began in what was told last.
-        self._places = [0] * groups
+        self._places = [0] * row.decoding.num_beam_groups
         self._steps = 0
         self._lead: list[Node] = []
         self._lead_text: tuple[Detokenizer, str] | None = None
@@ -46,6 +48,8 @@ class BeamSearch:
     @property
     def lengths(self) -> list[int]:
         """All beams are equally long."""
+        if not self._groups:
+            return [self.row.length]
         return [group.ids.shape[1] for group in self._running for _ in range(group.count)]
 
     @property
@@ -54,10 +58,14 @@ class BeamSearch:
 
     def newest(self) -> torch.Tensor:
         """The newest token of each beam, [beams, 1]."""
+        if not self._groups:
+            return self.row.newest()
         return torch.cat([group.ids[:, -1:] for group in self._running])
 
     def whole(self, text: int) -> torch.Tensor:
         """Prompt and new tokens of one beam, [1, length]."""
+        if not self._groups:
+            return self.row.ids
         return torch.cat([group.ids for group in self._running])[text : text + 1]
 
     def start_clock(self) -> None:
@@ -66,12 +74,23 @@ class BeamSearch:
 
     def begin(self, prompts: Sequence[Forwarded]) -> Turn:
         """The first step, from what was said after the prompt."""
-        turn = self._step(prompts[0].expand(self.row.decoding.num_beams))
-        return Turn(turn.events, [0] * len(self.lengths))
+        return self._first(prompts[0])
 
     def advance(self, forwarded: Forwarded) -> Turn:
         """One more step: the choice among the continuations of all beams."""
-        return self._step(forwarded)
+        return self._step(forwarded) if self._groups else self._first(forwarded)
+
+    def _first(self, forwarded: Forwarded) -> Turn:
+        """A step of what is one text so far: one more inserted token, or the first search."""
+        if self.row.inserted is not None:
+            # The processors work on log-probabilities, as in the search.
+            own = forwarded.reading.logprobs.clone()
+            return Turn(self.row.choose(replace(forwarded, logits=own)), [0])
+        groups, beams = self.row.decoding.num_beam_groups, self.row.decoding.num_beams
+        self._groups = [Group(self.row, beams // groups, number) for number in range(groups)]
+        self._steps = self.row.new_tokens
+        turn = self._step(forwarded.expand(beams))
+        return Turn(turn.events, [0] * len(self.lengths))
 
     def end(self, reason: Reason | None = None) -> list[Event]:
         """The steps of the winner and ``Finished``; the search is over.
@@ -79,6 +98,8 @@ class BeamSearch:
         ``reason`` is given where the search is stopped from outside: then the best hypothesis so
         far wins, even one that has not ended.
         """
+        if not self._groups:
+            return [self.row.finish(reason or "length")]
         found = [group.best_ended if reason is None else group.best for group in self._groups]
         best = max(found, key=by_score)
         if best.node is None:
@@ -104,7 +125,7 @@ class BeamSearch:
             if not group.over:
                 parents += [first + parent for parent in grown.parents]
             first += group.count
-        beams = Beams(self._steps, self._in_order(told), self._leading())
+        beams = Beams(self._steps, self._in_order(told), self._leading(), forwarded.seconds)
         self._steps += 1
         return Turn([beams] if self._running else [beams, *self.end()], parents)
 
@@ -134,7 +155,10 @@ class BeamSearch:
         if not same or self._lead_text is None:
             known = 0
             prompt = self.row.encoded.ids
-            self._lead_text = (Detokenizer(self._tokenizer, prompt, self.row.ends), "")
+            decoder = Detokenizer(self._tokenizer, prompt, self.row.ends)
+            for id in self.row.ids[0, self.row.prompt_tokens :].tolist():
+                decoder.push(id)
+            self._lead_text = (decoder, "")
         decoder, text = self._lead_text
         for node in path[known:]:
             new = decoder.push(node.told.id)

@@ -101,7 +101,8 @@ class Group:
         self._totals[0] = 0.0
         self._ended = [Ended(_NEVER)] * count
         self._can_improve = True
-        self._length = 0
+        # What was written before the search, and tokens since.
+        self._stand, self._length = row.new_tokens, 0
 
     @property
     def best_ended(self) -> Ended:
@@ -152,12 +153,13 @@ class Group:
     def _grow(self, beam: int, id: int, total: float) -> Continuation:
         """One token more for a running hypothesis, and whether that ends it."""
         return Continuation(
-            beam, id, total, self.row.reason_after(self._tail(beam), id, self._length + 1)
+            beam, id, total,
+            self.row.reason_after(self._tail(beam), id, self._stand + self._length + 1),
         )
 
     def _tail(self, beam: int) -> bytes:
         node = self._running[beam]
-        return node.tail if node is not None else self.row.prompt_tail
+        return node.tail if node is not None else self.row.tail
 
     def _node(self, grown: Continuation, numbers: _Numbers) -> Node:
         """A continuation that is kept, with all that is told about its token."""
@@ -237,7 +239,7 @@ class Group:
         decoding = self.row.decoding
         # "never" gives a running beam the benefit of the longest text that it may become.
         patient = decoding.early_stopping == "never" and decoding.length_penalty > 0
-        length = self.row.limit if patient else self._length
+        length = self.row.limit - self._stand if patient else self._length
         possible = self._totals[0] / (length**decoding.length_penalty)
         lowest = min(e.score for e in self._ended)
         worst = torch.tensor(

@@ -30,6 +30,7 @@ class Report:
     candidates: tuple[Candidate, ...]
     effects: tuple[Effect, ...] = ()
     draw: Draw | None = None
+    forced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,24 @@ def choose(
     if dice is None:
         return told
     return replace(told, draw=draw_of(probabilities[None], dice, id))
+
+
+def judge(
+    chain: Chain,
+    ids: torch.Tensor,
+    logits: torch.Tensor,
+    reading: Reading,
+    id: int,
+    decoding: Decoding,
+    pieces: Pieces,
+) -> Report:
+    """What is told about the token ``id``, which comes next whatever the settings would choose."""
+    stages = chain.stages(ids, logits.float()) if decoding.effects else []
+    scores = stages[-1].scores if stages else chain(ids, logits.float())
+    # Where the settings leave no token at all, they leave this one nothing.
+    probabilities = torch.softmax(scores[0], dim=-1).nan_to_num(0.0)
+    told = report(reading, 0, probabilities, id, decoding.candidates, pieces, stages)
+    return replace(told, forced=True)
 
 
 def draw(

@@ -32,7 +32,8 @@ class Candidates:
     """The tokens among which the next one is chosen, once each of them has been read.
 
     ``ids`` and their probabilities ``p``, both [count], best first; ``probabilities`` [vocabulary]
-    are those of all tokens after the processors, ``stages`` how these came about, on request.
+    are those of all tokens after the processors, ``stages`` how these came about, on request. A
+    ``forced`` one is alone: the reader put it there, and nothing is searched.
     """
 
     ids: torch.Tensor
@@ -40,6 +41,7 @@ class Candidates:
     probabilities: torch.Tensor
     reading: Reading
     stages: Sequence[Stage]
+    forced: bool = False
 
 
 class ContrastiveSearch:
@@ -133,6 +135,13 @@ class ContrastiveSearch:
         stages = row.chain.stages(row.ids, logits) if row.decoding.effects else []
         scores = stages[-1].scores if stages else row.chain(row.ids, logits)
         probabilities = torch.softmax(scores[0], dim=-1)
+        if row.inserted is not None:
+            ids = torch.tensor([row.inserted], device=scores.device)
+            probabilities = probabilities.nan_to_num(0.0)
+            self._among = Candidates(
+                ids, probabilities[ids], probabilities, reading, stages, forced=True
+            )
+            return []
         if bool(probabilities.isnan().any()):
             return [row.fail_impossible()]
         p, ids = probabilities.topk(min(row.decoding.top_k, probabilities.shape[0]))
@@ -147,7 +156,9 @@ class ContrastiveSearch:
             among.reading, 0, among.probabilities, int(among.ids[best]), row.decoding.candidates,
             row.pieces, among.stages,
         )
-        if among.stages:
+        if among.forced:
+            told = replace(told, forced=True)
+        elif among.stages:
             told = replace(told, effects=(*told.effects, self._effect(among, scores, told.effects)))
         return row.take(told)
 

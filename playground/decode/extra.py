@@ -159,6 +159,24 @@ class Forced(LogitsProcessor):
         return only
 
 
+class Barred(LogitsProcessor):
+    """Rules these ids out where a text has ``tokens`` tokens, and nowhere else.
+
+    What a reader bans at the place where a run goes on: before all that acts on the scores, as if
+    the model itself could not have said it there.
+    """
+
+    def __init__(self, barred: Sequence[int], tokens: int) -> None:
+        self._barred, self._tokens = list(barred), tokens
+
+    def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """See the module."""
+        if ids.shape[1] != self._tokens:
+            return scores
+        barred = torch.tensor(self._barred, device=scores.device)
+        return scores.index_fill(1, barred, -math.inf)
+
+
 class TopNSigma(LogitsProcessor):
     """Keeps the tokens whose logit is at least the largest minus ``n`` standard deviations.
 

@@ -68,8 +68,9 @@ class GuidedRow(Row):
 
     @property
     def prompts(self) -> tuple[tuple[int, ...], ...]:
-        """The prompt and the other one."""
-        return (self.encoded.ids, self._other)
+        """The prompt and the other one, and behind both what stands at a fork."""
+        (own,) = super().prompts
+        return (own, (*self._other, *own[self.prompt_tokens :]))
 
     @property
     def lengths(self) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from playground.core.run import Run
 from playground.decode.batch import Batch, Seated
 from playground.decode.contrastive import ContrastiveSearch
 from playground.decode.faults import FORWARD_FAULTS, is_memory, problem_of
+from playground.decode.fork import spelled
 from playground.decode.guidance import GuidedBatch, GuidedRow
 from playground.decode.member import Member, Turn
 from playground.decode.prefill import CHUNK, Prefill, Waiting
@@ -61,6 +62,7 @@ class DecodeLoop:
         """
         try:
             encoded = encode(self._model, run.prompt, self._model.card.context)
+            run, inserted = spelled(self._model, run)
             member, notices = member_of(self._model, key, run, encoded, self._drafts)
         except PlaygroundError as fault:
             self._refused.append((key, Failed(fault.problem)))
@@ -68,7 +70,7 @@ class DecodeLoop:
         if isinstance(member, Row | ContrastiveSearch):
             member.recent = self._recent
         prefills = [self._prefill_for(member, ids) for ids in member.prompts]
-        self._waiting.append(Waiting(member, prefills, encoded, tuple(notices)))
+        self._waiting.append(Waiting(member, prefills, encoded, (*inserted, *notices)))
 
     def leave(self, key: int) -> None:
         """Let a run go: ``Finished("stopped")`` comes from the next step, and its text stays."""

@@ -9,12 +9,9 @@ from typing import Any
 from playground.core.decoding import LARGEST_BIAS, Decoding, Phrase
 from playground.errors import InvalidInput
 from playground.models.pieces import pieces_of
-from playground.models.text import tokenize
+from playground.models.text import inside
 
 Tokens = tuple[int, ...]
-
-# Texts that a tokenizer can be asked to go on from: few tokenizers join one to what follows it.
-_LEADS = ("\n", "a", ".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +73,7 @@ class _Speller:
 
     def once(self, field: str, phrase: Phrase) -> Tokens:
         """The ids of a phrase as it stands."""
-        ids = self._inside(phrase) if isinstance(phrase, str) else phrase
+        ids = inside(self._tokenizer, phrase) if isinstance(phrase, str) else phrase
         if not ids:
             raise InvalidInput(
                 f"The phrase {phrase!r} becomes no token in this model.",
@@ -94,27 +91,3 @@ class _Speller:
                 field=field, given=phrase, allowed=f"0 to {self._vocabulary - 1}",
             )
         return ids
-
-    def _inside(self, text: str) -> Tokens:
-        """The ids of a text inside a longer one: those that spell exactly this text.
-
-        A SentencePiece tokenizer puts a space before every text, which stands in its first token;
-        behind something else the text has its own ids. Where none spell it (a tokenizer that
-        writes all letters small), they are those of the text alone.
-        """
-        alone = self._tokenize(text)
-        if self._spelled(alone) == text.encode():
-            return alone
-        for lead in _LEADS:
-            before, both = self._tokenize(lead), self._tokenize(lead + text)
-            behind = both[len(before) :]
-            if both[: len(before)] == before and self._spelled(behind) == text.encode():
-                return behind
-        return alone
-
-    def _tokenize(self, text: str) -> Tokens:
-        return tuple(tokenize(self._tokenizer, text, add_special_tokens=False))
-
-    def _spelled(self, ids: Tokens) -> bytes:
-        pieces = pieces_of(self._tokenizer)
-        return b"".join(pieces.data(id) for id in ids)

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import torch
 
 from playground.core.events import Event, Failed, Finished, Reason, Step
-from playground.core.run import LARGEST_SEED, Run
-from playground.decode.choice import Report, choose
-from playground.decode.extra import marks_of
+from playground.core.run import LARGEST_SEED, Fork, Run
+from playground.decode.choice import Report, choose, judge
+from playground.decode.extra import Barred, marks_of
+from playground.decode.fork import check_begin, check_room
 from playground.decode.member import Forwarded, Turn
 from playground.decode.phrases import phrases_of
-from playground.decode.processors import build
+from playground.decode.processors import Chain, Link, build
 from playground.decode.recent import Moment, RecentSteps
 from playground.errors import BadLogits, InvalidInput
 from playground.models.loading import Model
@@ -65,18 +66,23 @@ class Row:
         self.key, self.run, self.encoded = key, run, encoded
         self.decoding = run.decoding
         device = model.lm.device
-        self.ends = _ends(model)
+        self.ends = model.ends
+        fork = run.fork or Fork()
+        assert isinstance(fork.insert, tuple), "see decode.fork.spelled"
+        self._stand, self._insert = fork.ids, fork.insert
         self.pieces = pieces_of(model.tokenizer)
         self.stops = Stops(self.decoding.stop_strings, self.pieces)
         self.prompt_tokens = len(encoded.ids)
-        room = model.card.context - max(map(len, self.prompts))
+        room = model.card.context + len(fork.ids) - max(map(len, self.prompts))
         self.limit = min(self.decoding.max_new_tokens, room)
         self.limit_reason: Reason = "length" if self.decoding.max_new_tokens <= room else "context"
+        check_room(fork, self.limit, self.limit_reason == "context")
         self._ids = torch.empty(
             (1, self.prompt_tokens + self.limit), dtype=torch.long, device=device
         )
-        self._ids[0, : self.prompt_tokens] = torch.tensor(encoded.ids, device=device)
-        self.length = self.prompt_tokens
+        before = (*encoded.ids, *fork.ids)
+        self.length = len(before)
+        self._ids[0, : self.length] = torch.tensor(before, device=device)
         self.generator = (
             torch.Generator(device=device).manual_seed(run.seed)
             if self.decoding.draws
@@ -85,11 +91,17 @@ class Row:
         marks = marks_of(model.tokenizer, self.pieces, self.decoding)
         phrases = phrases_of(model.tokenizer, self.decoding, model.card.vocabulary, self.ends)
         phrases.check_room(self.limit)
+        check_begin(model, fork, phrases.forced)
         self.chain = build(
             self.decoding, self.prompt_tokens, self.ends, device, self.generator, marks, phrases
         )
+        if fork.banned:
+            barred = Barred(fork.banned, self.length + len(fork.insert))
+            self.chain = Chain((Link("fork", barred), *self.chain.links))
         self._text = Detokenizer(model.tokenizer, encoded.ids, self.ends)
-        self.prompt_tail = self._tail = self.stops.tail_of(encoded.ids)
+        for id in fork.ids:
+            self._text.push(id)
+        self.tail = self.stops.tail_of(before)
         self._began = time.perf_counter()
         self._first: float | None = None
 
@@ -100,8 +112,8 @@ class Row:
 
     @property
     def prompts(self) -> tuple[tuple[int, ...], ...]:
-        """The one prompt."""
-        return (self.encoded.ids,)
+        """The one prompt, and what stands behind it at a fork."""
+        return ((*self.encoded.ids, *self._stand),)
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -110,8 +122,14 @@ class Row:
 
     @property
     def new_tokens(self) -> int:
-        """How many tokens came after the prompt."""
+        """How many tokens came after the prompt, those that stood at a fork included."""
         return self.length - self.prompt_tokens
+
+    @property
+    def inserted(self) -> int | None:
+        """The id that comes next whatever the settings would choose; None where they choose."""
+        place = self.new_tokens - len(self._stand)
+        return self._insert[place] if place < len(self._insert) else None
 
     def start_clock(self) -> None:
         """The prefill begins."""
@@ -147,6 +165,8 @@ class Row:
             return [self.fail_broken()]
         if self.recent is not None:
             self.recent.keep(self.key, self.moment(forwarded))
+        if self.inserted is not None:
+            return self.take(self._judge(self.inserted, forwarded))
         told = choose(
             self.chain, self.ids, forwarded.logits, reading, self.generator, self.decoding,
             self.pieces,
@@ -156,14 +176,26 @@ class Row:
         return self.take(told)
 
     def take(self, told: Report) -> list[Event]:
-        """A token was chosen: its ``Step``, and ``Finished`` where the text ends with it."""
-        self.chain.accept(told.probability)
-        reason = self.reason_after(self._tail, told.id, self.new_tokens + 1)
-        self._tail = self.stops.tail(self._tail, told.id)
+        """A token comes next: its ``Step``, and ``Finished`` where the text ends with it."""
+        if not told.forced:
+            self.chain.accept(told.probability)
+        reason = self.reason_after(self.tail, told.id, self.new_tokens + 1)
+        self.tail = self.stops.tail(self.tail, told.id)
         events: list[Event] = [self.step(told)]
         if reason is not None:
             events.append(self.finish(reason))
         return events
+
+    def _judge(self, id: int, forwarded: Forwarded) -> Report:
+        """What is told about an inserted token; the dice are left as they are."""
+        dice = self.generator.get_state() if self.generator is not None else None
+        told = judge(
+            self.chain, self.ids, forwarded.logits, forwarded.reading, id, self.decoding,
+            self.pieces,
+        )
+        if self.generator is not None and dice is not None:
+            self.generator.set_state(dice)
+        return told
 
     def moment(self, forwarded: Forwarded) -> Moment:
         """What it knows before it chooses, to be chosen from again."""
@@ -187,11 +219,11 @@ class Row:
         Mirostat goes on from what it had come to, or begins where the run did without it. Where
         the run threw no dice, they are those of its seed and the place.
         """
-        self.length += moment.position
+        before, self.length = self.length, self.prompt_tokens + moment.position
         self._ids[:, : self.length] = moment.ids[:, : self.length]
-        for id in self._ids[0, self.prompt_tokens : self.length].tolist():
+        for id in self._ids[0, before : self.length].tolist():
             self._text.push(id)
-            self._tail = self.stops.tail(self._tail, id)
+            self.tail = self.stops.tail(self.tail, id)
         if self.generator is not None:
             if moment.dice is not None:
                 self.generator.set_state(moment.dice)
@@ -227,6 +259,7 @@ class Row:
             special=self._text.is_special(told.id),
             effects=told.effects,
             draw=told.draw,
+            forced=told.forced,
         )
 
     def mark_first(self) -> None:
@@ -242,7 +275,7 @@ class Row:
             reason=reason,
             tail=self._text.finish(),
             prompt_tokens=self.prompt_tokens,
-            new_tokens=self.new_tokens,
+            new_tokens=self.new_tokens - len(self._stand),
             prefill_seconds=first - self._began,
             decode_seconds=now - first,
             score=score,
@@ -269,9 +302,3 @@ class Row:
                 advice="Use milder settings.",
             ).problem
         )
-
-
-def _ends(model: Model) -> tuple[int, ...]:
-    """The checked end tokens of the model."""
-    eos = model.lm.generation_config.eos_token_id
-    return tuple(eos) if isinstance(eos, list) else () if eos is None else (int(eos),)

@@ -194,8 +194,9 @@ class Speculation(Row):
 
     def ahead(self) -> torch.Tensor:
         """The newest token and what is proposed now, [1, 1 + proposed]."""
-        # The last token of a run needs no proposal: it is chosen from what was read before it.
-        most = self.limit - self.new_tokens - 1
+        # The last token of a run needs no proposal: it is chosen from what was read before it; nor
+        # does one that is inserted.
+        most = self.limit - self.new_tokens - 1 if self.inserted is None else 0
         self._proposed = []
         for proposer in self._proposers:
             if not self._proposed:

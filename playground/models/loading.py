@@ -86,6 +86,12 @@ class Model:
     tokenizer: Any
     card: ModelCard
 
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The checked end tokens: each ends a text."""
+        eos = self.lm.generation_config.eos_token_id
+        return tuple(eos) if isinstance(eos, list) else () if eos is None else (int(eos),)
+
 
 def load(
     spec: ModelSpec,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +15,10 @@ from playground.models.chat_templates import render
 from playground.models.control_tokens import ControlTokens, PlainText, told
 from playground.models.pieces import Detokenizer, pieces_of
 
-__all__ = ["Detokenizer", "Encoded", "encode", "pieces_of", "tokenize"]
+__all__ = ["Detokenizer", "Encoded", "encode", "inserted", "inside", "pieces_of", "tokenize"]
+
+# Texts that a tokenizer can be asked to go on from: few tokenizers join one to what follows it.
+_LEADS = ("\n", "a", ".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,50 @@ def _around(tokenizer: Any) -> tuple[list[int], list[int]]:
     ids, bare = (tokenize(tokenizer, "a", add_special_tokens=flag) for flag in (True, False))
     before = next((n for n in range(len(ids)) if ids[n : n + len(bare)] == bare), 0)
     return ids[:before], ids[before + len(bare) :]
+
+
+def inside(tokenizer: Any, text: str) -> tuple[int, ...]:
+    """The ids of a text inside a longer one: those that spell exactly this text.
+
+    A SentencePiece tokenizer puts a space before every text, which stands in its first token;
+    behind something else the text has its own ids. Where none spell it (a tokenizer that writes
+    all letters small), they are those of the text alone.
+    """
+    bare = partial(tokenize, tokenizer, add_special_tokens=False)
+    return tuple(_spelling(tokenizer, text, bare))
+
+
+def inserted(tokenizer: Any, text: str) -> tuple[tuple[int, ...], list[str]]:
+    """The ids of a text that goes on from others, and what the reader should know of it.
+
+    The text of a control token in it is plain text.
+    """
+    ids: Sequence[int] = inside(tokenizer, text)
+    control = ControlTokens(tokenizer)
+    typed = control.among(ids, text)
+    if typed:
+        plain, tokens = PlainText(control, [text]), control.inside(text)
+        bare = partial(tokenize, tokenizer, add_special_tokens=False)
+        ids = _spelling(tokenizer, text, lambda words: plain.read(plain.mark(words, tokens), bare))
+        if control.among(ids, text):  # it was written otherwise, and a normalizer made it of that
+            ids = control.plain(text)
+    return tuple(ids), told(typed, read=False)
+
+
+def _spelling(tokenizer: Any, text: str, encode: Callable[[str], list[int]]) -> list[int]:
+    """See ``inside``; ``encode`` gives the ids of a text, or of one with something before it."""
+
+    def is_exact(ids: list[int]) -> bool:
+        return b"".join(map(pieces_of(tokenizer).data, ids)) == text.encode()
+
+    alone = encode(text)
+    if is_exact(alone):
+        return alone
+    for lead in _LEADS:
+        before, both = encode(lead), encode(lead + text)
+        if both[: len(before)] == before and is_exact(both[len(before) :]):
+            return both[len(before) :]
+    return alone
 
 
 def tokenize(tokenizer: Any, text: str, *, add_special_tokens: bool) -> list[int]:
