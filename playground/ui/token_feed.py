@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from playground.core.events import (
@@ -58,11 +59,13 @@ class TokenFeed:
     """One run on its way to one lane: ``add`` every event, yield ``flush()`` when ``due()``.
 
     ``title`` names the lane and ``subtitle`` says what differs from its neighbours. ``trace`` is
-    the run as it stands.
+    the run as it stands. A run with a fork tells only what comes after the tokens that stand
+    already: ``stood`` are their steps, which the lane shows before it, quietly.
     """
 
     def __init__(
-        self, run: Run, title: str = "", subtitle: str = "", *, flushes_per_second: float = 15.0
+        self, run: Run, title: str = "", subtitle: str = "", *,
+        stood: Sequence[Step] = (), flushes_per_second: float = 15.0,
     ) -> None:
         self.trace = Trace(run)
         self.title, self.subtitle = title, subtitle
@@ -74,14 +77,18 @@ class TokenFeed:
         self._value = ""
         self._revision = 0
         self._sent = self._sent_before = 0
-        self._logprob = 0.0
+        self._stood = len(stood)
+        self._record.tokens += [encode_step(step, stood=True) for step in stood]
+        self._logprob = sum(step.logprob for step in stood)
         self._first_token_at: float | None = None
         self._last_token_at: float | None = None
 
     @classmethod
-    def of(cls, trace: Trace, title: str = "", subtitle: str = "") -> TokenFeed:
+    def of(
+        cls, trace: Trace, title: str = "", subtitle: str = "", *, stood: Sequence[Step] = ()
+    ) -> TokenFeed:
         """A feed that has already taken everything of ``trace``, to show a run that is over."""
-        feed = cls(trace.run, title, subtitle)
+        feed = cls(trace.run, title, subtitle, stood=stood)
         for event in (trace.started, *trace.beams, *trace.steps, trace.finished):
             if event is not None:
                 feed.add(event)
@@ -139,9 +146,12 @@ class TokenFeed:
             "n": len(tokens),
             "from": start,
             "tail": trace.finished.tail if trace.finished else "",
+            "draws": trace.run.decoding.draws,
             "stats": self._statistics(),
             "problem": str(trace.problem) if trace.problem else "",
         }
+        if trace.run.fork is not None and not self._stood:
+            head["first"] = len(trace.run.fork.ids)
         if trace.finished and trace.finished.score is not None:
             head["score"] = _signed(trace.finished.score, 3)
         if trace.started:
@@ -185,7 +195,7 @@ class TokenFeed:
         first, last = self._first_token_at, self._last_token_at
         if self.trace.finished or first is None or last is None or last - first < 0.2:
             return None
-        return (len(self._record.tokens) - 1) / (last - first)
+        return (len(self._record.tokens) - self._stood - 1) / (last - first)
 
 
 def _signed(value: float, digits: int) -> str:
@@ -214,6 +224,8 @@ def _status(trace: Trace) -> dict[str, Any]:
             return {"say": _STAGES[stage], "more": more, "bar": -1 if done is None else done}
     if trace.started is None:
         return {"say": "Sent", "more": "", "bar": None}
+    if trace.is_paused:
+        return {"say": "Paused", "more": "", "bar": None}
     if trace.steps:
         return {"say": "Writing", "more": "", "bar": None}
     if trace.beams:

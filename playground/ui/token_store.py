@@ -32,15 +32,19 @@ def encode(value: object) -> str:
     return _LONE_SURROGATE.sub("\ufffd", line).replace("<", "\\u003c")
 
 
-def _number(value: float, digits: int = 4) -> float | None:
+def number(value: float, digits: int = 4) -> float | None:
     """``value`` to so many significant digits; None for what JSON lacks (infinity, NaN)."""
     return float(f"{value:.{digits}g}") if math.isfinite(value) else None
 
 
-def encode_step(step: Step) -> str:
-    """One token as a JSON list; the order is the one that ``token_marks.js`` reads."""
+def encode_step(step: Step, *, stood: bool = False) -> str:
+    """One token as a JSON list; the order is the one that ``token_marks.js`` reads.
+
+    Its marks add up: 1 a control token, 2 put there by the reader, 4 one that ``stood`` already
+    when its branch began.
+    """
     candidates = [
-        [c.id, c.text, _number(c.logprob, 5), _number(c.probability)] for c in step.candidates
+        [c.id, c.text, number(c.logprob, 5), number(c.probability)] for c in step.candidates
     ]
     piece = 0 if step.piece == step.text else step.piece
     return encode(
@@ -48,11 +52,11 @@ def encode_step(step: Step) -> str:
             step.id,
             step.text,
             piece,
-            _number(step.logprob, 5),
+            number(step.logprob, 5),
             step.rank,
-            _number(step.probability),
-            _number(step.entropy),
-            int(step.special),
+            number(step.probability),
+            number(step.entropy),
+            step.special + 2 * step.forced + 4 * stood,
             candidates,
         ]
     )
@@ -66,7 +70,7 @@ def encode_pieces(pieces: Sequence[Piece]) -> str:
 def encode_beams(beams: Beams) -> str:
     """One step of a search as a JSON list: position, then its hypotheses."""
     rows = [
-        [b.parent, b.id, b.piece, _number(b.total, 5), _number(b.score, 5), b.state]
+        [b.parent, b.id, b.piece, number(b.total, 5), number(b.score, 5), b.state]
         for b in beams.beams
     ]
     return encode([beams.position, rows])

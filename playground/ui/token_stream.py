@@ -40,6 +40,7 @@ import gradio as gr
 from playground.core.events import Piece
 from playground.ui.token_feed import TokenFeed, idle
 from playground.ui.token_store import encode, encode_pieces, read_prompt, read_tokens
+from playground.ui.token_xray import read_xray
 
 __all__ = ["TokenFeed", "idle", "piece_view", "pieces_value", "token_stream"]
 
@@ -52,9 +53,16 @@ _SCRIPTS = (
     "token_table.js",
     "token_beams.js",
     "token_pieces.js",
+    "token_csv.js",
+    "token_head.js",
+    "token_legend.js",
+    "token_panels.js",
+    "token_xray_stages.js",
+    "token_xray.js",
     "token_lane.js",
     "token_stream.js",
 )
+_STYLES = ("token_stream.css", "token_xray.css")
 
 # The scripts come once a page, on the first mount, through a server function: a copy in each of a
 # dozen components would make the page's configuration half a megabyte. The quoted 'branch' is how
@@ -82,7 +90,7 @@ page.tokenStreamReady.then(
 def _code() -> dict[str, str]:
     """The component's script and style sheet; the files share one scope."""
     parts = "\n".join((_ASSETS / name).read_text("utf-8") for name in _SCRIPTS)
-    css = (_ASSETS / "token_stream.css").read_text("utf-8")
+    css = "\n".join((_ASSETS / name).read_text("utf-8") for name in _STYLES)
     return {"js": f"(() => {{\n'use strict';\n{parts}\n}})();", "css": css}
 
 
@@ -99,6 +107,11 @@ def token_stream_tokens(request: object) -> str:
 def token_stream_prompt(request: object) -> str:
     """Server function: the pieces of the prompt, when somebody opens that block."""
     return read_prompt(request)
+
+
+def token_stream_xray(request: object) -> str:
+    """Server function: what each processor did at one step, also under other settings."""
+    return read_xray(request)
 
 
 def token_stream(
@@ -132,7 +145,9 @@ def token_stream(
         html_template='<div class="token-stream"></div>',
         js_on_load=_LOADER,
         apply_default_css=False,
-        server_functions=[token_stream_code, token_stream_tokens, token_stream_prompt],
+        server_functions=[
+            token_stream_code, token_stream_tokens, token_stream_prompt, token_stream_xray,
+        ],
         visible=visible,
         elem_id=elem_id,
         elem_classes=["token-stream-block", *elem_classes],

@@ -1,41 +1,27 @@
-// One lane: header, status, tokens, figures. Takes slices, fills gaps, draws once a frame.
+// One lane: takes slices, fills gaps, draws its parts once a frame.
 
-const VIEWS = { text: 'Text', tokens: 'Tokens', table: 'Table' };
 const TOKENS_A_FRAME = 400;
+// What a reader can choose for all lanes of one name, and what it is before that.
+const CHOICES = { measure: 'probability', top: '5', figures: 'percent', view: 'text' };
 
 class Lane {
   constructor(root, { props, server, branch }) {
     Object.assign(this, { root, server, branch, props, name: props.name, kind: 'lane' });
     this.canBranch = props.can_branch === true;
-    this.measure = choices.get(this.name, 'measure', 'probability');
-    if (!MEASURES[this.measure]) this.measure = 'probability';
     this.build();
     this.clear();
-    const view = choices.get(this.name, 'view', props.view);
-    this.setView(VIEWS[view] ? view : 'text');
-    this.setMeasure(this.measure);
+    for (const [what, otherwise] of Object.entries(CHOICES)) {
+      this.chosen(what, choices.get(this.name, what, what === 'view' ? props.view : otherwise));
+    }
     choices.lanes.add(this);
   }
 
   build() {
     const { root } = this;
+    const choose = (what, value) => choices.set(this.name, what, value);
     root.classList.add('ts');
-    this.title = h('h2', 'title');
-    this.sub = h('span', 'sub');
-    this.say = h('span', 'say');
-    this.say.setAttribute('role', 'status');
-    this.say.setAttribute('aria-live', 'polite');
-    this.more = h('span', 'more');
-    this.bar = h('div', 'progress');
-    this.bar.append(h('i'));
-    const names = h('div', 'names');
-    names.append(this.title, this.sub);
-    const top = h('div', 'top');
-    top.append(names, this.switch());
-    const status = h('div', 'status');
-    status.append(h('i', 'dot'), this.say, this.more);
-    const header = h('header');
-    header.append(top, status, this.bar);
+    this.head = new Head((view) => choose('view', view));
+    this.say = this.head.say;
     const main = h('div', 'main');
     main.style.height = `${Number(this.props.height) || 320}px`;
     this.body = h('div', 'body');
@@ -46,43 +32,14 @@ class Lane {
     this.problem = h('p', 'problem');
     this.problem.setAttribute('role', 'alert');
     this.beams = new BeamsPanel();
-    main.append(this.promptBlock(), this.body, this.beams.root, this.problem, this.legend());
+    this.legend = new Legend(choose, { save: () => this.saveTable(), copy: () => this.copyTable() });
+    main.append(this.promptBlock(), this.body, this.beams.root, this.problem, this.legend.root);
     this.stats = h('dl', 'stats');
-    root.append(header, main, this.stats);
+    this.panels = new Panels(this);
+    root.append(this.head.root, main, this.panels.root, this.stats);
     this.body.addEventListener('scroll', () => this.scrolled(), { passive: true });
     listenForTokens(this.body, this);
     new ResizeObserver(() => this.resized()).observe(this.body);
-  }
-
-  switch() {
-    const group = h('div', 'switch');
-    group.setAttribute('role', 'group');
-    group.setAttribute('aria-label', 'View');
-    for (const [view, label] of Object.entries(VIEWS)) {
-      const button = h('button', '', label);
-      button.type = 'button';
-      button.dataset.view = view;
-      button.addEventListener('click', () => choices.set(this.name, 'view', view));
-      group.append(button);
-    }
-    this.buttons = [...group.children];
-    return group;
-  }
-
-  legend() {
-    this.legendBox = h('div', 'legend');
-    const label = h('label', '', 'Tint: ');
-    this.select = h('select');
-    for (const [value, { label: words }] of Object.entries(MEASURES)) {
-      const option = h('option', '', words);
-      option.value = value;
-      this.select.append(option);
-    }
-    this.select.addEventListener('change', () => choices.set(this.name, 'measure', this.select.value));
-    label.append(this.select);
-    this.scale = h('span', 'scale');
-    this.legendBox.append(label, this.scale);
-    return this.legendBox;
   }
 
   promptBlock() {
@@ -99,11 +56,12 @@ class Lane {
     if (popover.lane === this || popover.lane === this.promptPieces) popover.close();
     Object.assign(this, {
       key: '', revision: 0, tokens: [], total: 0, tail: '', state: 'new', current: null,
-      filling: false, sticky: true, searchText: '',
+      filling: null, sticky: true, searchText: '', first: 0, draws: true,
     });
     this.prompt.hidden = true;
     this.promptPieces.set([]);
     this.beams.clear();
+    this.panels.tell('clear');
     this.notices.replaceChildren();
     this.body.replaceChildren(this.hint);
     this.view = null;
@@ -127,9 +85,12 @@ class Lane {
     this.tail = message.tail ?? '';
     this.state = message.state;
     this.searchText = message.leading ?? '';
+    this.first = message.first ?? 0;
+    this.draws = message.draws !== false;
     if (message.beams) this.beams.take(message.beams);
     if (message.rows) this.append(message.from, message.rows);
     if (this.tokens.length < this.total) this.fill();
+    this.panels.tell('take', message);
     this.wake();
   }
 
@@ -139,24 +100,23 @@ class Lane {
   }
 
   // Asks the server for tokens that no message brought: a hidden tab, a reload, a lost slice.
-  async fill() {
-    if (this.filling) return;
-    this.filling = true;
+  fill() {
     const { key } = this;
-    try {
-      while (key === this.key && this.tokens.length < this.total) {
-        const from = this.tokens.length;
-        const answer = await this.ask('token_stream_tokens', { key, from });
-        if (key !== this.key || !answer) return;
-        if (answer.gone || !answer.rows.length) {
-          this.giveUp();
-          break;
-        }
-        this.append(from, answer.rows);
-        this.wake();
+    this.filling ??= this.fillFrom(key).finally(() => { if (key === this.key) this.filling = null; });
+    return this.filling;
+  }
+
+  async fillFrom(key) {
+    while (key === this.key && this.tokens.length < this.total) {
+      const from = this.tokens.length;
+      const answer = await this.ask('token_stream_tokens', { key, from });
+      if (key !== this.key || !answer) return;
+      if (answer.gone || !answer.rows.length) {
+        this.giveUp();
+        return;
       }
-    } finally {
-      if (key === this.key) this.filling = false;
+      this.append(from, answer.rows);
+      this.wake();
     }
   }
 
@@ -192,6 +152,7 @@ class Lane {
     this.drawHead();
     const searching = this.searchText !== '' && !this.tokens.length;
     this.beams.draw(searching, this.message.score);
+    this.panels.tell('draw');
     this.leading.hidden = !searching;
     if (searching) {
       if (!this.leading.isConnected) this.body.append(this.leading);
@@ -207,24 +168,15 @@ class Lane {
 
   drawHead() {
     const { message } = this;
-    const put = (element, words) => { if (element.textContent !== words) element.textContent = words; };
-    put(this.title, message.title ?? '');
-    this.title.hidden = !message.title;
-    put(this.sub, message.sub ?? '');
-    this.sub.title = message.sub ?? '';
+    this.head.draw(message);
     put(this.hint, message.hint || this.props.hint || '');
-    put(this.say, message.say ?? '');
-    put(this.more, message.more ?? '');
     put(this.problem, message.problem ?? '');
     this.problem.hidden = !message.problem;
     this.root.dataset.state = this.state === 'new' && this.key ? 'queued' : this.state;
-    const bar = message.bar ?? null;
-    this.bar.classList.toggle('on', bar !== null);
-    this.bar.classList.toggle('unknown', bar === -1);
-    this.bar.firstChild.style.transform = bar === null || bar < 0 ? '' : `scaleX(${bar})`;
     if (message.prompt !== undefined && this.prompt.hidden) this.showPrompt(message);
-    this.drawStats(message.stats ?? []);
-    this.body.setAttribute('aria-label', `Tokens of ${this.title.textContent || 'the answer'}`);
+    drawStats(this.stats, message.stats ?? []);
+    this.root.classList.toggle('empty', !this.tokens.length);
+    this.body.setAttribute('aria-label', `Tokens of ${message.title || 'the answer'}`);
   }
 
   showPrompt({ prompt, notices }) {
@@ -244,33 +196,18 @@ class Lane {
     else this.promptPieces.set(answer.pieces);
   }
 
-  drawStats(stats) {
-    const known = [...this.stats.children];
-    stats.forEach(([value, unit, help], k) => {
-      let pair = known[k];
-      if (!pair) {
-        pair = h('div');
-        pair.append(h('dd'), h('dt'));
-        this.stats.append(pair);
-      }
-      const [dd, dt] = pair.children;
-      if (dd.textContent !== value) dd.textContent = value;
-      if (dt.textContent !== unit) dt.textContent = unit;
-      pair.title = help;
-    });
-    for (const pair of known.slice(stats.length)) pair.remove();
-  }
-
+  // What is kept in a browser may be anything.
   chosen(what, value) {
-    if (what === 'view') this.setView(value);
-    else this.setMeasure(value);
+    if (what === 'view') this.setView(VIEWS[value] ? value : 'text');
+    else if (what === 'measure') this.setMeasure(MEASURES[value] ? value : CHOICES.measure);
+    else if (what === 'top' || what === 'figures') this.setTable(what, value);
   }
 
   setView(view) {
     if (view === this.viewName) return;
     this.viewName = view;
     this.root.dataset.view = view;
-    for (const button of this.buttons) button.setAttribute('aria-pressed', button.dataset.view === view);
+    this.head.press(view);
     this.makeView();
     if (this.message) this.wake();
   }
@@ -288,15 +225,34 @@ class Lane {
   setMeasure(measure) {
     this.measure = measure;
     this.root.dataset.measure = measure;
-    this.select.value = measure;
-    const { plain, strong, steps } = MEASURES[measure];
-    this.scale.replaceChildren(h('span', 'words', plain));
-    steps.forEach((words, level) => {
-      const swatch = h('span', `swatch ${measure[0]}${level}`, words);
-      swatch.title = words;
-      this.scale.append(swatch);
-    });
-    this.scale.append(h('span', 'words', strong));
+    this.legend.setMeasure(measure);
+  }
+
+  setTable(what, value) {
+    const select = this.legend[what];
+    select.value = value;
+    if (select.selectedIndex < 0) select.value = CHOICES[what];
+    this[what] = what === 'top' ? Number(select.value) : select.value;
+    if (this.viewName !== 'table') return;
+    this.makeView();
+    if (this.message) this.wake();
+  }
+
+  // The whole table, with the rows that no message has brought yet.
+  async table() {
+    if (this.tokens.length < this.total) await this.fill();
+    return csvOf(this.tokens, this.top, this.figures);
+  }
+
+  async saveTable() {
+    const title = (this.message?.title || 'steps').replace(/[^\p{L}\p{N}]+/gu, '-').slice(0, 60);
+    saveFile(`${title}.csv`, await this.table());
+  }
+
+  async copyTable() {
+    const done = await copyText(await this.table());
+    this.legend.said.textContent = done ? 'Copied.' : 'This browser does not let a page copy.';
+    setTimeout(() => { this.legend.said.textContent = ''; }, 2500);
   }
 
   scrolled() {
@@ -341,9 +297,21 @@ class Lane {
 
   focusToken(i) { rove(this, i); }
 
+  // Whether what a token shows is read in a panel below, which follows the keys.
+  get reads() { return this.xray.isOpen; }
+
+  // The reader has gone to this token.
+  attend(i) { if (this.tokens[i]) this.panels.tell('attend', i); }
+
+  // A wish for another way on from token `i`; see token_stream.py.
+  fork(i, what, given = {}) {
+    this.branch({ key: this.key, position: i + this.first, what, ...given });
+  }
+
   label(i) {
     const token = this.tokens[i];
-    const kind = token.special ? ', control token' : isHalf(token) ? ', part of a character' : '';
+    const kind = (token.special ? ', control token' : isHalf(token) ? ', part of a character' : '')
+      + (token.forced ? ', put there by you' : '');
     return `token ${i + 1} of ${this.tokens.length}: ${spoken(shownOf(token))}${kind}, `
       + `${percent(probabilityOf(token.logprob))}, rank ${token.rank}`;
   }

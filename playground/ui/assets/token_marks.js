@@ -8,12 +8,12 @@ function h(tag, className, text) {
   return element;
 }
 
-// The order is that of encode_step in token_feed.py.
+// The order is that of encode_step in token_store.py.
 function readToken(row) {
-  const [id, text, piece, logprob, rank, final, entropy, special, candidates] = row;
+  const [id, text, piece, logprob, rank, final, entropy, marks, candidates] = row;
   return {
     id, text, piece: piece === 0 ? text : piece, logprob, rank, final, entropy,
-    special: special === 1,
+    special: (marks & 1) !== 0, forced: (marks & 2) !== 0, stood: (marks & 4) !== 0,
     candidates: candidates.map(([cid, ctext, clogprob, cfinal]) => (
       { id: cid, text: ctext, logprob: clogprob, final: cfinal })),
   };
@@ -21,6 +21,15 @@ function readToken(row) {
 
 const BYTES = /<0x[0-9A-F]{2}>/;
 const isHalf = (token) => token.text === '' && !token.special && BYTES.test(token.piece);
+
+// The bytes of a token in hexadecimal, as its tokenizer has them.
+function bytesOf(piece) {
+  const encoder = new TextEncoder();
+  return piece.split(/(<0x[0-9A-F]{2}>)/).filter(Boolean).flatMap((part) => (
+    BYTES.test(part) && part.length === 6 ? [part.slice(3, 5)]
+      : Array.from(encoder.encode(part), (byte) => byte.toString(16).toUpperCase().padStart(2, '0'))
+  ));
+}
 
 // A token by itself; the one that completes a character shows the character, not its last byte.
 const shownOf = (token) => (token.text && BYTES.test(token.piece) ? token.text : token.piece);
@@ -78,6 +87,13 @@ function tint(element, token) {
   return element;
 }
 
+// Whether the model chose it in this run: put there by the reader, or there before it began.
+function markOrigin(element, token) {
+  if (token.forced) element.classList.add('forced');
+  if (token.stood) element.classList.add('stood');
+  return element;
+}
+
 // The token as it is drawn everywhere but in running text.
 function writeToken(parent, text, { special = false, half = false } = {}) {
   if (special) parent.classList.add('special');
@@ -111,21 +127,33 @@ function percent(share) {
 const figure = (value, digits) => (
   value === null ? '−∞' : value.toFixed(digits).replace('-', '−'));
 
+// Surprise in bits: how often a coin would have to fall heads in a row to be as unlikely.
+const bitsOf = (logprob) => (logprob === null ? Infinity : -logprob / Math.LN2);
+
 // How strongly a token is tinted, 0 (plain) to 5, by each measure; and the same in words.
 const MEASURES = {
   probability: {
     label: 'probability', plain: 'expected', strong: 'a surprise',
+    help: 'How likely the model itself found the token. The stronger the colour, the less likely.',
     steps: ['50 % or more', '20 %', '5 %', '1 %', '0.1 %', 'less'],
     level: (t) => [0.5, 0.2, 0.05, 0.01, 0.001].filter((edge) => probabilityOf(t.logprob) < edge).length,
   },
   rank: {
     label: 'rank', plain: 'first choice', strong: 'far down the list',
+    help: 'The place of the token in the model’s own list, the likeliest first.',
     steps: ['1st', '2–3', '4–10', '11–100', '101–1000', 'below'],
     level: (t) => [1, 3, 10, 100, 1000].filter((edge) => t.rank > edge).length,
   },
   entropy: {
     label: 'entropy', plain: 'one clear way on', strong: 'many ways on',
+    help: 'How open the choice was, whatever was chosen then: the mean surprise in nats.',
     steps: ['under 0.5 nats', '1', '2', '3', '4.5', 'more'],
     level: (t) => [0.5, 1, 2, 3, 4.5].filter((edge) => t.entropy === null || t.entropy >= edge).length,
+  },
+  surprise: {
+    label: 'surprise', plain: 'no news', strong: 'very unexpected',
+    help: 'Minus the base-2 logarithm of the probability: one bit for every time it halves.',
+    steps: ['under 1 bit', '2', '4', '7', '10', 'more'],
+    level: (t) => [1, 2, 4, 7, 10].filter((edge) => bitsOf(t.logprob) >= edge).length,
   },
 };

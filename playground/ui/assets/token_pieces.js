@@ -83,8 +83,11 @@ function listenForTokens(root, host) {
       const to = next();
       if (to !== null) {
         host.focusToken(to);
-        popover.show(host, to, host.elementOf(to), false);
+        if (!host.reads) popover.show(host, to, host.elementOf(to), false);
       }
+    } else if (event.key === 'x' && host.xray) {
+      popover.close();
+      host.xray.toggle(i);
     } else if (event.key === 'Enter' || event.key === ' ') {
       popover.show(host, i, host.elementOf(i), true);
       popover.box.focus({ preventScroll: true });
@@ -98,7 +101,7 @@ function listenForTokens(root, host) {
     const i = indexOf(event);
     if (i === null || !event.target.matches(':focus-visible')) return;
     rove(host, i);
-    if (!popover.pinned && !popover.returning) popover.show(host, i, event.target, false);
+    if (!popover.pinned && !popover.returning && !host.reads) popover.show(host, i, event.target, false);
   });
   root.addEventListener('focusout', () => popover.leave());
 }
@@ -115,4 +118,5 @@ function rove(host, i) {
   element.setAttribute('aria-label', host.label(i));
   element.setAttribute('aria-haspopup', 'dialog');
   if (document.activeElement !== element) element.focus();
+  host.attend?.(i);
 }

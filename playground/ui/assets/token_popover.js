@@ -75,18 +75,24 @@ class Popover {
   }
 
   key(event) {
-    const turn = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const writing = event.target.matches('input');
+    const turn = writing ? 0 : { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     const walk = { ArrowUp: -1, ArrowDown: 1 }[event.key];
-    if (event.key === 'Tab') {
+    if (event.key === 'Tab' && !event.target.closest('form')) {
       this.close(true);
     } else if (turn) {
       const next = this.lane.neighbour(this.index, turn);
       const anchor = next === null ? null : this.lane.elementOf(next);
-      if (anchor) this.show(this.lane, next, anchor, true);
-    } else if (walk && this.lane.canBranch) {
-      const buttons = [...this.box.querySelectorAll('button')];
-      const at = buttons.indexOf(document.activeElement);
-      buttons[Math.min(Math.max(at + walk, 0), buttons.length - 1)]?.focus();
+      if (anchor) {
+        this.lane.attend?.(next);
+        this.show(this.lane, next, anchor, true);
+      }
+    } else if (walk) {
+      const stops = [...this.box.querySelectorAll('button:not(:disabled), input')].filter((e) => e.offsetParent);
+      const at = stops.indexOf(document.activeElement);
+      stops[Math.min(Math.max(at + walk, 0), stops.length - 1)]?.focus();
+    } else if (event.key === 'x' && !writing && this.lane.xray) {
+      this.leaveFor((lane, index) => lane.xray.toggle(index));
     } else {
       return;
     }
@@ -97,12 +103,15 @@ class Popover {
   choose(event) {
     const row = event.target.closest('[data-candidate]');
     if (!row || !this.lane?.canBranch) return;
-    const choice = {
-      key: this.lane.key, position: this.index, what: 'take', id: Number(row.dataset.candidate),
-    };
-    const lane = this.lane;
+    const id = Number(row.dataset.candidate);
+    this.leaveFor((lane, index) => lane.fork(index, 'take', { id }));
+  }
+
+  // Closes, then does what was asked of the token.
+  leaveFor(act) {
+    const { lane, index } = this;
     this.close(true);
-    lane.branch(choice);
+    act(lane, index);
   }
 
   // Inside the viewport at any width, never over the token: below it, or above it where there is
@@ -144,7 +153,58 @@ class Popover {
     const completes = token.piece !== shownOf(token);
     if (isHalf(token)) box.append(h('p', 'note', 'Bytes of a character that is not complete yet.'));
     if (completes) box.append(h('p', 'note', `Completes a character; by itself it is ${token.piece}.`));
-    box.append(...this.candidates(token, lane.canBranch));
+    if (token.forced) box.append(h('p', 'note', 'Put there by you: nothing chose it. The figures are what the model thought of it.'));
+    if (token.stood) box.append(h('p', 'note', 'It stood already when this branch began.'));
+    box.append(...this.candidates(token, lane.canBranch), this.actions(token));
+  }
+
+  // What can be done with this token, in words.
+  actions(token) {
+    const { lane } = this;
+    const part = h('div', 'actions');
+    const add = (words, title, act, key) => {
+      const button = h('button', 'action', words);
+      button.type = 'button';
+      button.title = title;
+      if (key) button.append(h('kbd', '', key));
+      button.addEventListener('click', () => act(button));
+      part.append(button);
+      return button;
+    };
+    const fork = (what, given) => this.leaveFor((of, index) => of.fork(index, what, given));
+    if (lane.canBranch) {
+      add('Ban this token and try again', 'Go on from here; this token cannot come at this place.',
+        () => fork('ban', { id: token.id }));
+      const again = add(lane.draws ? 'Draw this one again' : 'Draw this one again (greedy draws nothing)',
+        'Go on from here with new dice.', () => fork('again'));
+      again.disabled = !lane.draws;
+      add('Put other text here…', 'Write what comes here instead; the model goes on behind it.',
+        (button) => this.write(button, fork));
+    }
+    add('X-ray: how this token was chosen', 'Every setting in order, what it did, and the draw.',
+      () => this.leaveFor((of, index) => of.xray.open(index)), 'x');
+    return part;
+  }
+
+  // A small box for the text that is to stand here.
+  write(button, fork) {
+    const form = h('form', 'other-text');
+    const input = h('input');
+    input.type = 'text';
+    input.maxLength = 2000;
+    input.setAttribute('aria-label', 'Text that comes here instead');
+    input.placeholder = 'Text that comes here instead';
+    const go = h('button', 'small', 'Go on from it');
+    form.append(input, go);
+    form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      if (input.value) fork('text', { text: input.value });
+    });
+    button.replaceWith(form);
+    this.pinned = true;
+    this.box.classList.add('pinned');
+    this.place();
+    input.focus();
   }
 
   facts(token) {
@@ -157,19 +217,26 @@ class Popover {
     add('probability', percent(probabilityOf(token.logprob)));
     add('rank', String(token.rank));
     add('log-prob', figure(token.logprob, 3));
+    add('surprise', token.logprob === null ? '∞' : `${bitsOf(token.logprob).toFixed(1)} bits`);
     add('entropy', figure(token.entropy, 2));
     add('id', String(token.id));
+    if (!token.special) {
+      const bytes = bytesOf(token.piece);
+      add(bytes.length === 1 ? 'byte' : 'bytes', bytes.slice(0, 24).join(' ') + (bytes.length > 24 ? ' …' : ''));
+    }
     return list;
   }
 
   candidates(token, canBranch) {
     const all = token.candidates;
+    this.verb = token.forced ? 'put here' : 'chosen';
     const inList = all.some((c) => c.id === token.id);
     const changed = Math.abs(probabilityOf(token.logprob) - token.final) > 0.0006
       || all.some((c) => Math.abs(probabilityOf(c.logprob) - c.final) > 0.0006);
     const table = h('div', changed ? 'candidates two' : 'candidates');
     const titles = h('div', 'titles');
-    titles.append(h('span', '', 'candidates'), h('span', 'own', 'model'));
+    const heading = canBranch ? 'click one to continue with it' : 'what could have come';
+    titles.append(h('span', '', heading), h('span', 'own', 'model'));
     if (changed) titles.append(h('span', 'final', 'as chosen'));
     const list = h('ol');
     for (const c of all) list.append(this.row(c, c.id === token.id, changed, canBranch));
@@ -214,7 +281,7 @@ class Popover {
     }
     const name = writeToken(h('bdi', 'tok'), candidate.text);
     name.title = `id ${candidate.id}`;
-    line.append(bar, name, h('span', 'tick', chosen ? 'chosen' : ''), h('span', 'figure', percent(own)));
+    line.append(bar, name, h('span', 'tick', chosen ? this.verb : ''), h('span', 'figure', percent(own)));
     if (changed) line.append(h('span', 'figure', percent(candidate.final)));
     item.append(line);
     return item;

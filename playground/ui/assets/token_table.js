@@ -2,7 +2,6 @@
 // sight exist, so that a thousand steps weigh as much as twenty.
 
 const ROW = 30;
-const MOST_COLUMNS = 10;
 
 class TableView {
   constructor(lane) {
@@ -38,7 +37,7 @@ class TableView {
   }
 
   drawHead() {
-    const columns = Math.min(MOST_COLUMNS, this.widest);
+    const columns = Math.min(this.lane.top, this.widest);
     if (columns === this.columns && this.head.childElementCount) return;
     this.columns = columns;
     this.root.style.setProperty('--columns', columns);
@@ -117,8 +116,8 @@ class TableView {
     const name = tint(h('bdi', 'tok'), token);
     cell.append(bar, writeToken(name, shownOf(token), { special: token.special, half: isHalf(token) }));
     cell.append(h('span', far ? 'figure far' : 'figure',
-      percent(probabilityOf(token.logprob)) + (token.rank > 1 ? ` · #${token.rank}` : '')));
-    cell.title = far ? 'Chosen from below the listed candidates' : '';
+      this.figureOf(token.logprob) + (token.rank > 1 ? ` · #${token.rank}` : '')));
+    cell.title = token.forced ? 'Put there by you' : far ? 'Chosen from below the listed candidates' : '';
     return cell;
   }
 
@@ -126,8 +125,12 @@ class TableView {
     const cell = h('div', c.id === token.id ? 'cell candidate hit' : 'cell candidate');
     const bar = h('span', 'bar');
     bar.style.setProperty('--share', probabilityOf(c.logprob));
-    cell.append(bar, writeToken(h('bdi', 'tok'), c.text), h('span', 'figure', percent(probabilityOf(c.logprob))));
+    cell.append(bar, writeToken(h('bdi', 'tok'), c.text), h('span', 'figure', this.figureOf(c.logprob)));
     return cell;
+  }
+
+  figureOf(logprob) {
+    return this.lane.figures === 'logprob' ? figure(logprob, 2) : percent(probabilityOf(logprob));
   }
 
   has(index) { return index >= 0 && index < this.lane.tokens.length && this.lane.tokens[index] !== null; }

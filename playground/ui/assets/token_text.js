@@ -35,7 +35,7 @@ class RunningView {
     } else if (this.everyToken) {
       this.addMarked(token, index);
     } else if (!token.special && token.text) {
-      this.addPlain(this.started ? token.text : token.text.replace(/^ /, ''), index);
+      this.addPlain(this.started ? token.text : token.text.replace(/^ /, ''), index, token);
     }
   }
 
@@ -45,17 +45,18 @@ class RunningView {
     span.dataset.i = index;
     writeToken(span, shown, { special: token.special, half: isHalf(token) });
     if (token.piece !== shown) span.classList.add('joined');
+    markOrigin(span, token);
     this.line.append(span, h('wbr'));
     this.elements[index] = span;
     if (shown.includes('\n')) this.newLine();
   }
 
-  addPlain(text, index) {
+  addPlain(text, index, token) {
     this.started = true;
     text.split('\n').forEach((part, turn) => {
       if (turn > 0) this.newLine();
       if (!part && turn > 0) return;
-      const span = writeReadable(h('span', 'tok'), part);
+      const span = markOrigin(writeReadable(h('span', 'tok'), part), token);
       span.dataset.i = index;
       this.line.append(span);
       this.elements[index] ??= span;
