@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import exp
 from typing import Literal
@@ -32,7 +33,10 @@ class Trace:
     """Everything known of a run so far. ``add`` gives the next trace; nothing is ever changed.
 
     ``pace`` is what was told last of it, None before; ``refusal`` is why the latest change of its
-    settings was refused, None where it was not.
+    settings was refused, None where it was not. ``beginning`` are the steps of another run that
+    stand before this one's fork, where they are known; ``steps``, the text and every figure are of
+    what this run wrote itself, and ``whole`` and ``answer`` of both together. Raises ValueError for
+    a beginning that is not that of the fork.
     """
 
     run: Run
@@ -46,6 +50,12 @@ class Trace:
     amended: tuple[Amended, ...] = ()
     pace: Paced | None = None
     refusal: Problem | None = None
+    beginning: tuple[Step, ...] = ()
+
+    def __post_init__(self) -> None:
+        stand = self.run.fork.ids if self.run.fork is not None else ()
+        if self.beginning and tuple(step.id for step in self.beginning) != stand:
+            raise ValueError("the beginning has other tokens than those that stand at the fork")
 
     def add(self, event: Event) -> Trace:
         """This trace with one more event."""
@@ -105,11 +115,24 @@ class Trace:
 
     @property
     def text(self) -> str:
-        """The new text without control tokens; while beam search runs, its leading hypothesis."""
-        if not self.steps and self.beams:
-            return self.beams[-1].leading
+        """The new text without control tokens; while beam search runs, its leading hypothesis.
+
+        At a fork it begins in the middle of a text, maybe in the middle of a character.
+        """
         tail = self.finished.tail if self.finished else ""
-        return "".join(step.text for step in self.steps if not step.special) + tail
+        if self.beams and all(step.forced for step in self.steps):
+            tail = self.beams[-1].leading
+        return _text(self.steps) + tail
+
+    @property
+    def whole(self) -> tuple[Step, ...]:
+        """The steps of the whole answer, those that stand before a fork included."""
+        return (*self.beginning, *self.steps)
+
+    @property
+    def answer(self) -> str:
+        """The text of the whole answer."""
+        return _text(self.beginning) + self.text
 
     @property
     def total_logprob(self) -> float:
@@ -132,7 +155,9 @@ class Trace:
             proposed.position + n for proposed in self.proposals
             for n in range(proposed.accepted + 1)
         }
-        alone = len(self.beams) or sum(step.position not in shared for step in self.steps)
+        # The winner's steps after a beam search were read by it; what was inserted came before.
+        told = [step for step in self.steps if step.forced or not self.beams]
+        alone = len(self.beams) + sum(step.position not in shared for step in told)
         return len(self.proposals) + alone
 
     @property
@@ -148,3 +173,8 @@ class Trace:
         if done is None or done.new_tokens < 2 or done.decode_seconds <= 0:
             return None
         return (done.new_tokens - 1) / done.decode_seconds
+
+
+def _text(steps: Sequence[Step]) -> str:
+    """What these tokens add to the text, control tokens left out."""
+    return "".join(step.text for step in steps if not step.special)
