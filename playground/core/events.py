@@ -245,8 +245,9 @@ Reason = Literal["end", "length", "stop string", "stopped", "context"]
 class Finished:
     """The run is over: ``tail`` completes the text, times are seconds in the worker.
 
-    ``reason``: the model ended its turn, the token limit, a stop string, the Stop button, or the
-    end of the context. ``cache_bytes`` are what its own texts filled of the KV cache at its end,
+    ``new_tokens`` are those that this run told, so not those that stood at its fork. ``reason``:
+    the model ended its turn, the token limit, a stop string, the Stop button, or the end of the
+    context. ``cache_bytes`` are what its own texts filled of the KV cache at its end,
     without padding and without room to grow; 0 where nothing is kept between steps.
     """
 
