@@ -35,8 +35,10 @@ KEPT_BY_PRESETS = frozenset({
     "negative_prompt", "candidates", "effects", "alone",
     "use_cache",
 })
-OWN: Mapping[str, Any] = {"seed": 0, "fresh_seed": True, "draft": ""}  # beside the decoding
+# Beside the decoding.
+OWN: Mapping[str, Any] = {"seed": 0, "fresh_seed": True, "draft": "", "name": "", "changed": False}
 START = "Greedy"
+LONGEST_NAME = 40
 
 Words = Callable[[Any], Any]
 _READERS: Mapping[str, Words] = {
@@ -50,17 +52,25 @@ _WRITERS: Mapping[str, Words] = {
 
 @dataclass(frozen=True, slots=True)
 class DecodingForm:
-    """What one column is set to. ``fresh_seed`` draws a new seed for each run that draws at all."""
+    """What one column is set to. ``fresh_seed`` draws a new seed for each run that draws at all.
+
+    ``name`` is the reader's own for these settings, and ``changed`` says that they are no longer
+    what was saved under it.
+    """
 
     decoding: Decoding
     preset: str = START
     seed: int = 0
     fresh_seed: bool = True
     draft: ModelSpec | None = None
+    name: str = ""
+    changed: bool = False
 
     @property
     def title(self) -> str:
-        """The preset's name, and whether it was changed."""
+        """The reader's name or the preset's, and whether it was changed."""
+        if self.name:
+            return f"{self.name}, changed" if self.changed else self.name
         chosen = _of_preset(self.preset)
         same = all(getattr(self.decoding, name) == value for name, value in chosen.items())
         return self.preset if same else f"{self.preset}, changed"
@@ -74,10 +84,11 @@ class DecodingForm:
             return (*found, label) if proposes else found
         return found if proposes else (*found, "Draft model")
 
-    def dice(self) -> int:
-        """The seed of the next run."""
-        fresh = self.fresh_seed and self.decoding.draws
-        return random.randint(0, LARGEST_SEED) if fresh else self.seed
+    def dice(self, fresh: int | None = None) -> int:
+        """The seed of the next run; ``fresh`` is the new one where one was drawn already."""
+        if not (self.fresh_seed and self.decoding.draws):
+            return self.seed
+        return random.randint(0, LARGEST_SEED) if fresh is None else fresh
 
 
 def read_form(value: Any) -> DecodingForm:
@@ -102,7 +113,8 @@ def read_form(value: Any) -> DecodingForm:
     own = {**OWN, **given}
     return DecodingForm(
         Decoding(**{**_of_preset(preset), **named}), preset,
-        _seed(own["seed"]), _switch(own["fresh_seed"]), _draft(own["draft"]),
+        _seed(own["seed"]), _switch("fresh_seed", own["fresh_seed"]), _draft(own["draft"]),
+        checked_name(own["name"]) if own["name"] != "" else "", _switch("changed", own["changed"]),
     )
 
 
@@ -111,7 +123,8 @@ def write_form(form: DecodingForm) -> str:
     base = {**DEFAULTS, **_of_preset(form.preset), **OWN}
     now = {name: getattr(form.decoding, name) for name in DEFAULTS}
     draft = form.draft.repo if form.draft else ""
-    now |= {"seed": form.seed, "fresh_seed": form.fresh_seed, "draft": draft}
+    now |= {"seed": form.seed, "fresh_seed": form.fresh_seed, "draft": draft,
+            "name": form.name, "changed": form.changed}
     differs = {name: value for name, value in now.items() if value != base[name]}
     text = {"preset": form.preset, **_in_words(differs)}
     return json.dumps(text, ensure_ascii=False, separators=(",", ":"))
@@ -195,11 +208,22 @@ def _seed(value: Any) -> int:
     return value
 
 
-def _switch(value: Any) -> bool:
+def _switch(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise InvalidInput("New seed each run is either on or off.", field="fresh_seed",
-                           given=value, allowed="true or false")
+        label = "New seed each run" if name == "fresh_seed" else "Whether a preset was changed"
+        raise InvalidInput(f"{label} is either on or off.", field=name, given=value,
+                           allowed="true or false")
     return value
+
+
+def checked_name(value: Any) -> str:
+    """A name for settings. Raises InvalidInput unless it is a short line that people can read."""
+    fits = isinstance(value, str) and 1 <= len(value) <= LONGEST_NAME and value.isprintable()
+    if not fits or value.strip() != value:
+        allowed = f"1 to {LONGEST_NAME} characters on one line"
+        raise InvalidInput(f"A preset's name has {allowed}, none of them a space at an end.",
+                           field="name", given=value, allowed=allowed)
+    return str(value)
 
 
 def _draft(value: Any) -> ModelSpec | None:
