@@ -79,6 +79,11 @@ class Batch:
         """How many tokens each row has, its newest included."""
         return [length for member in self.members for length in member.lengths]
 
+    @property
+    def cache(self) -> DynamicCache | None:
+        """What holds its rows; None where every text is read from its begin."""
+        return self._cache
+
     def join(self, newcomers: Sequence[Seated]) -> None:
         """Take in members; ``caches`` hold each of their prompts once and stay as they are."""
         parts: list[DynamicCache] = [] if self._cache is None else [self._cache]

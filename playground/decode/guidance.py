@@ -126,6 +126,11 @@ class GuidedBatch(Batch):
     shapes of ``generate()``.
     """
 
+    @property
+    def cache(self) -> DynamicCache | None:
+        """See Batch: that of the run's own text."""
+        return self._caches[0]
+
     def join(self, newcomers: Sequence[Seated]) -> None:
         """See Batch."""
         (seated,) = newcomers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import TypeVar
@@ -13,6 +13,7 @@ from transformers import DynamicCache
 from playground.core.decoding import Decoding
 from playground.core.events import Event, Failed, Finished, Step
 from playground.core.run import Run
+from playground.decode import cache as kv
 from playground.decode.batch import Batch, Seated
 from playground.decode.contrastive import ContrastiveSearch
 from playground.decode.faults import FORWARD_FAULTS, is_memory, problem_of
@@ -25,7 +26,7 @@ from playground.decode.replay import replay
 from playground.decode.row import Row
 from playground.decode.speculate import Drafts, Speculation, SpeculativeBatch
 from playground.decode.strategy import member_of
-from playground.decode.warm import MOST_BYTES, WarmCaches
+from playground.decode.warm import MOST_BYTES, Running, WarmCaches
 from playground.errors import PlaygroundError, Problem
 from playground.models.lanes import BATCH, RECOMPUTE
 from playground.models.loading import Model
@@ -151,12 +152,24 @@ class DecodeLoop:
         # Not earlier, so that prompts that wait for each other share how they begin.
         known = None
         if prefill.can_reuse:
-            known = self._guarded(partial(self._warm.find, prefill.ids), (), [])
+            find = partial(self._warm.find, prefill.ids, self._running())
+            known = self._guarded(find, (), [])
         prefill.begin(None if isinstance(known, Problem) else known)
         for waiting in takers:
             waiting.member.start_clock()
             if waiting.prefills[0] is prefill:
                 told.append((waiting.member.key, waiting.started(self._model.card)))
+
+    def _running(self) -> Iterator[Running]:
+        """What the caches of those who decode hold, for a run that forks one of them."""
+        for batch in self._batches:
+            for member in batch.members:
+                if batch.cache is not None and not member.run.decoding.alone:
+                    yield Running(
+                        tuple(member.whole(0)[0, :-1].tolist()),
+                        partial(batch.cache_of, member),
+                        kv.can_crop(batch.cache),
+                    )
 
     def _begin(self, takers: list[Waiting], told: Told) -> list[Seated]:
         """The first turn of those whose prompts are read; those that go on."""

@@ -1,12 +1,13 @@
-"""KV caches of runs that ended, kept for a prompt that begins alike; it knows no run, no text.
+"""What KV caches hold already of a prompt: those of runs that ended, and of those that still run.
 
 The next turn of a chat begins with the whole turn before it, an edited question with all that stood
-before it, another strategy with the very same prompt: only what is new must be read.
+before it, another strategy with the very same prompt, another way on with all of an answer up to
+a place in it: only what is new must be read. It knows no run and no text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -47,17 +48,32 @@ class Entry:
         said = logits.numel() * logits.element_size() if logits is not None else 0
         return kv.size(self.cache) + said
 
-    def known_of(self, ids: tuple[int, ...]) -> int:
-        """How many tokens of ``ids`` this can stand for, one of them left to read at least.
+    def copy(self) -> DynamicCache:
+        """The row once more."""
+        return kv.copy(self.cache, [0])
 
-        A cache that cannot be cropped (a sliding window, a recurrent state) serves whole or not.
-        """
-        common = _common(self.ids, ids)
-        if common == len(ids) == len(self.ids) and self.logits is not None:
-            return common
-        if not self.can_crop:
-            return common if common == len(self.ids) < len(ids) else 0
-        return min(common, len(ids) - 1)
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Running:
+    """The ids that the cache of a row holds which is being decoded, and how to ``copy`` that."""
+
+    ids: tuple[int, ...]
+    copy: Callable[[], DynamicCache | None]
+    can_crop: bool
+    logits: None = None
+
+
+def _known(holder: Entry | Running, ids: tuple[int, ...]) -> int:
+    """How many tokens of ``ids`` it can stand for, one of them left to read at least.
+
+    A cache that cannot be cropped (a sliding window, a recurrent state) serves whole or not.
+    """
+    common = _common(holder.ids, ids)
+    if common == len(ids) == len(holder.ids) and holder.logits is not None:
+        return common
+    if not holder.can_crop:
+        return common if common == len(holder.ids) < len(ids) else 0
+    return min(common, len(ids) - 1)
 
 
 class WarmCaches:
@@ -80,16 +96,27 @@ class WarmCaches:
         while sum(entry.bytes for entry in self._entries) > self._most_bytes:
             self._entries.pop(0)
 
-    def find(self, ids: Sequence[int]) -> Known | None:
-        """What is known of ``ids`` already; the cache is a copy, which may be written to."""
+    def find(self, ids: Sequence[int], running: Iterable[Running] = ()) -> Known | None:
+        """What is known of ``ids`` already; the cache is a copy, which may be written to.
+
+        What is ``running`` is looked at only where more than one token is left to read without.
+        """
         wanted = tuple(ids)
-        best = max(self._entries, key=lambda entry: entry.known_of(wanted), default=None)
-        known = best.known_of(wanted) if best is not None else 0
+        best: Entry | Running | None = max(
+            self._entries, key=lambda entry: _known(entry, wanted), default=None
+        )
+        if best is None or _known(best, wanted) < len(wanted) - 1:
+            candidates = [*running, *([best] if best else [])]
+            best = max(candidates, key=lambda holder: _known(holder, wanted), default=None)
+        known = _known(best, wanted) if best is not None else 0
         if best is None or known < WORTH_IT:
             return None
-        self._entries.remove(best)
-        self._entries.append(best)
-        cache = kv.copy(best.cache, [0])
+        if isinstance(best, Entry):
+            self._entries.remove(best)
+            self._entries.append(best)
+        cache = best.copy()
+        if cache is None:
+            return None
         if known < len(best.ids):
             cache.crop(known - len(best.ids))
         return Known(known, cache, best.logits if known == len(wanted) else None)
