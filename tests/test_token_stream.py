@@ -37,6 +37,7 @@ from playground.ui.token_store import (
     KEPT,
     Live,
     Store,
+    answer_of,
     live_of,
     read_prompt,
     read_tokens,
@@ -310,6 +311,30 @@ def test_a_key_leads_to_its_run_as_it_stands() -> None:
     assert trace_of(again.key) is feed.trace
     for key in ("guessed", None, [], 3):
         assert run_of(key) is trace_of(key) is live_of(key) is None
+
+
+def test_the_whole_answer_begins_with_what_stood() -> None:
+    feed = TokenFeed(RUN, stood=[step(0), step(1)])
+    feed.add(step(2))
+    assert [one.id for one in answer_of(feed.key)] == [0, 1, 2]
+    assert answer_of("guessed") == ()
+
+
+def test_a_second_feed_of_a_run_follows_the_first() -> None:
+    first = feed_of(STARTED, step(0))
+    second = TokenFeed.kept(first.key, "Again")
+    assert second is not None and second.key == first.key
+    assert (json.loads(second.flush())["n"], json.loads(second.flush())["title"]) == (1, "Again")
+    first.add(step(1))
+    second.catch_up()
+    shown, other = json.loads(second.flush()), json.loads(first.flush())
+    assert (shown["n"], shown["stats"][3]) == (2, other["stats"][3])
+    value = second.flush()
+    second.catch_up()
+    assert second.flush() is value, "no news costs nothing"
+    second.rename("Other")
+    assert json.loads(second.flush())["title"] == "Other"
+    assert TokenFeed.kept("guessed") is None
 
 
 def test_a_closed_page_leaves_its_runs_readable_and_nothing_to_ask() -> None:

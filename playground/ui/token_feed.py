@@ -26,6 +26,7 @@ from playground.core.trace import Trace
 from playground.ui.token_store import (
     KEPT,
     Live,
+    Record,
     encode,
     encode_beams,
     encode_pieces,
@@ -66,20 +67,22 @@ class TokenFeed:
     def __init__(
         self, run: Run, title: str = "", subtitle: str = "", *,
         stood: Sequence[Step] = (), flushes_per_second: float = 15.0,
+        kept: tuple[str, Record] | None = None,
     ) -> None:
-        self.trace = Trace(run)
         self.title, self.subtitle = title, subtitle
-        self.key, self._record = KEPT.open()
-        self._record.trace = self.trace
+        self.key, self._record = kept or KEPT.open()
+        if kept is None:
+            self._record.trace, self._record.stood = Trace(run), tuple(stood)
+            self._record.tokens += [encode_step(step, stood=True) for step in stood]
+        self.trace = self._record.trace or Trace(run)
         self._pause = 1.0 / flushes_per_second
         self._flushed_at = -math.inf
         self._news = True
         self._value = ""
         self._revision = 0
         self._sent = self._sent_before = 0
-        self._stood = len(stood)
-        self._record.tokens += [encode_step(step, stood=True) for step in stood]
-        self._logprob = sum(step.logprob for step in stood)
+        self._stood = len(self._record.stood)
+        self._logprob = sum(step.logprob for step in (*self._record.stood, *self.trace.steps))
         self._first_token_at: float | None = None
         self._last_token_at: float | None = None
 
@@ -94,6 +97,26 @@ class TokenFeed:
                 feed.add(event)
         feed.trace = feed._record.trace = trace
         return feed
+
+    @classmethod
+    def kept(cls, key: str, title: str = "", subtitle: str = "") -> TokenFeed | None:
+        """A feed of a run that another one writes or wrote; None when it is forgotten."""
+        record = KEPT.get(key)
+        if record is None or record.trace is None:
+            return None
+        return cls(record.trace.run, title, subtitle, kept=(key, record))
+
+    def catch_up(self) -> None:
+        """Take what another feed has added to the same run."""
+        trace = self._record.trace
+        if trace is not None and trace is not self.trace:
+            self._logprob += sum(step.logprob for step in trace.steps[len(self.trace.steps) :])
+            self.trace, self._news = trace, True
+
+    def rename(self, title: str) -> None:
+        """Another name for the lane."""
+        self._news = self._news or title != self.title
+        self.title = title
 
     def add(self, event: Event) -> None:
         """Fold one event into ``trace``."""

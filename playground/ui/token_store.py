@@ -2,7 +2,7 @@
 
 A browser that was not there (a hidden tab, a lost message) asks here for what it missed. What it
 asks is untrusted: anything but a known key and a place to start gets nothing. A handler that is
-told a key finds the run behind it with ``run_of``, ``trace_of`` and ``live_of``.
+told a key finds the run behind it with ``run_of``, ``trace_of``, ``answer_of`` and ``live_of``.
 """
 
 from __future__ import annotations
@@ -90,14 +90,16 @@ class Live:
 class Record:
     """What is kept of one run, encoded once: a JSON string a token, a beam step, and the prompt.
 
-    ``trace`` is the run as it stands; ``live`` where its steps can be asked for, which is nowhere
-    for a run that was only shown again, and after its page was closed.
+    ``trace`` is the run as it stands; ``stood`` are the tokens before its fork, and first among
+    ``tokens``; ``live`` is where its steps can be asked for, which is nowhere for a run that was
+    only shown again, and after its page was closed.
     """
 
     tokens: list[str] = field(default_factory=list)
     beams: list[str] = field(default_factory=list)
     prompt: str = "[]"
     trace: Trace | None = None
+    stood: tuple[Step, ...] = ()
     live: Live | None = None
 
 
@@ -150,6 +152,12 @@ def trace_of(key: object) -> Trace | None:
     """That run as it stands."""
     record = KEPT.get(key)
     return record.trace if record else None
+
+
+def answer_of(key: object) -> tuple[Step, ...]:
+    """The tokens of that run's whole answer, those that stood at its fork included."""
+    record = KEPT.get(key)
+    return (*record.stood, *record.trace.steps) if record and record.trace else ()
 
 
 def live_of(key: object) -> Live | None:
