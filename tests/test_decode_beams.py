@@ -160,3 +160,71 @@ def test_never_stopping_early_is_generate(length_penalty: float) -> None:
     )
     trace = decode(model, [Run(model.spec, Ids(PROMPT), decoding)])[0]
     assert (trace.ids, pytest.approx(trace.finished.score, abs=1e-4)) == generate(model, trace)  # type: ignore[union-attr]
+
+
+def searched(**settings: object) -> Trace:
+    """A search of a tiny Llama that likes to end, with everything it tells."""
+    model = tiny_model("llama")
+    ends = tuple(((id,), 2.0) for id in model.lm.generation_config.eos_token_id)
+    decoding = Decoding(num_beams=4, bias=ends, **settings)  # type: ignore[arg-type]
+    return decode(model, [Run(model.spec, Ids(PROMPT), decoding)])[0]
+
+
+def test_a_score_is_the_total_over_the_length_to_the_penalty() -> None:
+    trace = searched(length_penalty=0.7, max_new_tokens=6)
+    for n, step in enumerate(trace.beams):
+        assert (step.position, step.length) == (n, n + 1)
+        for beam in step.beams:
+            assert beam.score == pytest.approx(beam.total / (n + 1) ** 0.7)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_dropped_hypothesis_says_what_it_lost_by(groups: int) -> None:
+    """By its total to the last that goes on, or, ended, to the worst that is kept of the ended."""
+    trace = searched(
+        num_beam_groups=groups, max_new_tokens=14, early_stopping="never", length_penalty=0.5
+    )
+    each, ended, seen = 4 // groups, [[] for _ in range(groups)], set()
+    for step in trace.beams:
+        for group in range(groups):
+            mine = [beam for beam in step.beams if beam.group == group]
+            ended[group] += [beam.score for beam in mine if beam.state == "finished"]
+            open_totals = [beam.total for beam in mine if beam.state == "kept"]
+            for beam in mine:
+                seen.add(beam.lost)
+                assert (beam.lost == "") == (beam.state != "dropped")
+                assert (beam.reason is None) == (beam.state == "kept" or beam.lost == "total")
+                if beam.lost == "total":
+                    assert beam.margin == pytest.approx(min(open_totals) - beam.total, abs=1e-5)
+                if beam.lost == "score":
+                    worst = sorted(ended[group])[-each]
+                    assert beam.margin == pytest.approx(worst - beam.score, abs=1e-5)
+                assert beam.margin >= 0.0
+    assert seen == {"", "total", "score", "place"}
+
+
+@pytest.mark.parametrize(
+    ("early", "penalty", "longest", "why"),
+    [(True, 1.0, 60, "enough"), (False, 1.0, 60, "beaten"), ("never", 0.0, 60, "beaten"),
+     (False, 1.0, 3, "ended")],
+)
+def test_the_search_says_why_it_ends(
+    early: bool | str, penalty: float, longest: int, why: str
+) -> None:
+    """The last step, and no other, tells it, with the two scores that were compared."""
+    trace = searched(early_stopping=early, length_penalty=penalty, max_new_tokens=longest)
+    assert [step.ends for step in trace.beams[:-1]] == [()] * (len(trace.beams) - 1)
+    (end,) = trace.beams[-1].ends
+    assert end.why == why
+    if why == "ended":
+        assert (end.possible, end.worst) == (None, None)
+        return
+    filed = sorted(
+        beam.score for step in trace.beams for beam in step.beams if beam.state == "finished"
+    )
+    last = trace.beams[-1]
+    assert end.worst == pytest.approx(filed[-4], abs=1e-5)
+    assert end.possible == pytest.approx(
+        last.survivors[0].total / (last.length**penalty), abs=1e-5
+    )
+    assert why == "enough" or end.possible <= end.worst

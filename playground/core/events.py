@@ -151,13 +151,23 @@ class Step:
     seconds: float = field(default=0.0, compare=False)
 
 
+Reason = Literal["end", "length", "stop string", "stopped", "context"]
+Lost = Literal["", "total", "score", "place"]
+
+
 @dataclass(frozen=True, slots=True)
 class Beam:
     """One hypothesis after a step of beam search.
 
     ``parent`` is the index of the survivor it grew from (in the previous ``Beams``), ``total`` the
     sum of log-probabilities (nats) and ``score`` the total over length to the length penalty.
-    ``group`` is that of diverse beam search.
+    ``group`` is that of diverse beam search. ``reason`` is what ended it, None where it has not
+    ended.
+
+    A "dropped" one says what it ``lost`` by. Had it gone on: its "total", which is ``margin`` nats
+    below that of the last survivor of its group. Had it ended: its "score", ``margin`` below the
+    worst that its group keeps of those that ended; or its "place", since only as many of the first
+    continuations as there are beams may end.
     """
 
     parent: int
@@ -167,19 +177,42 @@ class Beam:
     score: float
     state: Literal["kept", "finished", "dropped"]
     group: int = 0
+    reason: Reason | None = None
+    lost: Lost = ""
+    margin: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SearchEnd:
+    """Why a ``group`` searches no more, after a step.
+
+    "ended": every continuation that was looked at has ended. "enough": it has as many ended
+    hypotheses as beams, and early stopping asks for no more. "beaten": no open hypothesis can still
+    win, as early stopping reckons it: the best could come to the score ``possible``, and the
+    ``worst`` of the ended ones has no less. Both are None where no hypothesis is open.
+    """
+
+    group: int
+    why: Literal["ended", "enough", "beaten"]
+    possible: float | None = None
+    worst: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Beams:
     """One step of beam search: survivors first, then the finished and the best of the dropped.
 
-    ``seconds`` as in ``Step``.
+    All its hypotheses have ``length`` new tokens, those of a fork not counted, which is the length
+    in their scores. ``ends`` are the groups whose search this step ended. ``seconds`` as in
+    ``Step``.
     """
 
     position: int
     beams: tuple[Beam, ...]
     leading: str
     seconds: float = field(default=0.0, compare=False)
+    length: int = 0
+    ends: tuple[SearchEnd, ...] = ()
 
     @property
     def survivors(self) -> tuple[Beam, ...]:
@@ -236,9 +269,6 @@ class Unamended:
 
     decoding: Decoding
     problem: Problem
-
-
-Reason = Literal["end", "length", "stop string", "stopped", "context"]
 
 
 @dataclass(frozen=True, slots=True)

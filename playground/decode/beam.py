@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from playground.core.events import Beam, Beams, Event, Reason
+from playground.core.events import Beam, Beams, Event, Reason, SearchEnd
 from playground.decode.beam_group import Group, Node, by_score
 from playground.decode.member import Forwarded, Turn
 from playground.decode.row import Row
@@ -114,18 +114,25 @@ class BeamSearch:
             return Turn([self.row.fail_broken()])
         self.row.mark_first()
         told: list[tuple[int, tuple[Beam, ...]]] = []
+        ends: list[SearchEnd] = []
         parents: list[int] = []
         taken: list[int] = []
         first = 0
+        length = self._running[0].length + 1
         for group in self._running:
             self.row.chain.take(taken)
             grown = group.grow(reading.part(slice(first, first + group.count)))
             told.append((group.number, grown.told))
             taken += grown.ids
-            if not group.over:
+            if grown.end is not None:
+                ends.append(grown.end)
+            else:
                 parents += [first + parent for parent in grown.parents]
             first += group.count
-        beams = Beams(self._steps, self._in_order(told), self._leading(), forwarded.seconds)
+        beams = Beams(
+            self._steps, self._in_order(told), self._leading(), forwarded.seconds, length,
+            tuple(ends),
+        )
         self._steps += 1
         return Turn([beams] if self._running else [beams, *self.end()], parents)
 

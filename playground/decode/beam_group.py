@@ -12,7 +12,7 @@ from typing import Literal
 
 import torch
 
-from playground.core.events import Beam, Reason
+from playground.core.events import Beam, Lost, Reason, SearchEnd
 from playground.decode.choice import Reading, Report, report
 from playground.decode.effects import Stage
 from playground.decode.row import Row
@@ -80,12 +80,13 @@ class Grown:
     """What a step made of a group.
 
     ``told`` has the survivors first; ``parents`` says which of the group's beams the next ones
-    continue; ``ids`` are their newest tokens.
+    continue; ``ids`` are their newest tokens. ``end`` is why the group searches no more.
     """
 
     told: tuple[Beam, ...]
     parents: tuple[int, ...]
     ids: tuple[int, ...]
+    end: SearchEnd | None = None
 
 
 class Group:
@@ -100,9 +101,13 @@ class Group:
         self._totals = torch.full((count,), _NEVER, device=row.ids.device)
         self._totals[0] = 0.0
         self._ended = [Ended(_NEVER)] * count
-        self._can_improve = True
         # What was written before the search, and tokens since.
         self._stand, self._length = row.new_tokens, 0
+
+    @property
+    def length(self) -> int:
+        """How many tokens each hypothesis has that the search has chosen."""
+        return self._length
 
     @property
     def best_ended(self) -> Ended:
@@ -197,8 +202,9 @@ class Group:
         ids = [grown[i].id for i in kept]
         newest = torch.tensor(ids, device=totals.device)[:, None]
         self.ids = torch.cat([self.ids[parents], newest], dim=1)
-        self.over = not (alive and self._improvable())
-        return Grown(told, tuple(parents), tuple(ids))
+        end = self._end() if alive else SearchEnd(self.number, "ended")
+        self.over = end is not None
+        return Grown(told, tuple(parents), tuple(ids), end)
 
     def _file(
         self,
@@ -214,10 +220,6 @@ class Group:
         may = over.clone()
         may[self.count :] = False
         scores = totals / ((self._length + 1) ** self.row.decoding.length_penalty)
-        stops_early = self.row.decoding.early_stopping is True
-        full = stops_early and all(e.node is not None for e in self._ended)
-        scores = scores + (_NEVER if full else 0.0)
-        scores = scores + (0.0 if self._can_improve else _NEVER)
         scores = scores + (~may) * _NEVER
         mine = torch.tensor([e.score for e in self._ended], device=totals.device)
         values, indices = torch.topk(torch.cat([mine, scores]), k=self.count)
@@ -234,8 +236,8 @@ class Group:
                 self._ended.append(Ended(score))
         return filed
 
-    def _improvable(self) -> bool:
-        """Whether the search goes on: a running beam may still beat the worst that has ended."""
+    def _end(self) -> SearchEnd | None:
+        """Why the search is over though there are open hypotheses; None where it goes on."""
         decoding = self.row.decoding
         # "never" gives a running beam the benefit of the longest text that it may become.
         patient = decoding.early_stopping == "never" and decoding.length_penalty > 0
@@ -245,9 +247,13 @@ class Group:
         worst = torch.tensor(
             [lowest if e.node is not None else _NEVER for e in self._ended], device=possible.device
         )
-        self._can_improve = self._can_improve and bool((possible > worst).any())
-        all_ended = all(e.node is not None for e in self._ended)
-        return self._can_improve and not (all_ended and decoding.early_stopping is True)
+        full = all(e.node is not None for e in self._ended)
+        numbers = (float(possible), lowest) if full else (None, None)
+        if full and decoding.early_stopping is True:
+            return SearchEnd(self.number, "enough", *numbers)
+        if not bool((possible > worst).any()):
+            return SearchEnd(self.number, "beaten", *numbers)
+        return None
 
     def _tell(
         self, grown: list[Continuation], kept: list[int], ended: list[int]
@@ -260,19 +266,35 @@ class Group:
             ("finished", ended),
             ("dropped", lost[: self.count]),
         ]
-        return tuple(
-            Beam(
-                parent=grown[i].beam if self._length else 0,
-                id=grown[i].id,
-                piece=self.row.pieces[grown[i].id].text,
-                total=grown[i].total,
-                score=self._score(grown[i].total, self._length + 1),
-                state=state,
-                group=self.number,
-            )
-            for state, group in states
-            for i in group
-        )
+        last = min((grown[i].total for i in kept), default=0.0)
+        told = []
+        for state, places in states:
+            for i in places:
+                why, margin = self._lost(i, grown[i], last) if state == "dropped" else ("", 0.0)
+                told.append(
+                    Beam(
+                        parent=grown[i].beam if self._length else 0,
+                        id=grown[i].id,
+                        piece=self.row.pieces[grown[i].id].text,
+                        total=grown[i].total,
+                        score=self._score(grown[i].total, self._length + 1),
+                        state=state,
+                        group=self.number,
+                        reason=grown[i].reason,
+                        lost=why,
+                        margin=margin,
+                    )
+                )
+        return tuple(told)
+
+    def _lost(self, place: int, one: Continuation, last: float) -> tuple[Lost, float]:
+        """What a dropped continuation lost by; ``last`` is the total of the last survivor."""
+        if one.reason is None:
+            return "total", last - one.total
+        if place >= self.count:
+            return "place", 0.0
+        worst = min(ended.score for ended in self._ended)
+        return "score", worst - self._score(one.total, self._length + 1)
 
     def _score(self, total: float, length: int) -> float:
         return float(total / (length**self.row.decoding.length_penalty))
