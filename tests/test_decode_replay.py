@@ -315,15 +315,16 @@ def test_the_oldest_go_first_by_number() -> None:
 
 def test_the_oldest_go_first_by_bytes() -> None:
     """The text of a run counts once, and goes with its last step."""
-    shared = some().shared_bytes
+    first, second = some(), some()
+    shared = first.shared_bytes
     recent = RecentSteps(most_bytes=2 * shared + 3 * 40)
     for position in range(3):
-        recent.keep(1, replace(some(), position=position))
+        recent.keep(1, replace(first, position=position))
     assert recent.bytes == shared + 3 * 40
-    recent.keep(2, some())
+    recent.keep(2, second)
     assert recent.bytes == 2 * shared + 3 * 40 and len(recent) == 3
     for position in (1, 2):
-        recent.keep(2, replace(some(), position=position))
+        recent.keep(2, replace(second, position=position))
     assert (recent.bytes, len(recent)) == (shared + 3 * 40, 3), "the first run is gone"
     recent.keep(3, some(tokens=10_000))
     assert (recent.bytes, len(recent)) == (0, 0), "what is too large is not kept at all"
@@ -332,11 +333,21 @@ def test_the_oldest_go_first_by_bytes() -> None:
     assert (recent.bytes, len(recent)) == (0, 0)
 
 
+def test_a_run_that_got_a_longer_text_holds_both() -> None:
+    """Settings that change at its second token may give it more room, and so another tensor."""
+    recent, before, after = RecentSteps(), some(), some(room=8)
+    recent.keep(1, before)
+    recent.keep(1, replace(after, position=1))
+    assert recent.bytes == before.shared_bytes + after.shared_bytes + 2 * 40
+    recent.keep(1, replace(after, position=0))
+    assert recent.bytes == after.shared_bytes + 40 and len(recent) == 1
+
+
 def test_a_key_that_is_used_again_names_the_new_run() -> None:
-    recent = RecentSteps()
+    recent, old = RecentSteps(), some()
     for position in range(3):
-        recent.keep(1, replace(some(), position=position))
-    recent.keep(1, replace(some(), position=2))
+        recent.keep(1, replace(old, position=position))
+    recent.keep(1, replace(old, position=2))
     assert len(recent) == 3 and recent.bytes == some().shared_bytes + 3 * 40
     recent.keep(1, some(room=5))
     assert len(recent) == 1 and recent.find(1, 0).ids.shape == (1, 5)

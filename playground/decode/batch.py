@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from transformers import DynamicCache
 
+from playground.core.events import Finished
 from playground.decode import cache as kv
 from playground.decode.choice import read
 from playground.decode.faults import FORWARD_FAULTS
@@ -95,6 +97,29 @@ class Batch:
         self.members.extend(seated.member for seated in newcomers)
         self._rows.extend(len(seated.parents) for seated in newcomers)
 
+    def part(self, members: Sequence[Member]) -> Batch:
+        """A batch with the rows of these alone; they are here still, until they are let go."""
+        other = Batch(self._lm)
+        rows: list[int] = []
+        first = 0
+        for member, count in zip(self.members, self._rows, strict=True):
+            if member in members:
+                rows.extend(range(first, first + count))
+                other.members.append(member)
+                other._rows.append(count)
+            first += count
+        if self._cache is not None:
+            other._cache = kv.copy(self._cache, rows)
+            kv.trim(other._cache, max(other.lengths) - 1)
+        return other
+
+    def absorb(self, other: Batch) -> None:
+        """Take in all members of another batch, which is of no use after that."""
+        if self._cache is not None and other._cache is not None:
+            self._cache = kv.join([self._cache, other._cache])
+        self.members.extend(other.members)
+        self._rows.extend(other._rows)
+
     def settle(self, turns: Sequence[Turn | None]) -> None:
         """After a turn of each member: those leave whose turn was their last (or None, broken).
 
@@ -135,9 +160,10 @@ class Batch:
         A forward that raises leaves the cache as it was.
         """
         before = kv.Snapshot(self._cache) if self._cache is not None else None
+        began = time.perf_counter()
         try:
             told = self._read(any(member.wants_states for member in self.members))
-            return Forwarded(told.logits, read(told.logits, candidates), told.layers, told.history)
+            return said(told, candidates, began)
         except FORWARD_FAULTS:
             if before is not None:
                 before.restore()
@@ -170,9 +196,34 @@ class Batch:
         """Let every member act on its part of a forward."""
         turns, first = [], 0
         for member, count in zip(self.members, self._rows, strict=True):
-            turns.append(act(member, forwarded.part(first, count)))
+            cached = member.lengths  # their newest too: it was read just now
+            turn = act(member, forwarded.part(first, count))
+            turns.append(turn and self.weighed(turn, cached))
             first += count
         return turns
+
+    def weighed(self, turn: Turn, lengths: Sequence[int], unread: int = 0) -> Turn:
+        """The turn of a member whose rows hold so many tokens each, but for the last ``unread``;
+        where it is the last, it says how many bytes these fill."""
+        cached = [length - unread for length in lengths]
+        return weighed(turn, [(self._cache, cached)])
+
+
+def said(told: Read, candidates: int, began: float) -> Forwarded:
+    """What a forward says that ``began`` then; reading its numbers waits for a GPU to be done."""
+    reading = read(told.logits, candidates)
+    seconds = time.perf_counter() - began
+    return Forwarded(told.logits, reading, told.layers, told.history, seconds)
+
+
+def weighed(turn: Turn, parts: Iterable[tuple[DynamicCache | None, Sequence[int]]]) -> Turn:
+    """The same turn; the end of a run says what it filled of its caches, each with how many tokens
+    its rows have."""
+    last = turn.events[-1] if turn.events else None
+    if not isinstance(last, Finished):
+        return turn
+    size = sum(kv.filled(cache, tokens) for cache, tokens in parts if cache is not None)
+    return replace(turn, events=[*turn.events[:-1], replace(last, cache_bytes=size)])
 
 
 def _runs(caches: Sequence[DynamicCache | None]) -> list[tuple[DynamicCache | None, int]]:

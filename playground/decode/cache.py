@@ -13,6 +13,7 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from playground.models.joining import BY_TOKEN
 from playground.models.joining import join as join
 from playground.models.joining import select as select
 from playground.models.joining import trim as trim
@@ -32,6 +33,24 @@ def size(cache: DynamicCache) -> int:
         for state in layer.__dict__.values()
         for tensor in _tensors(state)
     )
+
+
+def filled(cache: DynamicCache, tokens: Sequence[int]) -> int:
+    """Bytes of it that rows with so many cached ``tokens`` each fill: no padding, no room to grow.
+
+    A sliding window holds its last tokens only, a recurrent state takes the same for any length.
+    """
+    total = 0
+    for layer in cache.layers:
+        for name, state in layer.__dict__.items():
+            for tensor in _tensors(state):
+                if name not in BY_TOKEN:  # a counter has no axes, a state one for the rows
+                    total += len(tokens) * (tensor[0].nbytes if tensor.dim() else 0)
+                elif tensor.numel():
+                    stored = tensor.shape[-2]
+                    each = tensor[0].nbytes // stored
+                    total += each * sum(min(stored, count) for count in tokens)
+    return total
 
 
 def _tensors(state: Any) -> list[torch.Tensor]:

@@ -105,7 +105,7 @@ class ContrastiveSearch:
 
     def advance(self, forwarded: Forwarded) -> Turn:
         """Choose one of the candidates, and find those that may follow it."""
-        among, history = self._among, forwarded.history
+        among, history, self.row.seconds = self._among, forwarded.history, forwarded.seconds
         assert among is not None and history is not None
         states = F.normalize(history[:, -1].float(), dim=-1)
         similarity = (states @ self._states[: self._read].T).max(dim=-1).values

@@ -85,9 +85,12 @@ class DolaRow(Row):
     def __init__(
         self, model: Model, key: int, run: Run, encoded: Encoded, contrast: Contrast
     ) -> None:
-        super().__init__(model, key, run, encoded)
         self._contrast = contrast
-        self.chain = Chain((Link("dola_layers", contrast), *self.chain.links))
+        super().__init__(model, key, run, encoded)
+
+    def around(self, chain: Chain) -> Chain:
+        """See Row."""
+        return Chain((Link("dola_layers", self._contrast), *chain.links))
 
     def choose(self, forwarded: Forwarded) -> list[Event]:
         """See Row."""

@@ -9,6 +9,7 @@ prompt. The numbers are those of ``UnbatchedClassifierFreeGuidanceLogitsProcesso
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -19,8 +20,7 @@ from playground.core.events import Event
 from playground.core.prompt import Raw
 from playground.core.run import Run
 from playground.decode import cache as kv
-from playground.decode.batch import Batch, Seated, forward
-from playground.decode.choice import read
+from playground.decode.batch import Batch, Read, Seated, forward, said, weighed
 from playground.decode.faults import FORWARD_FAULTS
 from playground.decode.member import Forwarded, Member, Turn
 from playground.decode.processors import Chain, Link
@@ -61,10 +61,13 @@ class GuidedRow(Row):
         """Raises InvalidInput, with field ``negative_prompt`` where that one is at fault."""
         other, self.notices = negative_prompt(model, run.decoding.negative_prompt)
         self._other = other or encoded.ids[-1:]
-        super().__init__(model, key, run, encoded)
         self._guide = Guide(float(run.decoding.guidance_scale))
-        self.chain = Chain((Link("guidance_scale", self._guide), *self.chain.links))
+        super().__init__(model, key, run, encoded)
         self._is_read = False
+
+    def around(self, chain: Chain) -> Chain:
+        """See Row."""
+        return Chain((Link("guidance_scale", self._guide), *chain.links))
 
     @property
     def prompts(self) -> tuple[tuple[int, ...], ...]:
@@ -145,6 +148,7 @@ class GuidedBatch(Batch):
         """See Batch."""
         (row,) = self.members
         before = [kv.Snapshot(cache) for cache in self._caches]
+        began = time.perf_counter()
         try:
             logits = torch.cat([
                 forward(self._lm, newest[None], cache, [length]).logits
@@ -152,11 +156,16 @@ class GuidedBatch(Batch):
                     row.newest(), self._caches, row.lengths, strict=True
                 )
             ])
-            return Forwarded(logits, read(logits, candidates))
+            return said(Read(logits), candidates, began)
         except FORWARD_FAULTS:
             for snapshot in before:
                 snapshot.restore()
             raise
+
+    def weighed(self, turn: Turn, lengths: Sequence[int], unread: int = 0) -> Turn:
+        """See Batch."""
+        cached = ([length - unread] for length in lengths)
+        return weighed(turn, zip(self._caches, cached, strict=True))
 
 
 def negative_prompt(model: Model, text: str) -> tuple[tuple[int, ...], tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from types import MappingProxyType
@@ -10,8 +11,9 @@ from typing import TypeVar
 import torch
 from transformers import DynamicCache
 
+from playground.core.amend import check_amend
 from playground.core.decoding import Decoding
-from playground.core.events import Event, Failed, Finished, Step
+from playground.core.events import Amended, Event, Failed, Finished, Step, Unamended
 from playground.core.run import Run
 from playground.decode import cache as kv
 from playground.decode.batch import Batch, Seated
@@ -20,6 +22,7 @@ from playground.decode.faults import FORWARD_FAULTS, is_memory, problem_of
 from playground.decode.fork import spelled
 from playground.decode.guidance import GuidedBatch, GuidedRow
 from playground.decode.member import Member, Turn
+from playground.decode.pace import Paces
 from playground.decode.prefill import CHUNK, Prefill, Waiting
 from playground.decode.recent import RecentSteps
 from playground.decode.replay import replay
@@ -41,12 +44,24 @@ class DecodeLoop:
 
     ``join`` and ``leave`` note what is wanted; ``step`` does the work and tells what happened.
     Not thread-safe: one thread owns a loop.
+
+    A run that may not go on yet (see Paces) keeps its part of the KV cache, in a batch beside
+    those who do; it shares their forwards again when it may.
     """
 
-    def __init__(self, model: Model, drafts: Drafts = MappingProxyType({})) -> None:
-        """``drafts`` are models that may propose tokens for it; more may come while it runs."""
+    def __init__(
+        self,
+        model: Model,
+        drafts: Drafts = MappingProxyType({}),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``drafts`` are models that may propose tokens for it; more may come while it runs.
+
+        ``clock`` gives the seconds that a slowed run is held by.
+        """
         self._model, self._drafts = model, drafts
-        self._refused: Told = []
+        self._paces = Paces(clock)
+        self._answers: Told = []
         self._waiting: list[Waiting] = []
         self._prefills: list[Prefill] = []
         self._batches: list[Batch] = []
@@ -66,7 +81,7 @@ class DecodeLoop:
             run, inserted = spelled(self._model, run)
             member, notices = member_of(self._model, key, run, encoded, self._drafts)
         except PlaygroundError as fault:
-            self._refused.append((key, Failed(fault.problem)))
+            self._answers.append((key, Failed(fault.problem)))
             return
         if isinstance(member, Row | ContrastiveSearch):
             member.recent = self._recent
@@ -84,20 +99,92 @@ class DecodeLoop:
         """
         return replay(self._model, self._recent.find(key, position), decoding)
 
+    def pace(self, key: int, allowed: int | None, seconds: float = 0.0) -> None:
+        """Let a run have ``allowed`` turns more (None: all; 0: pause), one each ``seconds``.
+
+        ``Paced`` comes from the next step. A turn is one forward: a token, a step of beam search,
+        or all tokens that are proposed and accepted together.
+        """
+        if self._member(key) is not None:
+            self._answers.append((key, self._paces.set(key, allowed, seconds)))
+
+    @torch.inference_mode()
+    def amend(self, key: int, decoding: Decoding) -> None:
+        """Let a run go on with other settings from its next token.
+
+        ``Amended`` or ``Unamended`` comes from the next step.
+        """
+        member = self._member(key)
+        if member is None:
+            return
+        try:
+            check_amend(member.run.decoding, decoding)
+            assert isinstance(member, Row), "a search keeps its settings"
+            member.amend(self._model, decoding)
+        except PlaygroundError as fault:
+            self._answers.append((key, Unamended(decoding, fault.problem)))
+        else:
+            self._answers.append((key, Amended(member.new_tokens, decoding)))
+
     @property
     def busy(self) -> bool:
         """Whether a step would do anything."""
-        return bool(self._refused or self._waiting or self._batches)
+        return self.due_in == 0
+
+    @property
+    def due_in(self) -> float | None:
+        """Seconds until a step would do anything: 0 is now, None is not before it is asked to."""
+        if self._answers or self._leaving or self._prefills:
+            return 0.0
+        ready = [waiting.member.key for waiting in self._waiting]
+        seated = [member.key for batch in self._batches for member in batch.members]
+        return self._paces.wait([*ready, *seated])
 
     @torch.inference_mode()
     def step(self) -> Told:
-        """One step for all members; its events in order, each with the key of its run."""
-        told, self._refused = self._refused, []
+        """One step for all members that may go on; its events in order, each with its run's key."""
+        told, self._answers = self._answers, []
+        self._paces.tick()
         self._let_go(told)
-        for batch in list(self._batches):
+        self._hold(told)
+        for batch in [batch for batch in self._batches if self._goes(batch)]:
             self._decode(batch, told)
         self._prefill(told)
+        if self._paces:
+            self._paces.forget(but={member.key for member in self._members()})
         return told
+
+    def _members(self) -> Iterator[Member]:
+        """Everybody who is here."""
+        for waiting in self._waiting:
+            yield waiting.member
+        for batch in self._batches:
+            yield from batch.members
+
+    def _member(self, key: int) -> Member | None:
+        return next((member for member in self._members() if member.key == key), None)
+
+    def _goes(self, batch: Batch) -> bool:
+        """Whether all of a batch may go on."""
+        return all(self._paces.may_go(member.key) for member in batch.members)
+
+    def _hold(self, told: Told) -> None:
+        """Those who may not go on wait in another batch than those who do; who may come together.
+
+        Rows are only copied where some of a batch go on and some do not.
+        """
+        for batch in [b for b in self._batches if self._shares(b.members[0])]:
+            held = [m for m in batch.members if not self._paces.may_go(m.key)]
+            if not held or len(held) == len(batch.members):
+                continue
+            apart = self._guarded(partial(batch.part, held), held, told)
+            self._settle(batch, [None if m in held else Turn(()) for m in batch.members], told)
+            if not isinstance(apart, Problem):
+                self._batches.append(apart)
+        going = [b for b in self._batches if self._shares(b.members[0]) and self._goes(b)]
+        for other in going[1:]:
+            self._guarded(partial(going[0].absorb, other), other.members, told)
+            self._batches.remove(other)
 
     def _let_go(self, told: Told) -> None:
         """Members that leave, wherever they are."""
@@ -106,7 +193,8 @@ class DecodeLoop:
             return
         gone = [waiting for waiting in self._waiting if waiting.member.key in wanted]
         for waiting in gone:
-            _tell(waiting.member, waiting.member.end("stopped"), told)
+            turn = waiting.weighed(Turn(waiting.member.end("stopped")))
+            told.extend((waiting.member.key, event) for event in turn.events)
         self._drop(gone)
         for batch in list(self._batches):
             leaving = [member for member in batch.members if member.key in wanted]
@@ -115,10 +203,10 @@ class DecodeLoop:
     def _prefill_for(self, member: Member, ids: tuple[int, ...]) -> Prefill:
         """The prefill of a prompt: one that is wanted already, or a new one."""
         wants_states, alone = member.wants_states, member.run.decoding.alone
+        lane = self._lane(member)
         for prefill in self._prefills:
-            if prefill.serves(ids, wants_states, alone):
+            if prefill.serves(ids, lane, wants_states, alone):
                 return prefill
-        lane = self._model.card.lane
         prefill = Prefill(self._model.lm, lane, ids, with_states=wants_states, alone=alone)
         self._prefills.append(prefill)
         return prefill
@@ -126,7 +214,6 @@ class DecodeLoop:
     def _prefill(self, told: Told) -> None:
         """Read prompts, as many tokens as a step has time for; who is ready has a first turn."""
         budget = CHUNK
-        newcomers: list[Seated] = []
         while self._prefills and budget > 0:
             prefill = self._prefills[0]
             takers = [waiting for waiting in self._waiting if prefill in waiting.prefills]
@@ -141,11 +228,10 @@ class DecodeLoop:
             budget -= read
             if prefill.said is not None:
                 self._prefills.remove(prefill)
-                newcomers += self._begin(takers, told)
                 if prefill.can_reuse and prefill.reused < len(prefill.ids):
                     logits = prefill.said.logits
                     self._remember(prefill.ids, partial(_same, prefill.cache), logits)
-        self._seat(newcomers, told)
+        self._seat(self._begin(told), told)
 
     def _open(self, prefill: Prefill, takers: list[Waiting], told: Told) -> None:
         """A prompt is about to be read: what is known of it need not be."""
@@ -171,14 +257,18 @@ class DecodeLoop:
                         kv.can_crop(batch.cache),
                     )
 
-    def _begin(self, takers: list[Waiting], told: Told) -> list[Seated]:
-        """The first turn of those whose prompts are read; those that go on."""
+    def _begin(self, told: Told) -> list[Seated]:
+        """The first turn of those whose prompts are read and who may; those that go on."""
         seated = []
-        for waiting in [waiting for waiting in takers if waiting.is_ready]:
+        ready = [w for w in self._waiting if w.is_ready and self._paces.may_go(w.member.key)]
+        for waiting in ready:
             self._waiting.remove(waiting)
             said = [prefill.said for prefill in waiting.prefills if prefill.said is not None]
             turn = self._turn(waiting.member, partial(waiting.member.begin, said), told)
-            if turn is not None and not turn.is_last:
+            if turn is None:
+                continue
+            self._tell(waiting.member, waiting.weighed(turn), told)
+            if not turn.is_last:
                 caches = [prefill.cache for prefill in waiting.prefills]
                 seated.append(Seated(waiting.member, caches, turn.parents or [0]))
         return seated
@@ -188,7 +278,8 @@ class DecodeLoop:
         shared = [s for s in newcomers if self._shares(s.member)]
         groups = [(self._room(s.member), [s]) for s in newcomers if not self._shares(s.member)]
         if shared:
-            batch = next((b for b in self._batches if self._shares(b.members[0])), None)
+            going = (b for b in self._batches if self._shares(b.members[0]) and self._goes(b))
+            batch = next(going, None)
             groups.append((batch or Batch(self._model.lm), shared))
         for batch, group in groups:
             members = [seated.member for seated in group]
@@ -200,14 +291,18 @@ class DecodeLoop:
         """A batch for this member alone."""
         if isinstance(member, Speculation):
             return SpeculativeBatch(self._model.lm, member)
-        if isinstance(member, GuidedRow) and self._model.card.lane != RECOMPUTE:
+        if isinstance(member, GuidedRow) and self._lane(member) != RECOMPUTE:
             return GuidedBatch(self._model.lm)
         return Batch(self._model.lm)
 
     def _shares(self, member: Member) -> bool:
         """Whether a member's rows may stand beside others' in a forward."""
         alone = member.run.decoding.alone or isinstance(member, Speculation)
-        return self._model.card.lane == BATCH and not alone
+        return self._lane(member) == BATCH and not alone
+
+    def _lane(self, member: Member) -> str:
+        """How this member's texts are read: as the model can, or all anew for every token."""
+        return self._model.card.lane if member.run.decoding.use_cache else RECOMPUTE
 
     def _decode(self, batch: Batch, told: Told) -> None:
         """One forward for the members of a batch, and each one's turn."""
@@ -220,6 +315,9 @@ class DecodeLoop:
             turns = batch.turns(
                 forwarded, lambda m, part: self._turn(m, lambda: m.advance(part), told)
             )
+            for member, turn in zip(batch.members, turns, strict=True):
+                if turn is not None:
+                    self._tell(member, turn, told)
             self._settle(batch, turns, told)
             return
         # Out of memory: the longest gives its place up, the others try again.
@@ -228,12 +326,17 @@ class DecodeLoop:
         self._end(batch, [longest] if crowd else batch.members, lambda _: [Failed(problem)], told)
 
     def _turn(self, member: Member, act: Callable[[], Turn], told: Told) -> Turn | None:
-        """A member's turn, told; None where it raised, which fails the member alone."""
+        """A member's turn; None where it raised, which fails the member alone."""
         turn = self._guarded(act, [member], told)
-        if isinstance(turn, Problem):
-            return None
-        _tell(member, turn.events, told)
-        return turn
+        return None if isinstance(turn, Problem) else turn
+
+    def _tell(self, member: Member, turn: Turn, told: Told) -> None:
+        """What a turn gave, and whether the member must wait now."""
+        told.extend((member.key, event) for event in turn.events)
+        # The first turn of contrastive search only finds what it will choose from.
+        paced = self._paces.went(member.key) if turn.events else None
+        if paced is not None and not turn.is_last:
+            told.append((member.key, paced))
 
     def _end(
         self,
@@ -245,9 +348,12 @@ class DecodeLoop:
         """Members of a batch leave without a turn, with these last words."""
         if not gone:
             return
-        turns = [Turn(say(member) if member in gone else ()) for member in batch.members]
+        turns = [
+            batch.weighed(Turn(say(member)), member.lengths, unread=1) if member in gone
+            else Turn(()) for member in batch.members
+        ]
         for member, turn in zip(batch.members, turns, strict=True):
-            _tell(member, turn.events, told)
+            told.extend((member.key, event) for event in turn.events)
         self._settle(batch, turns, told)
 
     def _settle(self, batch: Batch, turns: Sequence[Turn | None], told: Told) -> None:
@@ -291,10 +397,6 @@ class DecodeLoop:
         ended = {key for key, event in told if isinstance(event, Finished | Failed)}
         told.extend((m.key, Failed(problem)) for m in members if m.key not in ended)
         return problem
-
-
-def _tell(member: Member, events: Sequence[Event], told: Told) -> None:
-    told.extend((member.key, event) for event in events)
 
 
 def _same(cache: DynamicCache | None) -> DynamicCache | None:

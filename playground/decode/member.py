@@ -20,12 +20,15 @@ class Forwarded:
     ``logits`` [texts, vocabulary]; ``reading`` the distributions they make. Where a member needs
     hidden states: ``layers`` those of the last token, one [texts, width] for the embeddings and
     one for each layer; ``history`` those of the last layer, [texts, tokens read, width].
+    ``seconds`` of wall time passed until its numbers could be read, so that a GPU was done; all
+    texts of a batch share them.
     """
 
     logits: torch.Tensor
     reading: Reading
     layers: tuple[torch.Tensor, ...] = ()
     history: torch.Tensor | None = None
+    seconds: float = 0.0
 
     def part(self, first: int, count: int) -> Forwarded:
         """What belongs to ``count`` texts from the ``first``."""
@@ -37,6 +40,7 @@ class Forwarded:
             self.reading.part(rows),
             tuple(layer[rows] for layer in self.layers),
             self.history[rows] if self.history is not None else None,
+            self.seconds,
         )
 
     def expand(self, count: int) -> Forwarded:
@@ -46,6 +50,7 @@ class Forwarded:
             self.reading.expand(count),
             tuple(layer.expand(count, -1) for layer in self.layers),
             self.history.expand(count, -1, -1) if self.history is not None else None,
+            self.seconds,
         )
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from playground.core.events import Started
 from playground.core.messages import ModelCard
-from playground.decode.batch import forward
+from playground.decode.batch import forward, said, weighed
 from playground.decode.choice import read
-from playground.decode.member import Forwarded, Member
+from playground.decode.member import Forwarded, Member, Turn
 from playground.decode.warm import Known
 from playground.models.lanes import RECOMPUTE, WHOLE, new_cache
 from playground.models.text import Encoded
@@ -33,7 +34,7 @@ class Prefill:
         so that the shapes are those of ``generate()``.
         """
         self._lm = lm
-        self.ids = ids
+        self.ids, self._lane = ids, lane
         self.with_states, self.alone = with_states, alone
         self._whole = alone or lane in (WHOLE, RECOMPUTE)
         self.cache = None if lane == RECOMPUTE else new_cache(lm)
@@ -55,10 +56,11 @@ class Prefill:
             self.reused = self.done = known.tokens
             self.cache, self._logits = known.cache, known.logits
 
-    def serves(self, ids: tuple[int, ...], with_states: bool, alone: bool) -> bool:
+    def serves(self, ids: tuple[int, ...], lane: str, with_states: bool, alone: bool) -> bool:
         """Whether somebody else can share this: the very same ids, and not begun."""
-        wanted = (ids, with_states, alone)
-        return not alone and self.is_new and wanted == (self.ids, self.with_states, self.alone)
+        wanted = (ids, lane, with_states, alone)
+        mine = (self.ids, self._lane, self.with_states, self.alone)
+        return not alone and self.is_new and wanted == mine
 
     def advance(self, most: int, candidates: int) -> int:
         """Read at most ``most`` tokens; gives how many. ``said`` is there once all are read."""
@@ -67,14 +69,14 @@ class Prefill:
             return 0
         end = len(self.ids) if self._whole else min(self.done + most, len(self.ids))
         chunk = torch.tensor([self.ids[self.done : end]], device=self._lm.device)
+        began = time.perf_counter()
         told = forward(self._lm, chunk, self.cache, [end], self.with_states)
         count, self.done = end - self.done, end
         if told.history is not None:
             self._histories.append(told.history)
         if end == len(self.ids):
             history = torch.cat(self._histories, dim=1) if self._histories else None
-            reading = read(told.logits, candidates)
-            self.said = Forwarded(told.logits, reading, told.layers, history)
+            self.said = replace(said(told, candidates, began), history=history)
             self._histories = []
         return count
 
@@ -100,3 +102,7 @@ class Waiting:
     def is_ready(self) -> bool:
         """Whether all of its prompts are read."""
         return all(prefill.said is not None for prefill in self.prefills)
+
+    def weighed(self, turn: Turn) -> Turn:
+        """Its first turn, or its end before that; where it is over, with the bytes it filled."""
+        return weighed(turn, [(prefill.cache, [prefill.done]) for prefill in self.prefills])

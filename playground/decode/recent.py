@@ -20,10 +20,10 @@ class Moment:
     """What a row knew at its step number ``position``, before its processors and its dice.
 
     ``logits`` [1, vocabulary] and their ``entropy`` are the model's own. ``ids`` [1, tokens] are
-    those of the row itself, which writes behind them and never over them. ``dice`` is the state of
-    its generator, ``mu`` that of Mirostat, ``other`` the logits [1, vocabulary] that guidance
-    steers away from, ``layers`` [layers, width] the states that DoLa reads; None where the run has
-    none.
+    those of the row itself, which writes behind them and never over them; ``run`` has the settings
+    that the step was chosen with. ``dice`` is the state of its generator, ``mu`` that of Mirostat,
+    ``other`` the logits [1, vocabulary] that guidance steers away from, ``layers`` [layers, width]
+    the states that DoLa reads; None where the run has none.
     """
 
     run: Run
@@ -45,7 +45,7 @@ class Moment:
 
     @property
     def shared_bytes(self) -> int:
-        """What all moments of its run hold together."""
+        """What all moments with this text hold together; new settings may give a run a new one."""
         prompt = (self.encoded.ids, self.encoded.pieces, self.encoded.rendered)
         return self.ids.nbytes + sum(map(sys.getsizeof, prompt))
 
@@ -56,7 +56,7 @@ class RecentSteps:
     def __init__(self, most_bytes: int = MOST_BYTES, most_steps: int = MOST_STEPS) -> None:
         self._most_bytes, self._most_steps = most_bytes, most_steps
         self._moments: dict[tuple[int, int], Moment] = {}
-        self._of_run: dict[int, int] = {}
+        self._sharing: dict[int, int] = {}  # how many moments hold each text, by its identity
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -64,15 +64,15 @@ class RecentSteps:
 
     def keep(self, key: int, moment: Moment) -> None:
         """Keep a step of the run ``key``; a first step forgets an earlier run of this name."""
-        if moment.position == 0 and key in self._of_run:
+        if moment.position == 0:
             for place in [place for place in self._moments if place[0] == key]:
                 self._drop(place)
         if (key, moment.position) in self._moments:
             self._drop((key, moment.position))
-        if key not in self._of_run:
-            self._of_run[key] = 0
+        if id(moment.ids) not in self._sharing:
+            self._sharing[id(moment.ids)] = 0
             self.bytes += moment.shared_bytes
-        self._of_run[key] += 1
+        self._sharing[id(moment.ids)] += 1
         self._moments[key, moment.position] = moment
         self.bytes += moment.bytes
         while self.bytes > self._most_bytes or len(self._moments) > self._most_steps:
@@ -93,12 +93,12 @@ class RecentSteps:
 
     def clear(self) -> None:
         """Give the memory back."""
-        self._moments, self._of_run, self.bytes = {}, {}, 0
+        self._moments, self._sharing, self.bytes = {}, {}, 0
 
     def _drop(self, place: tuple[int, int]) -> None:
-        moment, key = self._moments.pop(place), place[0]
+        moment = self._moments.pop(place)
         self.bytes -= moment.bytes
-        self._of_run[key] -= 1
-        if not self._of_run[key]:
-            del self._of_run[key]
+        self._sharing[id(moment.ids)] -= 1
+        if not self._sharing[id(moment.ids)]:
+            del self._sharing[id(moment.ids)]
             self.bytes -= moment.shared_bytes

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
+from playground.core.decoding import Decoding
 from playground.core.events import Event, Failed, Finished, Reason, Step
 from playground.core.run import LARGEST_SEED, Fork, Run
 from playground.decode.choice import Report, choose, judge
@@ -63,47 +65,94 @@ class Row:
     recent: RecentSteps | None = None
 
     def __init__(self, model: Model, key: int, run: Run, encoded: Encoded) -> None:
-        self.key, self.run, self.encoded = key, run, encoded
-        self.decoding = run.decoding
-        device = model.lm.device
+        self.key, self.encoded = key, encoded
         self.ends = model.ends
         fork = run.fork or Fork()
         assert isinstance(fork.insert, tuple), "see decode.fork.spelled"
         self._stand, self._insert = fork.ids, fork.insert
         self.pieces = pieces_of(model.tokenizer)
-        self.stops = Stops(self.decoding.stop_strings, self.pieces)
         self.prompt_tokens = len(encoded.ids)
-        room = model.card.context + len(fork.ids) - max(map(len, self.prompts))
-        self.limit = min(self.decoding.max_new_tokens, room)
-        self.limit_reason: Reason = "length" if self.decoding.max_new_tokens <= room else "context"
-        check_room(fork, self.limit, self.limit_reason == "context")
-        self._ids = torch.empty(
-            (1, self.prompt_tokens + self.limit), dtype=torch.long, device=device
-        )
         before = (*encoded.ids, *fork.ids)
         self.length = len(before)
-        self._ids[0, : self.length] = torch.tensor(before, device=device)
-        self.generator = (
-            torch.Generator(device=device).manual_seed(run.seed)
-            if self.decoding.draws
-            else None
-        )
-        marks = marks_of(model.tokenizer, self.pieces, self.decoding)
-        phrases = phrases_of(model.tokenizer, self.decoding, model.card.vocabulary, self.ends)
-        phrases.check_room(self.limit)
-        check_begin(model, fork, phrases.forced)
-        self.chain = build(
-            self.decoding, self.prompt_tokens, self.ends, device, self.generator, marks, phrases
-        )
-        if fork.banned:
-            barred = Barred(fork.banned, self.length + len(fork.insert))
-            self.chain = Chain((Link("fork", barred), *self.chain.links))
+        self._ids = torch.tensor([before], device=model.lm.device)
+        self._generator: torch.Generator | None = None
+        self._equip(model, run)
         self._text = Detokenizer(model.tokenizer, encoded.ids, self.ends)
         for id in fork.ids:
             self._text.push(id)
-        self.tail = self.stops.tail_of(before)
+        # Of the forward that the next step is chosen from.
+        self.seconds = 0.0
         self._began = time.perf_counter()
         self._first: float | None = None
+
+    def amend(self, model: Model, decoding: Decoding) -> None:
+        """Go on with other settings from the next token; what is written counts for them too.
+
+        The dice go on, and Mirostat goes on steering; each begins where it was off before. Raises
+        InvalidInput, and then nothing has changed. See core.amend for what cannot change.
+        """
+        if decoding.max_new_tokens <= self.new_tokens:
+            raise InvalidInput(
+                f"{self.new_tokens} tokens are written already, so New tokens cannot be "
+                f"{decoding.max_new_tokens} any more.",
+                field="max_new_tokens", given=decoding.max_new_tokens,
+                allowed=f"more than {self.new_tokens}", advice="Raise it, or stop the run.",
+            )
+        before = self.chain.mirostat
+        self._equip(model, replace(self.run, decoding=decoding))
+        if before is not None and self.chain.mirostat is not None:
+            self.chain.mirostat.mu = before.mu
+
+    def _equip(self, model: Model, run: Run) -> None:
+        """Be set to the settings of this run, its text as it stands. Raises InvalidInput, and then
+        nothing has changed."""
+        fork, decoding, device = run.fork or Fork(), run.decoding, model.lm.device
+        room = model.card.context + len(fork.ids) - max(map(len, self.prompts))
+        limit = min(decoding.max_new_tokens, room)
+        limit_reason: Reason = "length" if decoding.max_new_tokens <= room else "context"
+        check_room(fork, limit, limit_reason == "context")
+        generator = self._generator
+        if generator is None and decoding.draws:
+            generator = torch.Generator(device=device).manual_seed(self._seed(run))
+        marks = marks_of(model.tokenizer, self.pieces, decoding)
+        phrases = phrases_of(model.tokenizer, decoding, model.card.vocabulary, self.ends)
+        phrases.check_room(limit)
+        check_begin(model, fork, phrases.forced)
+        chain = build(
+            decoding, self.prompt_tokens, self.ends, device, generator, marks, phrases
+        )
+        if fork.banned:
+            barred = Barred(fork.banned, self.prompt_tokens + self._free)
+            chain = Chain((Link("fork", barred), *chain.links))
+        self.chain = self.around(chain)
+        self.run, self.decoding, self._generator = run, decoding, generator
+        self.limit, self.limit_reason = limit, limit_reason
+        self.stops = Stops(decoding.stop_strings, self.pieces)
+        self.tail = self.stops.tail_of(self.ids[0].tolist())
+        # A new one: steps that are kept know the old.
+        ids = torch.empty((1, self.prompt_tokens + limit), dtype=torch.long, device=device)
+        ids[:, : self.length] = self.ids
+        self._ids = ids
+
+    def around(self, chain: Chain) -> Chain:
+        """The processors with those around them that a strategy brings."""
+        return chain
+
+    @property
+    def generator(self) -> torch.Generator | None:
+        """Its dice, where it draws."""
+        return self._generator if self.decoding.draws else None
+
+    @property
+    def _free(self) -> int:
+        """The first place of the answer where it chooses by itself."""
+        return len(self._stand) + len(self._insert)
+
+    def _seed(self, run: Run) -> int:
+        """The seed of dice that are thrown first for the next token: the run's own where nothing
+        was chosen yet, or else another for each place."""
+        place = self.new_tokens
+        return (run.seed + (place if place > self._free else 0)) & LARGEST_SEED
 
     @property
     def ids(self) -> torch.Tensor:
@@ -160,7 +209,7 @@ class Row:
 
         Gives the ``Step``, and ``Finished`` or ``Failed`` after or instead of it.
         """
-        reading = forwarded.reading
+        reading, self.seconds = forwarded.reading, forwarded.seconds
         if reading.is_broken(0):
             return [self.fail_broken()]
         if self.recent is not None:
@@ -228,7 +277,7 @@ class Row:
             if moment.dice is not None:
                 self.generator.set_state(moment.dice)
             else:
-                self.generator.manual_seed((self.run.seed + moment.position) & LARGEST_SEED)
+                self.generator.manual_seed(self._seed(self.run))
         if self.chain.mirostat is not None and moment.mu is not None:
             self.chain.mirostat.mu = moment.mu
 
@@ -260,6 +309,7 @@ class Row:
             effects=told.effects,
             draw=told.draw,
             forced=told.forced,
+            seconds=self.seconds,
         )
 
     def mark_first(self) -> None:

@@ -260,4 +260,4 @@ class SpeculativeBatch(Batch):
         turn = act(self._row, forwarded)
         if self._cache is not None:
             self._cache.crop(self._row.length - 1 - kv.width(self._cache))
-        return [turn]
+        return [turn and self.weighed(turn, self._row.lengths, unread=1)]

@@ -36,7 +36,7 @@ _KNOWN = (
 )
 # What layers hold, by the names that transformers gives it: for each token, in the axis before the
 # last, and for each row.
-_BY_TOKEN = ("keys", "values", "indexer_keys")
+BY_TOKEN = ("keys", "values", "indexer_keys")
 _BY_ROW = ("conv_states", "recurrent_states")
 
 
@@ -54,7 +54,7 @@ def join(caches: Sequence[DynamicCache]) -> DynamicCache:
     parts: tuple[Any, ...]
     for parts in zip(*(cache.layers for cache in caches), strict=True):
         layer = parts[0]
-        for name in _BY_TOKEN:
+        for name in BY_TOKEN:
             if getattr(layer, name, None) is not None:
                 setattr(layer, name, _beside([getattr(part, name) for part in parts]))
         for name in _BY_ROW:
@@ -89,7 +89,7 @@ def trim(cache: DynamicCache, columns: int) -> None:
     for layer in cache.layers:
         if isinstance(layer, DynamicSlidingWindowLayer):
             layer.cumulative_length = min(layer.cumulative_length, columns)
-        for name in _BY_TOKEN:
+        for name in BY_TOKEN:
             state = getattr(layer, name, None)
             if state is not None and state.shape[-2] > columns:
                 setattr(layer, name, state[..., -columns:, :].contiguous())
