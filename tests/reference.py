@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from playground.core.events import Event
-from playground.core.run import Run
+from playground.core.run import Fork, Run
 from playground.core.trace import Trace
-from playground.decode.extra import Forced
+from playground.decode.extra import Barred, Forced
 from playground.decode.guidance import negative_prompt
 from playground.decode.loop import DecodeLoop
 from playground.decode.phrases import phrases_of
@@ -45,10 +46,20 @@ def events(model: Model, run: Run) -> list[Event]:
 
 
 def generate(model: Model, trace: Trace) -> tuple[tuple[int, ...], float | None]:
-    """What the library writes for the trace's prompt, settings and dice: new ids, beam score."""
+    """What the library writes for the trace's prompt, settings and dice: new ids, beam score.
+
+    What stands at a fork and what is inserted is its prompt; the new ids begin with the inserted.
+    """
     assert trace.started is not None, trace.problem
-    d, ids = trace.run.decoding, torch.tensor([trace.started.prompt_ids])
+    d, fork = trace.run.decoding, trace.run.fork or Fork()
+    insert = tuple(step.id for step in trace.steps if step.forced)
+    stand = (*fork.ids, *insert)
+    ids = torch.tensor([(*trace.started.prompt_ids, *stand)])
     room = model.card.context - ids.shape[1]
+    d = replace(
+        d, max_new_tokens=d.max_new_tokens - len(stand),
+        min_new_tokens=max(0, d.min_new_tokens - len(stand)),
+    )
     settings: dict[str, Any] = {
         "do_sample": d.do_sample,
         "num_beams": d.num_beams,
@@ -72,6 +83,8 @@ def generate(model: Model, trace: Trace) -> tuple[tuple[int, ...], float | None]
         settings |= {"length_penalty": d.length_penalty, "early_stopping": d.early_stopping}
     if d.is_guided:
         negative, _ = negative_prompt(model, d.negative_prompt)
+        if stand:  # behind both prompts
+            negative = (*(negative or trace.started.prompt_ids[-1:]), *stand)
         settings |= {
             "guidance_scale": d.guidance_scale,
             "negative_prompt_ids": torch.tensor([negative]) if negative else None,
@@ -84,7 +97,9 @@ def generate(model: Model, trace: Trace) -> tuple[tuple[int, ...], float | None]
     if phrases.bias:
         settings["sequence_bias"] = [[list(ids), bias] for ids, bias in phrases.bias]
     if phrases.forced:
-        settings["logits_processor"] = [Forced(phrases.forced, ids.shape[1])]
+        settings["logits_processor"] = [Forced(phrases.forced, len(trace.started.prompt_ids))]
+    if fork.banned:
+        settings["logits_processor"] = [Barred(fork.banned, ids.shape[1])]
     torch.manual_seed(trace.run.seed)
     out = model.lm.generate(
         ids,
@@ -94,4 +109,4 @@ def generate(model: Model, trace: Trace) -> tuple[tuple[int, ...], float | None]
         **settings,
     )
     score = float(out.sequences_scores[0]) if d.is_beam_search else None
-    return tuple(out.sequences[0, ids.shape[1] :].tolist()), score
+    return (*insert, *out.sequences[0, ids.shape[1] :].tolist()), score

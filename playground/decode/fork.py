@@ -42,8 +42,9 @@ def check_room(fork: Fork, limit: int, is_context: bool) -> None:
     stand, insert = len(fork.ids), len(fork.insert)
     if stand < limit and stand + insert <= limit:
         return
-    put = f" and {insert} more are put behind them" if insert else ""
-    said = f"{stand} tokens of the answer stand before the fork{put}"
+    tokens = "1 token of the answer stands" if stand == 1 else f"{stand} tokens of the answer stand"
+    put = f", and {insert} more {'is' if insert == 1 else 'are'} put behind" if insert else ""
+    said = f"{tokens} before the fork{put}"
     given, allowed = f"{stand + insert} tokens", f"at most {limit if insert else limit - 1} tokens"
     if is_context:
         raise ContextOverflow(

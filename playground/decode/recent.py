@@ -38,6 +38,11 @@ class Moment:
     layers: torch.Tensor | None = None
 
     @property
+    def is_first(self) -> bool:
+        """Whether it is before the first step that its run told."""
+        return self.position == (len(self.run.fork.ids) if self.run.fork is not None else 0)
+
+    @property
     def bytes(self) -> int:
         """What only this moment holds."""
         own = (self.logits, self.dice, self.other, self.layers)
@@ -64,7 +69,7 @@ class RecentSteps:
 
     def keep(self, key: int, moment: Moment) -> None:
         """Keep a step of the run ``key``; a first step forgets an earlier run of this name."""
-        if moment.position == 0:
+        if moment.is_first:
             for place in [place for place in self._moments if place[0] == key]:
                 self._drop(place)
         if (key, moment.position) in self._moments:
