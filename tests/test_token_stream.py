@@ -239,7 +239,7 @@ def test_a_search_shows_its_last_steps_then_the_winner() -> None:
     said = message(searching.flush())
     assert said["leading"] == "a" * 20
     assert (said["beams"]["n"], said["beams"]["from"]) == (20, 12)
-    assert said["beams"]["rows"][-1] == [19, [[0, 3, " a", -1.5, -0.75, "kept"]]]
+    assert said["beams"]["rows"][-1][0] == 19
     searching.add(step(0, "the winner"))
     assert message(searching.flush())["leading"] == ""
     kept = message(read_tokens({"key": searching.key, "from": 0, "what": "beams"}))

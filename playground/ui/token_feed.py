@@ -17,24 +17,31 @@ from playground.core.events import (
     Event,
     Finished,
     Loading,
+    Proposed,
     Queued,
     Started,
     Step,
 )
 from playground.core.run import Run
 from playground.core.trace import Trace
+from playground.ui.token_forwards import (
+    cache_of,
+    encode_beams,
+    encode_proposed,
+    rules_of,
+    speculation_of,
+)
 from playground.ui.token_store import (
     KEPT,
     Live,
     Record,
     encode,
-    encode_beams,
     encode_pieces,
     encode_step,
 )
 
 LARGEST_SLICE = 128
-BEAM_STEPS_IN_A_SLICE = 8
+FORWARDS_IN_A_SLICE = 8
 
 _STAGES = {
     "making room": "Making room in memory",
@@ -92,7 +99,8 @@ class TokenFeed:
     ) -> TokenFeed:
         """A feed that has already taken everything of ``trace``, to show a run that is over."""
         feed = cls(trace.run, title, subtitle, stood=stood)
-        for event in (trace.started, *trace.beams, *trace.steps, trace.finished):
+        events = (trace.started, *trace.beams, *trace.proposals, *trace.steps, trace.finished)
+        for event in events:
             if event is not None:
                 feed.add(event)
         feed.trace = feed._record.trace = trace
@@ -130,6 +138,8 @@ class TokenFeed:
                 self._first_token_at = self._first_token_at or self._last_token_at
             case Beams():
                 self._record.beams.append(encode_beams(event))
+            case Proposed():
+                self._record.proposals.append(encode_proposed(event))
             case Started():
                 self._record.prompt = encode_pieces(event.prompt)
 
@@ -180,19 +190,29 @@ class TokenFeed:
         if trace.started:
             head["prompt"] = len(trace.started.prompt)
             head["notices"] = trace.started.notices
+        for name, told in (
+            ("search", rules_of(trace.run.decoding)),
+            ("speculation", speculation_of(trace)),
+            ("cache", cache_of(trace)),
+        ):
+            if told is not None:
+                head[name] = told
         rows = f'"rows":[{",".join(tokens[start:])}]'
-        return f"{encode(head)[:-1]},{self._beams()}{rows}}}"
+        return f"{encode(head)[:-1]},{self._forwards()}{rows}}}"
 
-    def _beams(self) -> str:
-        """The latest steps of the search, and its leading text until the winner's tokens come."""
-        kept = self._record.beams
-        if not kept:
-            return ""
-        start = max(0, len(kept) - BEAM_STEPS_IN_A_SLICE)
-        leading = "" if self._record.tokens else self.trace.beams[-1].leading
-        rows = ",".join(kept[start:])
-        steps = f'{{"n":{len(kept)},"from":{start},"rows":[{rows}]}}'
-        return f'"leading":{encode(leading)},"beams":{steps},'
+    def _forwards(self) -> str:
+        """The latest steps of a search, with its leading text until the winner's tokens come, and
+        the latest proposals."""
+        record, parts = self._record, ""
+        if record.beams:
+            leading = "" if record.tokens else self.trace.beams[-1].leading
+            parts = f'"leading":{encode(leading)},'
+        for name, kept in (("beams", record.beams), ("proposals", record.proposals)):
+            if kept:
+                start = max(0, len(kept) - FORWARDS_IN_A_SLICE)
+                rows = ",".join(kept[start:])
+                parts += f'"{name}":{{"n":{len(kept)},"from":{start},"rows":[{rows}]}},'
+        return parts
 
     def _statistics(self) -> list[list[str]]:
         """Figures for the footer: value (a dash where unknown), unit, and what it means."""

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
-from playground.core.events import Beams, Piece, Step
+from playground.core.events import Piece, Step
 from playground.core.run import Run
 from playground.core.trace import Trace
 from playground.engine.engine import Engine, Stream
@@ -36,6 +36,10 @@ def number(value: float, digits: int = 4) -> float | None:
     """``value`` to so many significant digits; None for what JSON lacks (infinity, NaN)."""
     return float(f"{value:.{digits}g}") if math.isfinite(value) else None
 
+
+def milliseconds(seconds: float) -> float:
+    """Three digits of a time; 0 where there was none."""
+    return number(1000.0 * seconds, 3) or 0
 
 def encode_step(step: Step, *, stood: bool = False) -> str:
     """One token as a JSON list; the order is the one that ``token_marks.js`` reads.
@@ -58,6 +62,7 @@ def encode_step(step: Step, *, stood: bool = False) -> str:
             number(step.entropy),
             step.special + 2 * step.forced + 4 * stood,
             candidates,
+            milliseconds(step.seconds),
         ]
     )
 
@@ -65,15 +70,6 @@ def encode_step(step: Step, *, stood: bool = False) -> str:
 def encode_pieces(pieces: Sequence[Piece]) -> str:
     """A prompt as a JSON list of ``[id, text, special]``."""
     return encode([[piece.id, piece.text, int(piece.special)] for piece in pieces])
-
-
-def encode_beams(beams: Beams) -> str:
-    """One step of a search as a JSON list: position, then its hypotheses."""
-    rows = [
-        [b.parent, b.id, b.piece, number(b.total, 5), number(b.score, 5), b.state]
-        for b in beams.beams
-    ]
-    return encode([beams.position, rows])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +84,8 @@ class Live:
 
 @dataclass(slots=True, eq=False)
 class Record:
-    """What is kept of one run, encoded once: a JSON string a token, a beam step, and the prompt.
+    """What is kept of one run, encoded once: a JSON string a token, a beam step, a forward that
+    judged proposals, and the prompt.
 
     ``trace`` is the run as it stands; ``stood`` are the tokens before its fork, and first among
     ``tokens``; ``live`` is where its steps can be asked for, which is nowhere for a run that was
@@ -97,6 +94,7 @@ class Record:
 
     tokens: list[str] = field(default_factory=list)
     beams: list[str] = field(default_factory=list)
+    proposals: list[str] = field(default_factory=list)
     prompt: str = "[]"
     trace: Trace | None = None
     stood: tuple[Step, ...] = ()
@@ -104,9 +102,12 @@ class Record:
 
 
 class Store:
-    """The latest runs by key, bounded by their number and by the tokens they hold together."""
+    """The latest runs by key, bounded by their number and by the tokens they hold together.
 
-    def __init__(self, most_runs: int = 200, most_tokens: int = 60_000) -> None:
+    A token takes about 3 kB, as a line and as a step of its trace.
+    """
+
+    def __init__(self, most_runs: int = 400, most_tokens: int = 60_000) -> None:
         self._most_runs, self._most_tokens = most_runs, most_tokens
         self._records: OrderedDict[str, Record] = OrderedDict()
         self._lock = Lock()
@@ -167,12 +168,15 @@ def live_of(key: object) -> Live | None:
 
 
 def read_tokens(request: object) -> str:
-    """Tokens (or beam steps) ``from`` an index on, for a browser that missed them; at most 500."""
+    """At most 500 tokens (``what`` may be "beams" or "proposals" instead) ``from`` an index on, for
+    a browser that missed them."""
     asked = request if isinstance(request, dict) else {}
     record, start = KEPT.get(asked.get("key")), asked.get("from")
     if record is None or not isinstance(start, int) or start < 0:
         return '{"gone":true}'
-    rows = record.beams if asked.get("what") == "beams" else record.tokens
+    others = {"beams": record.beams, "proposals": record.proposals}
+    what = asked.get("what")
+    rows = others.get(what, record.tokens) if isinstance(what, str) else record.tokens
     some = rows[start : start + LARGEST_ANSWER]
     return f'{{"from":{start},"rows":[{",".join(some)}]}}'
 

@@ -1,0 +1,96 @@
+"""What a run's forwards made besides its tokens, as small JSON: beam steps, proposals, the cache.
+
+Plain functions of events and traces for ``token_feed.py``; the orders are those that the scripts
+``token_search.js`` and ``token_proposed.js`` read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playground.core.decoding import Decoding
+from playground.core.events import Beam, Beams, Proposed
+from playground.core.trace import Trace
+from playground.ui.token_store import encode, encode_pieces, milliseconds, number
+
+_STATES = ("kept", "finished", "dropped")
+
+
+def encode_beams(beams: Beams) -> str:
+    """One step of a search: position, length, milliseconds, its hypotheses, and what it ended.
+
+    A hypothesis has no score: that is its total over its length to the penalty, and the reader may
+    try another penalty.
+    """
+    ends = [
+        [end.group, end.why, _maybe(end.possible), _maybe(end.worst)] for end in beams.ends
+    ]
+    rows = [_row(beam) for beam in beams.beams]
+    return encode([beams.position, beams.length, milliseconds(beams.seconds), rows, ends])
+
+
+def _row(beam: Beam) -> list[Any]:
+    """Parent, id, piece, total, state (0 kept, 1 finished, 2 dropped), group; then what is told of
+    some only: the reason of its end, what it lost by, and by how much."""
+    row = [
+        beam.parent, beam.id, beam.piece, number(beam.total, 7), _STATES.index(beam.state),
+        beam.group,
+    ]
+    if beam.reason is None and not beam.lost:
+        return row
+    return [*row, beam.reason or "", beam.lost, number(beam.margin, 4)]
+
+
+def _maybe(value: float | None) -> float | None:
+    return None if value is None else number(value, 6)
+
+
+def encode_proposed(proposed: Proposed) -> str:
+    """What was proposed for one forward: position, source, how many were accepted, the pieces."""
+    pieces = encode_pieces(proposed.pieces)
+    head = encode([proposed.position, proposed.source, proposed.accepted])
+    return f"{head[:-1]},{pieces}]"
+
+
+def rules_of(decoding: Decoding) -> dict[str, Any] | None:
+    """How a beam search goes about it; None for a run that is none."""
+    if not decoding.is_beam_search:
+        return None
+    return {
+        "beams": decoding.num_beams,
+        "groups": decoding.num_beam_groups,
+        "penalty": decoding.length_penalty,
+        "early": decoding.early_stopping,
+        "draws": decoding.draws,
+    }
+
+
+def speculation_of(trace: Trace) -> dict[str, Any] | None:
+    """What proposals came to so far: how many tokens were proposed and accepted, and how many a
+    forward of the model gave; None for a run that proposes none."""
+    if not trace.proposals:
+        return {} if trace.run.decoding.is_speculative else None
+    return {
+        "proposed": sum(len(one.pieces) for one in trace.proposals),
+        "accepted": sum(one.accepted for one in trace.proposals),
+        "a_forward": number(len(trace.steps) / trace.forwards, 3),
+    }
+
+
+def cache_of(trace: Trace) -> dict[str, Any] | None:
+    """The KV cache of a run: whether it has one, and how much of its prompt was there already.
+
+    ``bytes`` are those measured at its end, over ``tokens`` that were read; None before the start.
+    """
+    if trace.started is None:
+        return None
+    stood = len(trace.run.fork.ids) if trace.run.fork else 0
+    told: dict[str, Any] = {
+        "on": trace.run.decoding.use_cache,
+        "prompt": len(trace.started.prompt) + stood,
+        "reused": trace.started.reused,
+    }
+    done = trace.finished
+    if done is not None and done.cache_bytes:
+        told["bytes"] = done.cache_bytes
+    return told
