@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from playground.core.events import Event, Failed, Finished, Step
+from playground.core.decoding import Decoding
+from playground.core.events import Event, Failed, Finished, Paced, Step
 from playground.core.prompt import Raw
 from playground.core.run import ModelSpec, Run
 from playground.engine.admission import Admission
@@ -26,13 +27,25 @@ class Batch:
     def __init__(self) -> None:
         self.listeners: dict[int, Callable[[Event], None]] = {}
         self.cancelled: list[int] = []
+        self.paced: list[tuple[int, int | None, float]] = []
+        self.amended: list[tuple[int, Decoding]] = []
+        self.begun: list[tuple[Run, Paced | None]] = []
 
-    def begin(self, run: Run, listener: Callable[[Event], None], /) -> int:
+    def begin(
+        self, run: Run, listener: Callable[[Event], None], pace: Paced | None = None, /
+    ) -> int:
+        self.begun.append((run, pace))
         self.listeners[len(self.listeners)] = listener
         return len(self.listeners) - 1
 
     def cancel(self, key: int, /) -> None:
         self.cancelled.append(key)
+
+    def pace(self, key: int, allowed: int | None, seconds: float, /) -> None:
+        self.paced.append((key, allowed, seconds))
+
+    def amend(self, key: int, decoding: Decoding, /) -> None:
+        self.amended.append((key, decoding))
 
 
 def begun(runs: int = 1) -> tuple[Stream, Batch]:

@@ -4,7 +4,7 @@
 
 Beam search sends one ``Beams`` a step while it searches, and the winner's ``Step``s at its end.
 Speculative decoding sends a ``Proposed`` before the ``Step``s of the forward that judged it.
-Between ``Started`` and the end come ``Paced``, ``Amended`` and ``Unamended`` as they are asked for.
+``Paced``, ``Amended`` and ``Unamended`` answer what is asked of a run, at any point before its end.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from playground.core.decoding import Decoding
-from playground.core.events import Event, Piece, Step
+from playground.core.events import Event, Paced, Piece, Step
 from playground.core.prompt import Prompt
 from playground.core.run import ModelSpec, Run
 from playground.core.score import Contest, Scored, ScoreOrContest
@@ -30,10 +30,14 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Let this run join the rows that are being decoded; ``key`` names it in every reply."""
+    """Let this run join the rows that are being decoded; ``key`` names it in every reply.
+
+    With a ``pace`` it goes no faster from its first token on.
+    """
 
     key: int
     run: Run
+    pace: Paced | None = None
 
 
 @dataclass(frozen=True, slots=True)

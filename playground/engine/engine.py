@@ -8,6 +8,7 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from playground.core.decoding import Decoding
@@ -85,7 +86,7 @@ class Engine:
         check_columns(len(runs), self.settings.limits)
         if self._closed.is_set():
             raise Overloaded("The app is closing.", advice="Start it again.")
-        stream = Stream(runs, visitor)
+        stream = Stream(runs, visitor, partial(check_run, limits=self.settings.limits))
         for column in stream.columns:
             try:
                 check_run(column.run, self.settings.limits)
@@ -191,12 +192,7 @@ class Engine:
         holder alone can ask for the steps of a stream, while it runs or after. Raises InvalidInput
         for a step that is not stored any more, or settings that need more than its logits.
         """
-        if not 0 <= column < len(stream.columns):
-            raise InvalidInput(
-                f"There is no column {column + 1}.", field="column", given=column,
-                allowed=f"0 to {len(stream.columns) - 1}",
-            )
-        return stream.columns[column].replay(position, decoding, timeout)
+        return stream.replay(column, position, decoding, timeout)
 
     def load(self, spec: ModelSpec) -> Iterator[Loading | ModelCard]:
         """Load a model and say how it goes; the last thing said is its card.

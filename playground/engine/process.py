@@ -25,9 +25,10 @@ from typing import Any
 import psutil
 
 from playground.core.decoding import Decoding
-from playground.core.events import Event, Failed, Finished, Step
+from playground.core.events import Event, Failed, Finished, Paced, Step
 from playground.core.messages import (
     Alive,
+    Amend,
     Attach,
     Attached,
     Begin,
@@ -47,6 +48,7 @@ from playground.core.messages import (
     Looked,
     ModelCard,
     Moved,
+    Pace,
     Park,
     Refused,
     Render,
@@ -269,13 +271,16 @@ class WorkerProcess:
             moved: Moved = _wait_for(future, seconds, lambda: False, late)
             return moved
 
-    def begin(self, run: Run, listener: Callable[[Event], None]) -> int:
-        """Let ``run`` join the batch; gives the key that ``cancel`` takes."""
+    def begin(
+        self, run: Run, listener: Callable[[Event], None], pace: Paced | None = None
+    ) -> int:
+        """Let ``run`` join the batch, no faster than ``pace``; gives the key that the others take.
+        """
         key = next(self._keys)
         with self._lock:
             if not self._ended.is_set():
                 self._listeners[key] = listener
-                self._commands.put(Begin(key, run))
+                self._commands.put(Begin(key, run, pace))
                 return key
         listener(Failed(self.problem or _ended_problem(self.spec, None)))
         return key
@@ -283,6 +288,14 @@ class WorkerProcess:
     def cancel(self, key: int) -> None:
         """Let the row leave at the next step."""
         self._commands.put(Cancel(key))
+
+    def pace(self, key: int, allowed: int | None, seconds: float) -> None:
+        """Let the row have so many turns more, one each ``seconds``; ``Paced`` answers."""
+        self._commands.put(Pace(key, allowed, seconds))
+
+    def amend(self, key: int, decoding: Decoding) -> None:
+        """Let the row go on with other settings; ``Amended`` or ``Unamended`` answers."""
+        self._commands.put(Amend(key, decoding))
 
     def render(self, prompt: Prompt, timeout: float, adapter: str = "") -> Rendered:
         """The prompt as the model, or an adapter, will see it. Raises PlaygroundError."""

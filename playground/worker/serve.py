@@ -22,6 +22,7 @@ import torch
 
 from playground.core.events import Failed
 from playground.core.messages import (
+    Amend,
     Attach,
     Attached,
     Begin,
@@ -38,6 +39,7 @@ from playground.core.messages import (
     Look,
     Looked,
     Moved,
+    Pace,
     Park,
     Refused,
     Render,
@@ -89,25 +91,34 @@ class Worker:
                 station.step()
 
     def _waiting(self) -> Iterator[Command | _Ready]:
-        """The commands that have come; when there is nothing to do, wait for one."""
-        if not any(station.busy for station in self._stations.values()):
-            yield self._pipe.commands.get()
-        while True:
-            try:
+        """The commands that have come; when there is nothing to do, wait for one, or until a row
+        that is held may go on."""
+        dues = [due for one in self._stations.values() if (due := one.due_in) is not None]
+        due = min(dues, default=None)
+        try:
+            if due != 0:
+                yield self._pipe.commands.get(timeout=due)
+            while True:
                 yield self._pipe.commands.get_nowait()
-            except Empty:
-                return
+        except Empty:
+            return
 
     def _obey(self, command: Command | _Ready) -> None:
         match command:
-            case Begin(key, run):
+            case Begin(key, run, pace):
                 if station := self._station(run.model.adapter):
-                    station.begin(key, run)
+                    station.begin(key, run, pace)
                 else:
                     self._pipe.send(Events(((key, Failed(_gone(run.model.adapter))),)))
             case Cancel(key):
                 for station in self._stations.values():
                     station.leave(key)
+            case Pace(key, allowed, seconds):
+                for station in self._stations.values():
+                    station.pace(key, allowed, seconds)
+            case Amend(key, decoding):
+                for station in self._stations.values():
+                    station.amend(key, decoding)
             case Render(key, prompt, adapter):
                 if station := self._station(adapter):
                     station.render(key, prompt)

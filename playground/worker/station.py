@@ -11,7 +11,7 @@ import traceback
 import torch
 
 from playground.core.decoding import Decoding
-from playground.core.events import Failed, Finished
+from playground.core.events import Failed, Finished, Paced, Unamended
 from playground.core.messages import (
     Events,
     Rendered,
@@ -63,12 +63,19 @@ class Station:
         """Whether a step would do anything."""
         return self._loop.busy or self._scorer.busy
 
-    def begin(self, key: int, run: Run) -> None:
-        """Let a run join at the next step."""
+    @property
+    def due_in(self) -> float | None:
+        """Seconds until a step would do anything; None is not before a command comes."""
+        return 0.0 if self._scorer.busy else self._loop.due_in
+
+    def begin(self, key: int, run: Run, pace: Paced | None = None) -> None:
+        """Let a run join at the next step, and go no faster than its pace."""
         self.rows.add(key)
         try:
             with self._pipe.bounded():
                 self._loop.join(key, run)
+                if pace is not None:
+                    self._loop.pace(key, pace.allowed, pace.seconds)
         except BaseException as error:  # see above
             self._fail([key], explained(error, "run"))
 
@@ -77,6 +84,22 @@ class Station:
         if key in self.rows:
             self._loop.leave(key)
         self._scorer.leave(key)
+
+    def pace(self, key: int, allowed: int | None, seconds: float) -> None:
+        """Let a row go on so far and so fast, if it is here."""
+        if key in self.rows:
+            self._loop.pace(key, allowed, seconds)
+
+    def amend(self, key: int, decoding: Decoding) -> None:
+        """Let a row go on with other settings, if it is here; what fails leaves it as it was."""
+        if key not in self.rows:
+            return
+        try:
+            with self._pipe.bounded():  # it reads banned and other phrases
+                self._loop.amend(key, decoding)
+        except BaseException as error:  # see above
+            refused = Unamended(decoding, explained(error, "change"))
+            self._pipe.send(Events(((key, refused),)))
 
     def render(self, key: int, prompt: Prompt) -> None:
         """Tell a prompt as the model will see it."""
