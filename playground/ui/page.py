@@ -15,6 +15,7 @@ from playground.ui.guard import Guard
 from playground.ui.header import header
 from playground.ui.model_list import list_models
 from playground.ui.models import build_models
+from playground.ui.score import build_score
 from playground.ui.strategies import build_strategies
 from playground.ui.streaming import SessionStreams, Stage
 from playground.ui.theme import KEYS, STYLES, theme
@@ -40,6 +41,8 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
                 build_strategies(stage, settings)
             with gr.Tab("Tokens", id="tokens"):
                 build_tokens(stage, settings)
+            with gr.Tab("Score", id="score") as score:
+                build_score(stage, settings, score)
             with gr.Tab("Models", id="models"):
                 listing = build_models(engine, settings)
         shown = gr.State(("", ""))

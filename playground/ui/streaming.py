@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import gradio as gr
 
@@ -18,14 +19,40 @@ from playground.ui.token_stream import TokenFeed
 FLUSH_SECONDS = 1 / 15
 
 
+class Stoppable(Protocol):
+    """What a page has running: a stream of runs, or texts that are scored."""
+
+    def stop(self) -> None:
+        """End it at its next step, its outcome told; returns at once."""
+
+    def close(self) -> None:
+        """End it: nobody hears of it any more."""
+
+
 class SessionStreams:
-    """The streams that each open page has running, so that Stop and a closed tab reach them."""
+    """What each open page has running, so that Stop and a closed tab reach it, and what it showed.
+
+    Only the keys of what was shown are held: the store decides how long it is kept.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._streams: dict[tuple[str, str], Stream] = {}
+        self._streams: dict[tuple[str, str], Stoppable] = {}
+        self._shown: dict[tuple[str, str], tuple[str, ...]] = {}
 
-    def put(self, session: str, tab: str, stream: Stream) -> None:
+    def show(self, session: str, tab: str, keys: Sequence[str]) -> None:
+        """Remember the runs that a tab shows now, by their keys in the store."""
+        with self._lock:
+            self._shown.pop((session, tab), None)
+            self._shown[session, tab] = tuple(keys)
+
+    def shown(self, session: str) -> list[tuple[str, tuple[str, ...]]]:
+        """Each tab of this page with the keys of its latest runs, the latest tab first."""
+        with self._lock:
+            mine = [(tab, keys) for (page, tab), keys in self._shown.items() if page == session]
+        return mine[::-1]
+
+    def put(self, session: str, tab: str, stream: Stoppable) -> None:
         """Remember ``stream``; one that still runs in the same tab of the same page is stopped."""
         with self._lock:
             before = self._streams.get((session, tab))
@@ -33,7 +60,7 @@ class SessionStreams:
         if before is not None:
             before.close()
 
-    def forget(self, session: str, tab: str, stream: Stream) -> None:
+    def forget(self, session: str, tab: str, stream: Stoppable) -> None:
         """Drop ``stream`` if it is still the one that is remembered."""
         with self._lock:
             if self._streams.get((session, tab)) is stream:
@@ -51,6 +78,8 @@ class SessionStreams:
         with self._lock:
             ended = [key for key in self._streams if key[0] == session]
             streams = [self._streams.pop(key) for key in ended]
+            for key in [key for key in self._shown if key[0] == session]:
+                del self._shown[key]
         for stream in streams:
             stream.close()
         KEPT.leave(session)
@@ -78,6 +107,7 @@ class Stage:
             yield
             return
         self.streams.put(session, tab, stream)
+        self.streams.show(session, tab, [feed.key for feed in feeds])
         for column, feed in enumerate(feeds):
             feed.plays(Live(self.engine, stream, column, session))
         try:

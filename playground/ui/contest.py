@@ -1,0 +1,189 @@
+"""The Contest half of the Score tab: which of several continuations a model finds likeliest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from playground.core.prompt import Raw, check_text
+from playground.core.score import Contest, ContestRequest
+from playground.errors import InvalidInput, PlaygroundError, Problem
+from playground.settings import Settings
+from playground.ui.actions import action_row, examples_row, resting, running, sentence
+from playground.ui.columns import CHAT, RAW, prompt_form, prompt_of
+from playground.ui.controls import model_picker, prompt_box, read_model
+from playground.ui.score_feed import scored_lane, waiting_lane
+from playground.ui.score_figures import standings
+from playground.ui.score_view import score_view
+from playground.ui.scoring import Ask, News, play
+from playground.ui.streaming import Stage
+from playground.ui.token_store import encode
+from playground.ui.token_stream import idle, token_stream
+
+TAB = "contest"
+HINT = (
+    "The continuations stand here, ranked by how likely the model finds each after the prompt: as "
+    "a whole, a token, a byte, and against a neutral prompt."
+)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt, how it is given, to which model (its place in the settings), and what follows."""
+
+    label: str
+    prompt: str
+    template: str
+    model: int
+    continuations: tuple[str, ...]
+    neutral: str = ""
+
+
+EXAMPLES = (
+    Example(
+        "Capital of France", "The capital of France is", RAW, -1,
+        ("Paris", "London", "Rome", "Berlin", "a cat"),
+    ),
+    Example(
+        "How a story begins", "Once upon a time there was a little", RAW, -1,
+        ("dragon", "fox", "girl", "old king", "spaceship"), "There was a",
+    ),
+    Example(
+        "Short and long answers", "What is the capital of France?", CHAT, 0,
+        ("Paris.", "The capital of France is Paris.", "Paris is the capital of France.",
+         "I do not know."),
+    ),
+)
+
+
+def build_contest(stage: Stage, settings: Settings) -> None:
+    """Build this half inside the open Blocks."""
+    with gr.Row(elem_classes="tab-head"):
+        prompt = prompt_box("Prompt", "What all continuations follow.")
+        with gr.Column(scale=2, min_width=200):
+            model = model_picker(settings, settings.models[-1])
+        actions = action_row(TAB, "Compare")
+    examples = examples_row([example.label for example in EXAMPLES])
+    with gr.Row(elem_classes="contest-form"):
+        continuations = gr.Textbox(
+            "", label="Continuations, one a line", lines=5, max_lines=20, scale=3, min_width=240,
+            placeholder="Paris\nLondon", elem_classes="prompt-box", info="From 2 to 20.",
+        )
+        with gr.Column(scale=2, min_width=240):
+            with gr.Row(elem_classes="tools"):
+                form = prompt_form()
+                spaced = gr.Checkbox(True, label="A space before each", container=False)
+            neutral = gr.Textbox(
+                "", label="Neutral prompt of PMI", lines=1, max_lines=4, elem_classes="prompt-box",
+                placeholder="Empty: the token that begins a text.",
+                info="What is likely after this, too, gains nothing by it.",
+            )
+    actions.notice.render()
+    with gr.Row(elem_classes="contest-result"):
+        with gr.Column(scale=3, min_width=320):
+            ranking = score_view("contest", HINT, elem_id="contest-ranking")
+        with gr.Column(scale=2, min_width=300):
+            lane = token_stream(
+                "Tokens", view="tokens", name=TAB, height=240,
+                hint="The tokens of the row that is open, each with its surprise.",
+            )
+    lanes = gr.State(())
+
+    inputs = {
+        "prompt": prompt, "continuations": continuations, "model": model,
+        "template": form.template, "control_tokens": form.control_tokens, "spaced": spaced,
+        "neutral": neutral,
+    }
+    outputs = [actions.run, actions.stop, actions.notice, ranking, lane, lanes]
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    wide = {**quiet, "show_progress_on": actions.notice}
+    go = {**wide, "fn": _runner(stage), "inputs_kwargs": inputs, "outputs": outputs,
+          "concurrency_limit": None}
+    actions.run.click(**{**go, "api_visibility": "public", "api_name": "contest"})
+    gr.on([prompt.submit, neutral.submit], **go)
+    filled = [prompt, continuations, model, form.template, neutral]
+    for button, example in zip(examples, EXAMPLES, strict=True):
+        button.click(
+            partial(_fill, settings, example), None, filled, queue=False, **wide
+        ).then(**go)
+    actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
+    ranking.open(_opened, lanes, lane, queue=False, **quiet)
+
+
+def _fill(settings: Settings, example: Example) -> list[Any]:
+    texts = "\n".join(example.continuations)
+    return [example.prompt, texts, settings.models[example.model], example.template,
+            example.neutral]
+
+
+def _runner(stage: Stage) -> Callable[..., Iterator[list[Any]]]:
+    def contest(
+        request: gr.Request, prompt: Any, continuations: Any, model: Any, template: Any,
+        control_tokens: Any, spaced: Any, neutral: Any,
+    ) -> Iterator[list[Any]]:
+        """Two to twenty continuations of a prompt, one a line, ranked by sum, by mean of a token
+        and of a byte, and by PMI against the neutral prompt; the ranking is JSON."""
+        try:
+            asked = read_contest(prompt, continuations, template, control_tokens, spaced, neutral)
+            ask = Ask(read_model(model), asked)
+        except PlaygroundError as error:
+            yield [*resting(), sentence(error.problem), "", idle("Tokens"), ()]
+            return
+        label = ask.spec.label
+        news: News = "reading"
+        for (news,) in play(stage, TAB, request, [ask]):
+            if not isinstance(news, Contest | Problem) and news not in ("stopped", "later"):
+                waits = None if news == "reading" else news
+                yield [*running(), "", "", waiting_lane(label, "", waits), ()]
+        yield [*resting(), *_outcome(news, label)]
+
+    return contest
+
+
+def _outcome(news: News, label: str) -> list[Any]:
+    """The sentence, the ranking, the winner's tokens, and those of all rows."""
+    match news:
+        case Contest():
+            lanes = tuple(
+                scored_lane(one.continuation.strip() or "white space", label, one.scored)
+                for one in news.contenders
+            )
+            first = news.contenders.index(news.winner("total"))
+            return ["", encode(standings(news)), lanes[first], lanes]
+        case Problem():
+            return [sentence(news), "", idle("Tokens"), ()]
+    return [sentence("Stopped before there was a score.", "wait"), "", idle("Tokens"), ()]
+
+
+def read_contest(
+    prompt: Any, continuations: Any, template: Any, control_tokens: Any, spaced: Any, neutral: Any
+) -> ContestRequest:
+    """The request behind the form; empty lines are no continuations. Raises InvalidInput."""
+    for text, field in ((prompt, "prompt"), (continuations, "continuations"),
+                        (neutral, "neutral prompt")):
+        check_text(text, field)
+    if not isinstance(spaced, bool):
+        raise InvalidInput(
+            "A space before each continuation is either on or off.", field="spaced", given=spaced,
+            allowed="on or off",
+        )
+    asked = prompt_of(template, control_tokens, prompt)
+    # A chat's answer begins after the template's own line end, where no word needs a space.
+    put = spaced and template != CHAT and not prompt[-1:].isspace()
+    lines = [line for line in continuations.splitlines() if line.strip()]
+    texts = tuple(f" {line}" if put and not line[0].isspace() else line for line in lines)
+    other = Raw(neutral, control_tokens) if neutral else None
+    return ContestRequest(asked, texts, other)
+
+
+def _opened(lanes: Any, event: gr.EventData) -> Any:
+    """The tokens of the row that a reader opened; what a browser says may be anything."""
+    data: Any = event._data
+    place = data.get("place") if isinstance(data, dict) else None
+    if not isinstance(place, int) or not 0 <= place < len(lanes):
+        return gr.skip()
+    return lanes[place]

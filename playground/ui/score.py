@@ -1,0 +1,323 @@
+"""The Score tab: how likely a given text is, token by token, in one to three columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from playground.core.prompt import Chat, Message, Raw, check_text
+from playground.core.score import Scored, ScoreRequest
+from playground.core.trace import Trace
+from playground.errors import InvalidInput, PlaygroundError, Problem
+from playground.settings import Settings
+from playground.ui.actions import Actions, action_row, examples_row, resting, running
+from playground.ui.columns import CHAT, RAW, PromptForm, prompt_form, shown
+from playground.ui.contest import build_contest
+from playground.ui.controls import model_picker, prompt_box, read_model
+from playground.ui.score_feed import (
+    later_lane,
+    refused_lane,
+    scored_lane,
+    stopped_lane,
+    waiting_lane,
+)
+from playground.ui.score_figures import differences, sheet
+from playground.ui.score_view import score_view
+from playground.ui.scoring import Ask, News, play
+from playground.ui.streaming import Stage
+from playground.ui.token_store import encode, trace_of
+from playground.ui.token_stream import idle, token_stream
+
+TAB = "score"
+MOST = 3
+HINT = (
+    "Each token of your text appears here, coloured by surprise: how unlikely the model found it "
+    "after everything before it. Open one to see what it expected instead."
+)
+_PARIS = "The capital of France is Paris."
+_STORY = "Once upon a time there was a little dragon named Max. He liked to sing."
+
+
+@dataclass(frozen=True)
+class Example:
+    """A text, and for each column its model (by its place in the settings), form and prompt."""
+
+    label: str
+    text: str
+    columns: tuple[tuple[int, str, str], ...]
+
+
+EXAMPLES = (
+    Example("A plain sentence", _PARIS, ((-1, RAW, ""),)),
+    Example(
+        "One answer after two questions", _PARIS,
+        ((0, CHAT, "What is the capital of France?"), (0, CHAT, "What is the capital of Italy?")),
+    ),
+    Example("One story, two models", _STORY, ((0, RAW, ""), (-1, RAW, ""))),
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: which model reads which prompt, the scored tokens, and what they come to."""
+
+    box: gr.Column
+    model: gr.Dropdown
+    form: PromptForm
+    given: gr.Textbox
+    lane: gr.HTML
+    sheet: gr.HTML
+
+    @property
+    def inputs(self) -> tuple[gr.Dropdown, gr.Radio, gr.Checkbox, gr.Textbox]:
+        """What a handler takes of this column."""
+        return self.model, self.form.template, self.form.control_tokens, self.given
+
+
+def build_score(stage: Stage, settings: Settings, tab: gr.Tab) -> None:
+    """Build both halves of the tab inside the open Blocks."""
+    with gr.Tabs(elem_classes="halves"):
+        with gr.Tab("Score a text", id="score-text"):
+            _build_text(stage, settings, tab)
+        with gr.Tab("Contest", id="score-contest"):
+            build_contest(stage, settings)
+
+
+def _build_text(stage: Stage, settings: Settings, tab: gr.Tab) -> None:
+    with gr.Row(elem_classes="tab-head"):
+        text = prompt_box("Text to score", "Any text. Enter scores it, Shift+Enter starts a line.")
+        actions = action_row(TAB, "Score")
+    actions.notice.render()
+    examples = examples_row([example.label for example in EXAMPLES])
+    with gr.Row(elem_classes="tools"):
+        more = gr.Button("Add column", size="sm", elem_classes="tool", min_width=60)
+        fewer = gr.Button("Remove column", size="sm", elem_classes="tool", min_width=60)
+        taken = gr.Dropdown(
+            [], value=None, show_label=False, container=False, min_width=240, elem_id="score-take",
+            label="Take over an answer", visible=False, interactive=True,
+        )
+    with gr.Row(elem_classes=["lanes", "score-lanes"]):
+        columns = [_build_column(settings, number) for number in range(MOST)]
+    difference = score_view("difference", elem_id="score-difference")
+    count = gr.Number(1, label="Columns", minimum=1, maximum=MOST, precision=0, visible=False)
+    _wire(stage, settings, tab, text, actions, examples, (more, fewer, taken), columns, difference,
+          count)
+
+
+def _build_column(settings: Settings, number: int) -> Column:
+    with gr.Column(min_width=280, visible=number == 0, elem_classes="lane-column") as box:
+        with gr.Row(elem_classes="score-head"):
+            model = model_picker(settings, settings.models[-1], f"Model {number + 1}")
+            form = prompt_form()
+        given = gr.Textbox(
+            "", label=f"Given this {number + 1}", lines=1, max_lines=8, elem_classes="prompt-box",
+            placeholder="Read first and not scored. Empty: the text stands alone.",
+        )
+        lane = token_stream(hint=HINT, name=TAB, view="tokens", height=220)
+        made = score_view("sheet")
+    return Column(box, model, form, given, lane, made)
+
+
+def _wire(
+    stage: Stage, settings: Settings, tab: gr.Tab, text: gr.Textbox, actions: Actions,
+    examples: list[gr.Button], tools: tuple[gr.Button, gr.Button, gr.Dropdown],
+    columns: list[Column], difference: gr.HTML, count: gr.Number,
+) -> None:
+    more, fewer, taken = tools
+    boxes = [column.box for column in columns]
+    form: list[Any] = [text, count, *boxes, *(part for c in columns for part in c.inputs)]
+    names = ("model", "template", "control_tokens", "given")
+    inputs = {
+        "text": text, "columns": count,
+        **{f"{name}_{n}": part for n, column in enumerate(columns, 1)
+           for name, part in zip(names, column.inputs, strict=True)},
+    }
+    outputs = [actions.run, actions.stop, actions.notice, *(c.lane for c in columns),
+               *(c.sheet for c in columns), difference]
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    wide = {**quiet, "show_progress_on": actions.notice}
+    go = {**wide, "fn": _runner(stage), "inputs_kwargs": inputs, "outputs": outputs,
+          "concurrency_limit": None}
+    actions.run.click(**{**go, "api_visibility": "public", "api_name": "score"})
+    gr.on([text.submit, *(column.given.submit for column in columns)], **go)
+    for button, example in zip(examples, EXAMPLES, strict=True):
+        button.click(partial(_fill, settings, example), None, form, queue=False, **wide).then(**go)
+    actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
+    for button, step in ((more, 1), (fewer, -1)):
+        button.click(partial(_resize, step), count, [count, *boxes], queue=False, **wide)
+    tab.select(_answers(stage), None, taken, queue=False, **quiet)
+    taken.input(_take, taken, [text, *columns[0].inputs], queue=False, **wide)
+
+
+def _resize(step: int, now: int) -> list[Any]:
+    wanted = max(1, min(MOST, now + step))
+    return [wanted, *shown(wanted, MOST)]
+
+
+def _fill(settings: Settings, example: Example) -> list[Any]:
+    """The form as an example wants it."""
+    parts: list[Any] = []
+    for number in range(MOST):
+        if number < len(example.columns):
+            place, template, given = example.columns[number]
+            model = settings.models[place]
+            parts += [model, template, False, given]
+        else:
+            parts += [gr.skip()] * 4
+    return [example.text, len(example.columns), *shown(len(example.columns), MOST), *parts]
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One column on its way: what is asked, or why it cannot be."""
+
+    title: str
+    subtitle: str
+    ask: Ask | None
+    refusal: Problem | None = None
+
+    def value(self, news: News) -> str:
+        """What its lane shows."""
+        match news:
+            case Problem():
+                return refused_lane(self.title, news)
+            case Scored():
+                return scored_lane(self.title, self.subtitle, news)
+            case "later":
+                return later_lane(self.title, self.subtitle)
+            case "stopped":
+                return stopped_lane(self.title, self.subtitle)
+        return waiting_lane(self.title, self.subtitle, None if news == "reading" else news)
+
+
+def _runner(stage: Stage) -> Callable[..., Iterator[list[Any]]]:
+    def score(
+        request: gr.Request, text: Any, columns: int, **values: Any
+    ) -> Iterator[list[Any]]:
+        """How likely a text is, token by token, under one to three models or after as many
+        prompts; each column's tokens, its figures and the columns' differences are JSON."""
+        names = ("model", "template", "control_tokens", "given")
+        lanes = [
+            _plan(text, *(values[f"{name}_{n}"] for name in names)) for n in range(1, columns + 1)
+        ]
+        asks = [lane.ask for lane in lanes if lane.ask]
+        known: tuple[News, ...] = ()
+        told = _Told(lanes)
+        for known in play(stage, TAB, request, asks) if asks else ():
+            yield [*running(), "", *told.values(known)]
+        yield [*resting(), "", *told.values(known)]
+
+    return score
+
+
+class _Told:
+    """What the lanes and sheets were told last: what has not changed is not made again."""
+
+    def __init__(self, lanes: Sequence[Lane]) -> None:
+        self._lanes = lanes
+        self._known: list[News | None] = [None for _ in lanes]
+        self._values = [idle() for _ in lanes]
+
+    def values(self, known: Sequence[News]) -> list[str]:
+        """The values of all lanes, all sheets and the difference."""
+        left = iter(known)
+        for place, lane in enumerate(self._lanes):
+            news: News = lane.refusal if lane.refusal else next(left)
+            if news != self._known[place]:
+                self._known[place] = news
+                self._values[place] = lane.value(news)
+        scored = [(n, one) for n, one in enumerate(self._known, 1) if isinstance(one, Scored)]
+        sheets = ["" for _ in range(MOST)]
+        for n, one in scored:
+            sheets[n - 1] = encode(sheet(one))
+        rest = [idle()] * (MOST - len(self._lanes))
+        found = differences(scored)
+        return [*self._values, *rest, *sheets, encode(found) if found else ""]
+
+
+def _plan(text: Any, model: Any, template: Any, control_tokens: Any, given: Any) -> Lane:
+    """Read one column; what is wrong with it stays in it."""
+    label = ""
+    try:
+        spec = read_model(model)
+        label = spec.label
+        request = _request(text, template, control_tokens, given)
+    except PlaygroundError as error:
+        return Lane(label, "", None, error.problem)
+    return Lane(label, _subtitle(template, given), Ask(spec, request))
+
+
+def _request(text: Any, template: Any, control_tokens: Any, given: Any) -> ScoreRequest:
+    check_text(text, "text")
+    check_text(given, "prompt")
+    if not text.strip():
+        raise InvalidInput("The text is empty.", field="text", advice="Write or paste a text.")
+    if template != CHAT:
+        prompt = Raw(given, control_tokens) if given else None
+        return ScoreRequest(Raw(text, control_tokens), prompt)
+    if not given.strip():
+        raise InvalidInput(
+            "With the chat template, the text is an answer, and there is no question to it.",
+            field="given", advice="Write the question under “Given this”, or choose raw text.",
+        )
+    messages = (Message("user", given), Message("assistant", text))
+    return ScoreRequest(Chat(messages, control_tokens))
+
+
+def _subtitle(template: Any, given: str) -> str:
+    """What differs between columns, in one quiet line."""
+    if not given:
+        return "the text alone"
+    words = _cut(given, 60)
+    return f"answer to “{words}” · chat template" if template == CHAT else f"after “{words}”"
+
+
+def _answers(stage: Stage) -> Callable[[gr.Request], Any]:
+    def answers(request: gr.Request) -> Any:
+        """The answers that the other tabs of this page show, to be taken over."""
+        found = [
+            (_named(tab, place if len(keys) > 1 else None, trace), key)
+            for tab, keys in stage.streams.shown(str(request.session_hash))
+            for place, key in enumerate(keys, 1)
+            # After a fork, a trace holds only the rest of its answer.
+            if (trace := trace_of(key)) and trace.text.strip() and not trace.run.fork
+        ]
+        return gr.update(choices=found, value=None, visible=bool(found))
+
+    return answers
+
+
+def _named(tab: str, place: int | None, trace: Trace) -> str:
+    """An answer in the list of those that can be taken over."""
+    column = f", column {place}" if place else ""
+    return f"{tab.capitalize()}{column} · {trace.run.model.label}: {_cut(trace.text, 48)}"
+
+
+def _cut(text: str, most: int) -> str:
+    """A text on one line, cut where it is too long for it."""
+    words = " ".join(text.split())
+    return words if len(words) <= most else f"{words[: most - 1]}…"
+
+
+def _take(key: Any) -> list[Any]:
+    """The text, model and prompt of an answer of another tab; nothing changes without one."""
+    trace = trace_of(key)
+    if trace is None or trace.started is None:
+        return [gr.skip()] * 5
+    template, control_tokens, given = _given(trace)
+    return [trace.text, trace.run.model.repo, template, control_tokens, given]
+
+
+def _given(trace: Trace) -> tuple[str, bool, str]:
+    """The prompt of a run as this tab takes it: one question, or the exact text behind it."""
+    match trace.run.prompt:
+        case Raw(text, control_tokens):
+            return RAW, control_tokens, text
+        case Chat((Message("user", question),), control_tokens):
+            return CHAT, control_tokens, question
+    assert trace.started is not None
+    return RAW, True, trace.started.rendered
