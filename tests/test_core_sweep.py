@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from playground.core.sweep import sweep
+from playground.core.decoding import PRESETS
+from playground.core.sweep import STARTS, sweep
 from playground.errors import InvalidInput
 
 MOST = 24
@@ -52,3 +54,13 @@ def test_what_cannot_be_swept_is_a_sentence(
         sweep(*given, MOST)  # type: ignore[arg-type]
     assert refused.value.problem.field == field
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize("knob", STARTS)
+def test_a_sweep_to_begin_with_acts_at_every_value_but_the_neutral_one(knob: str) -> None:
+    start = STARTS[knob]
+    values = sweep(knob, start.low, start.high, start.steps, 8)
+    lanes = [replace(PRESETS[start.preset], **{knob: value}) for value in values]
+    assert len(set(lanes)) == start.steps
+    assert [lane.ignored for lane in lanes if lane.num_beams > 1 or knob != "num_beams"] == [()] * (
+        start.steps - (knob == "num_beams"))

@@ -2,11 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from playground.core.decoding import KNOBS
 from playground.core.knobs import Knob
 from playground.errors import InvalidInput
 
 MOST_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where somebody begins who sweeps a knob: a preset in which it acts, both ends, the steps."""
+
+    preset: str
+    low: float
+    high: float
+    steps: int
+
+
+STARTS: Mapping[str, Start] = {
+    "temperature": Start("Pure sampling", 0.2, 1.6, 8),
+    "top_k": Start("Top-k", 10, 90, 5),
+    "top_p": Start("Top-p", 0.5, 1.0, 6),
+    "min_p": Start("Min-p", 0.0, 0.25, 6),
+    "typical_p": Start("Typical", 0.2, 1.0, 5),
+    "epsilon_cutoff": Start("Epsilon", 0.0003, 0.0009, 3),
+    "eta_cutoff": Start("Eta", 0.001, 0.004, 4),
+    "top_h": Start("Top-h", 0.2, 0.8, 4),
+    "top_n_sigma": Start("Top-n-sigma", 0.5, 2.0, 4),
+    "xtc_probability": Start("XTC", 0.0, 1.0, 5),
+    "mirostat_tau": Start("Mirostat", 1.0, 6.0, 6),
+    "repetition_penalty": Start("Repetition penalty", 1.0, 1.6, 4),
+    "frequency_penalty": Start("Greedy", 0.0, 1.5, 4),
+    "presence_penalty": Start("Greedy", 0.0, 1.5, 4),
+    "no_repeat_ngram_size": Start("No-repeat n-gram", 2, 5, 4),
+    "dry_multiplier": Start("DRY", 0.0, 1.6, 5),
+    "num_beams": Start("Beam search", 1, 4, 4),
+    "length_penalty": Start("Beam search", 0.0, 2.0, 5),
+    "diversity_penalty": Start("Diverse beam search", 0.0, 1.5, 4),
+    "penalty_alpha": Start("Contrastive search", 0.2, 0.8, 4),
+    "guidance_scale": Start("Guidance", 1.0, 3.0, 5),
+    "prompt_lookup_tokens": Start("Prompt lookup", 0, 8, 5),
+}
 
 
 def sweep(name: str, low: object, high: object, steps: object, most: int) -> tuple[float, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +24,7 @@ from playground.ui.token_store import encode
 from playground.ui.token_stream import TokenFeed, idle, token_stream
 
 RAW, CHAT = "Raw text", "Chat template"
+SECONDS_A_LANE = 0.008  # between two updates: 15 a second for up to 8 lanes, 5 for 24
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,7 @@ class Lane:
 
     feed: TokenFeed | None
     refusal: str = ""
+    title: str = ""
 
     @property
     def value(self) -> str:
@@ -157,8 +161,9 @@ def plan_lane(title: str, read: Callable[[], Run]) -> Lane:
     try:
         run = read()
     except PlaygroundError as error:
-        return Lane(None, _refused(title, error.problem))
-    return Lane(TokenFeed(run, title or run.model.label, describe(run)))
+        return Lane(None, _refused(title, error.problem), title)
+    title = title or run.model.label
+    return Lane(TokenFeed(run, title, describe(run)), title=title)
 
 
 def _refused(title: str, problem: Problem) -> str:
@@ -169,11 +174,18 @@ def _refused(title: str, problem: Problem) -> str:
 def play_lanes(
     stage: Stage, tab: str, request: gr.Request, lanes: Sequence[Lane], total: int
 ) -> Iterator[list[Any]]:
-    """Run the lanes together; yields updates for run, stop, notice and ``total`` lanes."""
+    """Run the lanes together; yields updates for run, stop, notice and ``total`` lanes.
+
+    A browser draws some hundred of its updates a second, so many lanes are told less often.
+    """
     feeds = [lane.feed for lane in lanes if lane.feed is not None]
     rest = [idle()] * (total - len(lanes))
     if feeds:
+        shown = -math.inf
         for _ in stage.play(tab, request, feeds):
+            if time.monotonic() - shown < SECONDS_A_LANE * len(lanes):
+                continue
+            shown = time.monotonic()
             yield [*running(), "", *(lane.value for lane in lanes), *rest]
     yield [*resting(), "", *(lane.value for lane in lanes), *rest]
 
@@ -190,10 +202,15 @@ def describe(run: Run) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def make_run(model: Any, prompt: Callable[[], Prompt], settings: Any) -> Run:
-    """A run from a column's settings. Raises InvalidInput naming the field."""
+def make_run(
+    model: Any, prompt: Callable[[], Prompt], settings: Any, fresh: int | None = None
+) -> Run:
+    """A run from a column's settings. Raises InvalidInput naming the field.
+
+    Where it asks for a new seed it gets ``fresh``, so that columns can throw the same dice.
+    """
     form = read_form(settings)
-    return Run(read_model(model), prompt(), form.decoding, form.dice(), form.draft)
+    return Run(read_model(model), prompt(), form.decoding, form.dice(fresh), form.draft)
 
 
 def shown(count: int, total: int) -> list[Any]:

@@ -8,8 +8,8 @@ script keeps them; the server is only asked what is wrong with them and what has
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import gradio as gr
 from playground.core.decoding import KNOBS, PRESETS
 from playground.core.prompt import Raw
 from playground.core.run import LARGEST_SEED, ModelSpec, Run
+from playground.core.strategy_notes import NOTES
 from playground.engine.admission import check_run
 from playground.errors import PlaygroundError
 from playground.settings import Settings
@@ -30,10 +31,13 @@ from playground.ui.decoding_form import (
     read_form,
     write_form,
 )
+from playground.ui.own_presets import read_presets
 from playground.ui.token_store import encode
 
 _ASSETS = Path(__file__).parent / "assets"
-_SCRIPTS = ("decoding_settings.js", "decoding_rows.js", "decoding_panel.js")
+_SCRIPTS = ("decoding_settings.js", "decoding_presets.js", "decoding_notes.js", "decoding_rows.js",
+            "lane_figures.js", "lane_picker.js", "lane_board.js", "lane_table.js",
+            "decoding_panel.js")
 
 # Groups of settings, in the order of the page; the first is always in sight.
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -90,10 +94,18 @@ page.decodingReady ??= server.decoding_code({}).then((code) => {
   page.decoding.schema = code.schema;
 });
 page.decodingReady.then(
-  () => page.decoding.mount(element, { props, watch, server }),
+  () => page.decoding.mount(element, { props, watch, server, %s }),
   (error) => { page.decodingReady = undefined; throw error; },
 );
 """
+
+
+def loader(events: Mapping[str, str] | None = None) -> str:
+    """The script of a component of this family; ``events`` are what its own script calls each one,
+    and the name under which Gradio knows it."""
+    triggers = (f"{name}: (told) => trigger('{event}', told)"
+                for name, event in (events or {}).items())
+    return _LOADER % ", ".join(triggers)
 
 
 def decoding_panel(
@@ -130,9 +142,9 @@ def _component(
     return gr.HTML(
         value=value,
         html_template=f'<div class="decoding-{kind}"></div>',
-        js_on_load=_LOADER,
+        js_on_load=loader(),
         apply_default_css=False,
-        server_functions=[decoding_code, check],
+        server_functions=[decoding_code, decoding_presets, check],
         elem_classes=["decoding-block"],
         mode=kind,
         verdict=check(value) if value else "",
@@ -157,6 +169,13 @@ def _checker(settings: Settings) -> Callable[[Any], str]:
     return decoding_check
 
 
+def decoding_presets(text: Any) -> str:
+    """Server function: what of the presets that a browser kept can be used, and why not the rest;
+    its answer is JSON."""
+    found = read_presets(text)
+    return encode({"presets": found.presets, "problems": found.problems})
+
+
 def decoding_code(request: object) -> dict[str, Any]:
     """Server function: script and schema, asked for once a page."""
     return _code()
@@ -169,6 +188,7 @@ def _code() -> dict[str, Any]:
         "groups": [[title, [_row(name) for name in names]] for title, names in GROUPS],
         "presets": preset_values(),
         "neutral": neutral_values(),
+        "notes": {name: asdict(note) for name, note in NOTES.items()},
     }
     return {"js": f"(() => {{\n'use strict';\n{parts}\n}})();", "schema": schema}
 

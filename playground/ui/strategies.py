@@ -1,13 +1,17 @@
-"""The Strategies tab: one prompt decoded in several ways side by side."""
+"""The Strategies tab: one prompt decoded in many ways side by side, and how they compare."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import gradio as gr
 
+from playground.core.decoding import PRESETS
+from playground.core.run import LARGEST_SEED
+from playground.errors import PlaygroundError
 from playground.settings import Settings
 from playground.ui.actions import action_row, examples_row
 from playground.ui.columns import (
@@ -18,24 +22,21 @@ from playground.ui.columns import (
     play_lanes,
     prompt_form,
     prompt_of,
+    shown,
     wire_count,
 )
 from playground.ui.controls import model_picker, prompt_box
 from playground.ui.decoding_form import title_of
+from playground.ui.lane_board import LaneBoard, filled, lane_board
+from playground.ui.lane_report import Board, Boards
 from playground.ui.streaming import Stage
+from playground.ui.token_store import encode
+from playground.ui.token_stream import idle
 
 TAB = "strategies"
-LANES = (
-    "Greedy",
-    "Beam search",
-    "Top-k",
-    "Top-p",
-    "Temperature 0.7",
-    "Temperature 1.5",
-    "Min-p",
-    "Typical",
-)
-START = 5
+FIRST = ("Greedy", "Beam search", "Top-k", "Top-p", "Temperature 0.7")
+# "Add column" goes on with the strategies that are not there yet.
+LANES = (*FIRST, *(name for name in PRESETS if name not in FIRST))
 EXAMPLES = (
     "Once upon a time",
     "The capital of France is",
@@ -56,28 +57,33 @@ def build_strategies(stage: Stage, settings: Settings) -> None:
         form = prompt_form()
         more = gr.Button("Add column", size="sm", elem_classes="tool", min_width=60)
         fewer = gr.Button("Remove column", size="sm", elem_classes="tool", min_width=60)
-    columns = build_columns(
-        settings, TAB, LANES[: settings.limits.columns], START, own_prompt=False, new_tokens=48
-    )
+    lanes = LANES[: settings.limits.columns]
+    board = lane_board(settings, TAB, len(lanes))
+    columns = build_columns(settings, TAB, lanes, len(FIRST), own_prompt=False, new_tokens=48)
+    board.table.render()
+    boards = Boards()
 
     inputs = {
         "text": text, "model": model, "template": form.template,
         "control_tokens": form.control_tokens, **columns.inputs,
     }
-    outputs = [actions.run, actions.stop, actions.notice, *(c.lane for c in columns.all)]
+    outputs = [actions.run, actions.stop, actions.notice, *(c.lane for c in columns.all), board.bar]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     wide = {**quiet, "show_progress_on": actions.notice}
-    go = {**wide, "fn": _runner(stage, columns), "inputs_kwargs": inputs, "outputs": outputs,
-          "concurrency_limit": None}
+    go = {**wide, "fn": _runner(stage, columns, boards), "inputs_kwargs": inputs,
+          "outputs": outputs, "concurrency_limit": None}
     actions.run.click(**{**go, "api_visibility": "public", "api_name": "strategies"})
     text.submit(**go)
     for button, example in zip(examples, EXAMPLES, strict=True):
         button.click(lambda e=example: e, None, text, queue=False, **quiet).then(**go)
     actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
     wire_count(columns, more, fewer, wide)
+    _wire_board(board, columns, boards, wide)
 
 
-def _runner(stage: Stage, built: Columns) -> Callable[..., Iterator[list[Any]]]:
+def _runner(
+    stage: Stage, built: Columns, boards: Boards
+) -> Callable[..., Iterator[list[Any]]]:
     def run(
         request: gr.Request,
         text: Any,
@@ -88,11 +94,63 @@ def _runner(stage: Stage, built: Columns) -> Callable[..., Iterator[list[Any]]]:
         **values: Any,
     ) -> Iterator[list[Any]]:
         """One prompt decoded in several ways, each as its ``settings`` say, a JSON object."""
-        lanes = []
-        for column in built.of(columns):
-            own = values[column.named("settings")]
-            prompt = partial(prompt_of, template, control_tokens, text)
-            lanes.append(plan_lane(title_of(own), partial(make_run, model, prompt, own)))
-        yield from play_lanes(stage, TAB, request, lanes, len(built.all))
+        prompt = partial(prompt_of, template, control_tokens, text)
+        # The same dice for all: what differs between two lanes is then what was set.
+        fresh = random.randint(0, LARGEST_SEED)
+        chosen = [values[column.named("settings")] for column in built.of(columns)]
+        lanes = [plan_lane(title_of(own), partial(make_run, model, prompt, own, fresh))
+                 for own in chosen]
+        board = boards.put(str(request.session_hash), lanes)
+        last: list[Any] = []
+        try:
+            for last in play_lanes(stage, TAB, request, lanes, len(built.all)):
+                yield _told(board, last)
+        finally:
+            board.running = False
+        yield _told(board, last)
 
     return run
+
+
+def _told(board: Board, update: list[Any]) -> list[Any]:
+    """Updates of run, stop, notice and lanes, each with where it parts, and the board's own."""
+    told = board.value()
+    ours, lanes = update[:3], update[3:]
+    count = len(board.lanes)
+    marked = [board.mark(n, value) for n, value in enumerate(lanes[:count])]
+    return [*ours, *marked, *lanes[count:], told]
+
+
+def _wire_board(
+    board: LaneBoard, columns: Columns, boards: Boards, wide: dict[str, Any]
+) -> None:
+    """Let the bar above the lanes fill them, and name the one that they are compared with."""
+    every = columns.all
+
+    def fill(wish: gr.EventData) -> list[Any]:
+        try:
+            texts = filled(wish._data, len(every))
+        except PlaygroundError as error:
+            return [encode({"problem": str(error)}), *[gr.skip()] * (1 + 3 * len(every))]
+        rest = [gr.skip()] * (len(every) - len(texts))
+        told = encode({"filled": random.randint(1, LARGEST_SEED)})
+        return [told, len(texts), *shown(len(texts), len(every)), *texts, *rest,
+                *[idle()] * len(every)]
+
+    def refer(wish: gr.EventData, request: gr.Request) -> list[Any]:
+        here = boards.get(str(request.session_hash))
+        if here is None:
+            return [gr.skip()] * (1 + len(every))
+        here.refer(wish._data.get("column") if isinstance(wish._data, dict) else None)
+        if here.running:  # The run's own handler tells it with its next news.
+            return [gr.skip()] * (1 + len(every))
+        told = here.value()
+        lanes = [here.mark(n, lane.value) for n, lane in enumerate(here.lanes)]
+        return [told, *lanes, *[gr.skip()] * (len(every) - len(lanes))]
+
+    lanes = [column.lane for column in every]
+    board.bar.fill_lanes(
+        fill, None, [board.bar, columns.count, *(column.box for column in every),
+                     *(column.settings for column in every), *lanes], queue=False, **wide,
+    )
+    board.bar.compare_lanes(refer, None, [board.bar, *lanes], queue=False, **wide)

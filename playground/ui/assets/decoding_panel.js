@@ -8,11 +8,9 @@ function tabOf(name) {
   return tabs[name];
 }
 
-function presetSelect(onChoose) {
-  const select = h('select', 'preset');
-  for (const preset of Object.keys(window.decoding.schema.presets)) select.add(new Option(preset, preset));
-  select.addEventListener('change', () => onChoose(select.value));
-  return select;
+// The menu of presets of one column.
+function menuOf(settings) {
+  return new PresetMenu((name, own) => (own ? settings().chooseOwn(name) : settings().choose(name)));
 }
 
 // What settings come to, in a quiet line, and under it what has no effect or what is wrong.
@@ -39,15 +37,16 @@ class Head {
   constructor(root, settings, number, tab) {
     Object.assign(this, { root, settings, number, tab });
     const name = `column ${number + 1}`;
-    this.select = presetSelect((preset) => settings.choose(preset));
-    this.select.setAttribute('aria-label', `Strategy of ${name}`);
+    this.menu = menuOf(() => settings);
+    this.menu.select.setAttribute('aria-label', `Strategy of ${name}`);
+    this.about = noteButton(() => settings.preset);
     this.button = h('button', 'open', 'Settings');
     this.button.type = 'button';
     this.button.setAttribute('aria-label', `Settings of ${name}`);
     this.button.addEventListener('click', () => tab.panel?.toggle(number));
     this.verdict = new Verdict();
     const top = h('div', 'top');
-    top.append(this.select, this.button);
+    top.append(this.menu.select, this.about, this.button);
     root.append(top, this.verdict.root);
     settings.views.add(this);
     this.show();
@@ -55,9 +54,33 @@ class Head {
 
   show() {
     const { settings } = this;
-    this.select.value = settings.preset;
+    this.menu.show(settings);
+    this.about.setAttribute('aria-label', `What ${settings.preset} does`);
     this.verdict.show(settings.verdict, settings.edited);
+    if (this.parts?.classList.contains('quiet')) this.report(null);
     this.root.classList.toggle('bad', Boolean(settings.verdict.problem));
+  }
+
+  // What is known of the lane below: where it leaves the others, and its figures. Before a run the
+  // same place says what the strategy does, so that nothing moves when one begins.
+  report(lane) {
+    if (!this.parts) {
+      this.parts = h('p', 'parts');
+      this.figures = h('p', 'figures');
+      this.root.append(this.parts, this.figures);
+    }
+    const about = window.decoding.schema.notes[this.settings.preset]?.does[0] ?? '';
+    const words = lane ? lane.parts : [about];
+    const told = JSON.stringify(words);
+    if (told !== this.told) {
+      this.told = told;
+      writeSentence(this.parts, words);
+    }
+    this.parts.classList.toggle('quiet', !lane);
+    const shown = lane ? FIGURES.filter(({ short }) => short) : [];
+    const line = shown.map((figure) => `${written(figure, lane.figures[figure.name])} ${figure.short}`);
+    const all = line.join(' · ');
+    if (this.figures.textContent !== all) this.figures.textContent = this.figures.title = all;
   }
 
   // Whether the panel is open on this column.
@@ -71,19 +94,21 @@ class Panel {
   constructor(root, props) {
     Object.assign(this, { root, number: null, settings: null });
     root.id = `decoding-${props.tab}`;
-    this.select = presetSelect((preset) => this.settings.choose(preset));
-    this.select.id = `${root.id}-strategy`;
+    this.menu = menuOf(() => this.settings);
+    this.menu.select.id = `${root.id}-strategy`;
     const label = h('label', 'name', 'Strategy');
-    label.htmlFor = this.select.id;
+    label.htmlFor = this.menu.select.id;
+    this.about = noteButton(() => this.settings.preset);
     this.reset = h('button', 'reset', 'Reset');
     this.reset.type = 'button';
     this.reset.title = 'Back to the strategy as it comes; lengths, words and seed stay.';
-    this.reset.addEventListener('click', () => this.settings.choose(this.settings.preset));
+    this.reset.addEventListener('click', () => this.settings.reset());
     const strategy = h('div', 'strategy');
-    strategy.append(label, this.select, this.reset);
+    strategy.append(label, this.menu.select, this.about, this.reset);
+    this.keeper = new PresetKeeper(() => this.settings);
     this.verdict = new Verdict();
     this.verdict.root.setAttribute('role', 'status');
-    root.append(strategy, this.verdict.root, ...this.groups(props));
+    root.append(strategy, this.verdict.root, this.keeper.root, ...this.groups(props));
   }
 
   groups(props) {
@@ -129,7 +154,9 @@ class Panel {
   show() {
     const { settings } = this;
     const { field, problem } = settings.verdict;
-    this.select.value = settings.preset;
+    this.menu.show(settings);
+    this.about.setAttribute('aria-label', `What ${settings.preset} does`);
+    this.keeper.show();
     this.reset.hidden = !settings.edited;
     for (const { names, count, open } of this.folds) {
       const moved = names.filter((name) => settings.moved(name)).length;
@@ -248,18 +275,26 @@ function mountHead(root, options) {
   const settings = ownSettings(options);
   const head = new Head(root, settings, number, tab);
   tab.columns.set(number, head);
-  // A column that comes back was given its verdict for the settings that it began with.
-  if (tab.seen.has(number)) settings.ask();
+  // The verdict that came with the page is for the settings that the column began with then.
+  if (tab.seen.has(number) || !options.props.verdict) settings.ask();
   tab.seen.add(number);
   head.mark(false);
-  new ResizeObserver(() => tab.panel?.settle()).observe(root);
+  tab.board?.settle();
+  new ResizeObserver(() => {
+    const before = tab.columns.size;
+    tab.panel?.settle();
+    if (tab.columns.size !== before) tab.board?.settle();
+  }).observe(root);
 }
 
 window.decoding = {
   mount(element, options) {
-    const root = element.querySelector('.decoding-head, .decoding-panel');
-    const { props } = options;
+    const root = element.querySelector('.decoding-head, .decoding-panel, .lane-board, .lane-table');
+    const { props, server } = options;
+    if (!ownPresets.server) ownPresets.read(server);
     if (props.mode === 'head') mountHead(root, options);
+    else if (props.mode === 'board') tabOf(props.tab).board = new LaneBoard(root, options, tabOf(props.tab));
+    else if (props.mode === 'table') tabOf(props.tab).table = new LaneTable(root, tabOf(props.tab));
     else if (props.value) new Panel(root, props).edit(ownSettings(options));
     else new ColumnsPanel(root, props, tabOf(props.tab));
   },

@@ -21,10 +21,14 @@ class Settings {
 
   get preset() { return this.own.preset; }
 
-  get text() { return JSON.stringify(this.own); }
+  get text() { return JSON.stringify(this.edited && this.saved ? { ...this.own, changed: true } : this.own); }
+
+  // What the reader saved under the name that these settings have; null without one.
+  get saved() { return this.own.name ? ownPresets.get(this.own.name) : null; }
 
   read(text) {
     this.own = { preset: 'Greedy', ...JSON.parse(text || '{}') };
+    delete this.own.changed;
     if (!this.schema.presets[this.own.preset]) this.own.preset = 'Greedy';
   }
 
@@ -39,23 +43,57 @@ class Settings {
   set(name, value) {
     if (value === this.start(name)) delete this.own[name];
     else this.own[name] = value;
+    if (this.own.name && !this.saved && this.strategic(name)) delete this.own.name;
     this.changed();
   }
+
+  // Whether a setting is one that strategies decide.
+  strategic(name) { return name in this.schema.presets[this.own.preset]; }
 
   // Whether something is set where nothing need be; every tab has a length of its own.
   moved(name) { return name !== 'max_new_tokens' && this.get(name) !== this.schema.neutral[name]; }
 
-  // Whether the strategy is no longer the preset's.
+  // Whether the strategy is no longer the preset's, or what was saved is no longer this.
   get edited() {
-    const preset = this.schema.presets[this.own.preset];
-    return Object.keys(this.own).some((name) => name in preset);
+    const names = Object.keys(this.own);
+    const { saved } = this;
+    if (!saved) return !this.own.name && names.some((name) => this.strategic(name));
+    const compared = new Set([...names.filter((name) => this.strategic(name)), ...Object.keys(saved)]);
+    return [...compared].some((name) => this.get(name) !== (name in saved ? saved[name] : this.start(name)));
   }
 
   // Sets all of a strategy; lengths, words and dice stay as they are.
   choose(preset) {
     for (const name of Object.keys(this.schema.presets[preset])) delete this.own[name];
+    delete this.own.name;
     this.own.preset = preset;
     this.changed();
+  }
+
+  // The same with one of the reader's own, and with the words that were saved in it.
+  chooseOwn(name) {
+    const saved = ownPresets.get(name);
+    const { preset } = { preset: 'Greedy', ...saved };
+    for (const one of Object.keys(this.schema.presets[preset])) delete this.own[one];
+    Object.assign(this.own, saved, { preset, name });
+    this.changed();
+  }
+
+  // Back to what was chosen.
+  reset() {
+    if (this.saved) this.chooseOwn(this.own.name);
+    else this.choose(this.own.preset);
+  }
+
+  dropName() {
+    delete this.own.name;
+    this.changed();
+  }
+
+  // What a preset of the reader's own would hold: no dice, no length, nothing that is only reported.
+  get savable() {
+    const { name, seed, fresh_seed, max_new_tokens, candidates, effects, ...kept } = this.own;
+    return kept;
   }
 
   // Takes over everything of another column.

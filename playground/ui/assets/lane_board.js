@@ -1,0 +1,128 @@
+// What stands above the lanes: which there are, their order, and which one the others leave.
+
+class LaneBoard {
+  constructor(root, { props, server, watch, fill, refer }, tab) {
+    Object.assign(this, { root, props, server, fill, tab });
+    this.sort = { by: '', turned: false };
+    this.order = [];
+    this.message = { lanes: [], running: false, reference: 0, problem: '' };
+    this.picker = new LanePicker(this);
+    this.sweep = new LaneSweep(this);
+    this.problem = h('p', 'problem');
+    this.problem.setAttribute('role', 'alert');
+    this.spoken = h('p', 'unseen');
+    this.spoken.setAttribute('role', 'status');
+    root.append(this.bar(refer), this.picker.root, this.sweep.root, this.problem, this.spoken);
+    watch('value', () => this.take(props.value));
+    this.take(props.value);
+  }
+
+  bar(refer) {
+    const bar = h('div', 'bar');
+    const ways = [['Choose lanes', this.picker], ['Sweep a setting', this.sweep]].map(([words, form]) => {
+      const button = h('button', 'way', words);
+      button.type = 'button';
+      button.setAttribute('aria-expanded', 'false');
+      button.addEventListener('click', () => this.open(form.root.hidden ? form : null));
+      form.button = button;
+      return button;
+    });
+    const choice = (words, className) => {
+      const label = h('label', className, words);
+      const select = h('select');
+      label.append(select);
+      return [label, select];
+    };
+    const [sortLabel, sort] = choice('Sort by', 'sort');
+    sort.add(new Option('their place', ''));
+    for (const { name, label } of FIGURES) sort.add(new Option(label.toLowerCase(), name));
+    sort.add(new Option(LEAVES.label.toLowerCase(), LEAVES.name));
+    sort.addEventListener('change', () => this.sortBy(sort.value, false));
+    this.sortMenu = sort;
+    const live = h('label', 'live');
+    this.live = h('input');
+    this.live.type = 'checkbox';
+    this.live.addEventListener('change', () => this.arrange());
+    live.append(this.live, 'while they write');
+    const [referLabel, reference] = choice('Compare with', 'refer');
+    reference.addEventListener('change', () => refer({ column: Number(reference.value) }));
+    this.reference = reference;
+    bar.append(...ways, h('span', 'gap'), sortLabel, live, referLabel);
+    this.after = [sortLabel, live, referLabel];
+    return bar;
+  }
+
+  open(form) {
+    for (const one of [this.picker, this.sweep]) {
+      one.root.hidden = one !== form;
+      one.button.setAttribute('aria-expanded', String(one === form));
+    }
+    form?.opened();
+  }
+
+  // Lanes that are still on the page, of the latest run.
+  get lanes() { return this.message.lanes.filter(({ column }) => this.tab.columns.has(column)); }
+
+  take(value) {
+    const before = this.message;
+    this.message = { lanes: [], running: false, reference: 0, problem: '', ...JSON.parse(value || '{}') };
+    if (this.message.filled && this.message.filled !== before.filled) this.open(null);
+    const ended = before.running && !this.message.running;
+    if (ended) this.spoken.textContent = `${this.lanes.length} lanes are written.`;
+    else if (this.message.running) this.spoken.textContent = '';
+    if (ended || this.live.checked) this.arrange();
+    this.draw();
+  }
+
+  sortBy(by, turned) {
+    this.sort = { by, turned };
+    this.sortMenu.value = by;
+    this.arrange();
+    this.draw();
+  }
+
+  // A lane keeps its place until somebody asks for another order.
+  arrange() {
+    this.order = sorted(this.lanes, this.sort).map(({ column }) => column);
+    for (const [number, head] of this.tab.columns) {
+      const place = this.order.indexOf(number);
+      const box = head.root.closest('.lane-column');
+      if (box) box.style.order = this.sort.by ? String(place < 0 ? 1000 + number : place) : '';
+    }
+    this.tab.table?.draw(this);
+  }
+
+  draw() {
+    const { lanes, message } = this;
+    this.problem.textContent = message.problem;
+    this.problem.hidden = !message.problem;
+    for (const part of this.after) part.classList.toggle('idle', lanes.length < 2);
+    for (const input of [this.sortMenu, this.live, this.reference]) input.disabled = lanes.length < 2;
+    const titles = lanes.map(({ column, title }) => `${column}:${title}`).join('\n');
+    if (titles !== this.titles) {
+      this.titles = titles;
+      this.reference.replaceChildren(...lanes.map(({ column, title }) => new Option(title, column)));
+      if (!lanes.length) this.reference.add(new Option('Greedy', 0));
+    }
+    this.reference.value = String(message.reference);
+    for (const form of [this.picker, this.sweep]) form.hold(message.running);
+    const byColumn = new Map(lanes.map((lane) => [lane.column, lane]));
+    for (const [number, head] of this.tab.columns) head.report(byColumn.get(number) ?? null);
+    this.tab.table?.draw(this);
+  }
+
+  // Columns come and go.
+  settle() {
+    this.arrange();
+    this.draw();
+  }
+
+  // New lanes with the lengths, words and dice that the first one has now.
+  settingsOf(preset, own) {
+    const kept = { ...(this.tab.columns.get(0)?.settings.own ?? {}) };
+    const first = kept.preset ?? 'Greedy';
+    for (const name of Object.keys(window.decoding.schema.presets[first])) delete kept[name];
+    delete kept.name;
+    return own ? { ...kept, ...ownPresets.get(preset), name: preset } : { ...kept, preset };
+  }
+}

@@ -1,0 +1,132 @@
+// All lanes and all figures as one table, which sorts by its heads and is copied as CSV.
+
+class LaneTable {
+  constructor(root, tab) {
+    this.root = root;
+    this.rows = new Map();
+    const head = h('div', 'top');
+    this.said = h('span', 'words');
+    this.said.setAttribute('role', 'status');
+    const copy = h('button', 'small', 'Copy as CSV');
+    copy.type = 'button';
+    copy.addEventListener('click', () => this.copy());
+    head.append(h('h2', '', 'All lanes'), this.said, copy);
+    const scroll = h('div', 'scroll');
+    this.table = h('table');
+    this.table.append(h('caption', 'unseen', 'The figures of all lanes; the best of each column is marked.'));
+    const row = h('tr');
+    this.heads = new Map();
+    row.append(this.headOf({ name: '', label: 'Lane', help: 'In the order of the lanes.' }));
+    for (const figure of [...FIGURES, LEAVES]) row.append(this.headOf(figure));
+    const thead = h('thead');
+    thead.append(row);
+    this.body = h('tbody');
+    this.table.append(thead, this.body);
+    scroll.append(this.table);
+    this.root.append(head, scroll);
+    this.root.hidden = true;
+    tab.board?.draw();
+  }
+
+  headOf({ name, label, help }) {
+    const cell = h('th');
+    cell.scope = 'col';
+    const button = h('button', '', label);
+    button.type = 'button';
+    button.title = help;
+    button.addEventListener('click', () => {
+      const { sort } = this.board;
+      this.board.sortBy(name, sort.by === name && name ? !sort.turned : false);
+    });
+    cell.append(button);
+    this.heads.set(name, cell);
+    return cell;
+  }
+
+  draw(board) {
+    this.board = board;
+    const { lanes, sort, order } = board;
+    this.root.hidden = lanes.length === 0;
+    for (const [name, cell] of this.heads) {
+      const figure = FIGURES.find((one) => one.name === name);
+      const falls = ((figure?.best ?? -1) > 0) !== sort.turned;
+      if (name && name === sort.by) cell.setAttribute('aria-sort', falls ? 'descending' : 'ascending');
+      else cell.removeAttribute('aria-sort');
+    }
+    for (const [column, row] of this.rows) {
+      if (!lanes.some((lane) => lane.column === column)) { row.root.remove(); this.rows.delete(column); }
+    }
+    const place = (lane) => { const at = order.indexOf(lane.column); return at < 0 ? 1000 + lane.column : at; };
+    const inOrder = [...lanes].sort((a, b) => place(a) - place(b));
+    inOrder.forEach((lane, at) => {
+      const row = this.rowOf(lane);
+      if (this.body.children[at] !== row.root) this.body.insertBefore(row.root, this.body.children[at] ?? null);
+    });
+    const done = lanes.filter(({ figures }) => figures.length > 0);
+    for (const figure of [...FIGURES, LEAVES]) this.drawColumn(figure, lanes, bestOf(figure, done));
+    for (const lane of lanes) this.drawName(lane);
+  }
+
+  rowOf(lane) {
+    let row = this.rows.get(lane.column);
+    if (row) return row;
+    const root = h('tr');
+    const name = h('th');
+    name.scope = 'row';
+    root.append(name);
+    const cells = {};
+    for (const figure of [...FIGURES, LEAVES]) root.append(cells[figure.name] = h('td'));
+    row = { root, name, cells };
+    this.rows.set(lane.column, row);
+    return row;
+  }
+
+  drawName(lane) {
+    const { name } = this.rows.get(lane.column);
+    if (name.textContent !== lane.title) name.textContent = lane.title;
+  }
+
+  drawColumn(figure, lanes, best) {
+    for (const lane of lanes) {
+      const cell = this.rows.get(lane.column).cells[figure.name];
+      const value = valueOf(lane, figure.name);
+      const marked = best !== null && value === best;
+      const words = this.words(figure, lane, value);
+      if (cell.firstChild?.textContent !== words) cell.replaceChildren(words);
+      if (marked !== cell.classList.contains('best')) {
+        cell.classList.toggle('best', marked);
+      }
+      if (marked && cell.childNodes.length < 2) cell.append(h('span', 'unseen', ' (best)'));
+      else if (!marked) while (cell.childNodes.length > 1) cell.lastChild.remove();
+    }
+  }
+
+  words(figure, lane, value) {
+    if (figure !== LEAVES || value !== null) return written(figure, value);
+    return lane.column === this.board.message.reference ? 'compared' : lane.same ? 'never' : '–';
+  }
+
+  csv() {
+    const cell = (value) => {
+      const text = String(value ?? '');
+      const safe = typeof value === 'string' && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+      return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+    };
+    const lines = [['lane', 'settings', ...FIGURES.map(({ name }) => name), 'parts_at_token']];
+    for (const column of [...this.body.children].map((row) => [...this.rows].find(([, one]) => one.root === row)[0])) {
+      const lane = this.board.lanes.find((one) => one.column === column);
+      lines.push([lane.title, lane.sub, ...FIGURES.map(({ name }) => lane.figures[name]), lane.at === null ? '' : lane.at + 1]);
+    }
+    return lines.map((line) => line.map(cell).join(',')).join('\r\n');
+  }
+
+  async copy() {
+    try {
+      await navigator.clipboard.writeText(this.csv());
+      this.said.textContent = 'Copied.';
+    } catch {
+      this.said.textContent = 'This browser does not let the page copy.';
+    }
+    setTimeout(() => { this.said.textContent = ''; }, 3000);
+  }
+}
