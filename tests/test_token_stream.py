@@ -6,6 +6,7 @@ import ast
 import json
 import math
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +23,7 @@ from playground.core.events import (
     Failed,
     Finished,
     Loading,
+    Paced,
     Piece,
     Queued,
     Reason,
@@ -29,7 +31,7 @@ from playground.core.events import (
     Step,
 )
 from playground.core.prompt import Raw
-from playground.core.run import ModelSpec, Run
+from playground.core.run import Fork, ModelSpec, Run
 from playground.errors import Problem
 from playground.ui import token_feed, token_store, token_stream
 from playground.ui.token_feed import TokenFeed, idle
@@ -188,6 +190,8 @@ def test_a_step_keeps_its_numbers_and_its_piece() -> None:
         ([STARTED], "Reading the prompt (2 tokens)"),
         ([STARTED, step(0)], "Writing"),
         ([STARTED, Beams(0, (), "a")], "Searching"),
+        ([STARTED, step(0), Paced(0)], "Paused"),
+        ([STARTED, step(0), Paced(0), Paced(None)], "Writing"),
         ([STARTED, finished("end")], "The model ended here by itself."),
         ([STARTED, finished("length")], "Cut off at the limit of 1,500 new tokens."),
         ([STARTED, finished("stop string")], "Ended at a stop string."),
@@ -314,7 +318,7 @@ def test_a_key_leads_to_its_run_as_it_stands() -> None:
 
 
 def test_the_whole_answer_begins_with_what_stood() -> None:
-    feed = TokenFeed(RUN, stood=[step(0), step(1)])
+    feed = TokenFeed(replace(RUN, fork=Fork((0, 1))), stood=[step(0), step(1)])
     feed.add(step(2))
     assert [one.id for one in answer_of(feed.key)] == [0, 1, 2]
     assert answer_of("guessed") == ()
@@ -352,6 +356,24 @@ def test_a_closed_page_leaves_its_runs_readable_and_nothing_to_ask() -> None:
 def test_a_request_from_nowhere_gets_nothing(start: object) -> None:
     feed = feed_of(STARTED, step(0))
     assert read_tokens({"key": feed.key, "from": start}) == '{"gone":true}'
+
+
+def test_a_branch_shows_what_stood_before_it_and_what_was_put_there() -> None:
+    run = replace(RUN, fork=Fork((0, 1), (5,)))
+    put = replace(step(2), special=True, forced=True)
+    feed = TokenFeed(run, stood=(step(0, logprob=-1.0), step(1, logprob=-1.0)))
+    for event in (STARTED, put, step(3, logprob=-1.0)):
+        feed.add(event)
+    said = message(feed.flush())
+    assert [row[7] for row in said["rows"]] == [4, 4, 1 + 2, 0]
+    assert "first" not in said
+    assert feed.trace.ids == (2, 3)
+
+
+def test_a_branch_without_what_stood_counts_on_from_there() -> None:
+    feed = TokenFeed(replace(RUN, fork=Fork((0, 1))))
+    feed.add(step(2))
+    assert message(feed.flush())["first"] == 2
 
 
 def test_the_prompt_comes_when_it_is_asked_for() -> None:

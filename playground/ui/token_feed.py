@@ -79,7 +79,7 @@ class TokenFeed:
         self.title, self.subtitle = title, subtitle
         self.key, self._record = kept or KEPT.open()
         if kept is None:
-            self._record.trace, self._record.stood = Trace(run), tuple(stood)
+            self._record.trace = Trace(run, beginning=tuple(stood))
             self._record.tokens += [encode_step(step, stood=True) for step in stood]
         self.trace = self._record.trace or Trace(run)
         self._pause = 1.0 / flushes_per_second
@@ -88,17 +88,15 @@ class TokenFeed:
         self._value = ""
         self._revision = 0
         self._sent = self._sent_before = 0
-        self._stood = len(self._record.stood)
-        self._logprob = sum(step.logprob for step in (*self._record.stood, *self.trace.steps))
+        self._stood = len(self.trace.beginning)
+        self._logprob = sum(step.logprob for step in self.trace.whole)
         self._first_token_at: float | None = None
         self._last_token_at: float | None = None
 
     @classmethod
-    def of(
-        cls, trace: Trace, title: str = "", subtitle: str = "", *, stood: Sequence[Step] = ()
-    ) -> TokenFeed:
+    def of(cls, trace: Trace, title: str = "", subtitle: str = "") -> TokenFeed:
         """A feed that has already taken everything of ``trace``, to show a run that is over."""
-        feed = cls(trace.run, title, subtitle, stood=stood)
+        feed = cls(trace.run, title, subtitle, stood=trace.beginning)
         events = (trace.started, *trace.beams, *trace.proposals, *trace.steps, trace.finished)
         for event in events:
             if event is not None:

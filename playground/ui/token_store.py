@@ -87,9 +87,8 @@ class Record:
     """What is kept of one run, encoded once: a JSON string a token, a beam step, a forward that
     judged proposals, and the prompt.
 
-    ``trace`` is the run as it stands; ``stood`` are the tokens before its fork, and first among
-    ``tokens``; ``live`` is where its steps can be asked for, which is nowhere for a run that was
-    only shown again, and after its page was closed.
+    ``trace`` is the run as it stands; ``live`` where its steps can be asked for, which is nowhere
+    for a run that was only shown again, and after its page was closed.
     """
 
     tokens: list[str] = field(default_factory=list)
@@ -97,7 +96,6 @@ class Record:
     proposals: list[str] = field(default_factory=list)
     prompt: str = "[]"
     trace: Trace | None = None
-    stood: tuple[Step, ...] = ()
     live: Live | None = None
 
 
@@ -157,8 +155,8 @@ def trace_of(key: object) -> Trace | None:
 
 def answer_of(key: object) -> tuple[Step, ...]:
     """The tokens of that run's whole answer, those that stood at its fork included."""
-    record = KEPT.get(key)
-    return (*record.stood, *record.trace.steps) if record and record.trace else ()
+    trace = trace_of(key)
+    return trace.whole if trace else ()
 
 
 def live_of(key: object) -> Live | None:
