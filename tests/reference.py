@@ -63,6 +63,7 @@ def generate(model: Model, trace: Trace) -> tuple[tuple[int, ...], float | None]
     settings: dict[str, Any] = {
         "do_sample": d.do_sample,
         "num_beams": d.num_beams,
+        "use_cache": d.use_cache,
         "max_new_tokens": min(d.max_new_tokens, room),
         "min_new_tokens": d.min_new_tokens or None,
         "repetition_penalty": d.repetition_penalty,

@@ -6,7 +6,7 @@ from playground.core.decoding import KNOBS, Decoding
 from playground.errors import InvalidInput
 
 # What decides how many texts a run has, what is kept of them and what reads them, with the
-# property of a Decoding that says whether it acts.
+# property of a Decoding that says whether it acts, where there is one.
 _KINDS: tuple[tuple[str, str], ...] = (
     ("num_beams", "is_beam_search"),
     ("penalty_alpha", "is_contrastive"),
@@ -14,9 +14,10 @@ _KINDS: tuple[tuple[str, str], ...] = (
     ("dola_layers", "is_dola"),
     ("prompt_lookup_tokens", "is_speculative"),
     ("draft_tokens", "is_speculative"),
-    ("use_cache", "use_cache"),
-    ("alone", "alone"),
+    ("use_cache", ""),
+    ("alone", ""),
 )
+_NEUTRAL = Decoding()
 _LABELS = {"dola_layers": "DoLa", "use_cache": "KV cache", "alone": "Decode alone"}
 
 
@@ -31,7 +32,8 @@ def check_amend(now: Decoding, wanted: Decoding) -> None:
     for name, acts in _KINDS:
         label = KNOBS[name].label if name in KNOBS else _LABELS[name]
         before, after = (
-            getattr(one, name) if getattr(one, acts) else _neutral(name) for one in (now, wanted)
+            getattr(one if not acts or getattr(one, acts) else _NEUTRAL, name)
+            for one in (now, wanted)
         )
         if before != after:
             raise InvalidInput(
@@ -51,7 +53,3 @@ def check_amend(now: Decoding, wanted: Decoding) -> None:
             field="num_beams" if now.is_beam_search else "penalty_alpha", given=wanted.summary,
             allowed=now.summary, advice="Start another run with them.",
         )
-
-
-def _neutral(name: str) -> object:
-    return getattr(Decoding(), name)

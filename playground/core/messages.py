@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from playground.core.decoding import Decoding
 from playground.core.events import Event, Paced, Piece, Step
+from playground.core.kept import Kept
 from playground.core.prompt import Prompt
 from playground.core.run import ModelSpec, Run
 from playground.core.score import Contest, Scored, ScoreOrContest
@@ -177,7 +178,9 @@ class ModelCard:
     ``suggested`` are the settings that its own generation_config asks for and that make sense, as
     pairs of name and value; they are shown and not obeyed. ``parkable``: the weights can be moved
     off the device and back. The card of an adapter counts the adapter's own parameters and bytes.
-    ``commit`` is the one on the Hub that its files are of, and empty for other files.
+    ``commit`` is the one on the Hub that its files are of, and empty for other files. ``kept`` is
+    what its KV cache holds of a text, computed from its config, each number of ``width`` bytes;
+    nothing where it keeps none.
     """
 
     spec: ModelSpec
@@ -194,6 +197,13 @@ class ModelCard:
     suggested: tuple[tuple[str, str], ...] = ()
     parkable: bool = False
     commit: str = ""
+    kept: Kept = Kept(0)
+    width: int = 4
+
+    def cache_bytes(self, tokens: int) -> int:
+        """Bytes of KV cache that a text of so many tokens fills, by the arithmetic of the config;
+        what it really filled is told in ``Finished``."""
+        return self.kept.numbers(tokens) * self.width
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from playground.core.events import Amended, Event, Failed, Finished, Paced, Star
 from playground.core.run import Run
 from playground.errors import DeadlinePassed, InvalidInput, Problem
 
-
 SLOWEST = 60.0  # seconds for a token, at most
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+from playground.core.kept import Kept
 from playground.models.weights import Config, number, text_config
 
 Kind = Literal["full", "sliding", "linear", "both", "none"]
@@ -33,21 +33,6 @@ _EVERY_LINEAR = {"qwen3_next": 4, "qwen3_5": 4, "qwen3_5_text": 4, "qwen3_5_moe_
                  "olmo_hybrid": 4}
 _STATE_ONLY = ("mamba", "mamba2", "falcon_mamba", "rwkv")
 _OFF_BY_DEFAULT = ("qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "smollm3")
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """Numbers kept for one text: ``each`` for every token, ``windows`` pairs of (for every token,
-    of at most so many tokens), ``fixed`` whatever the length."""
-
-    each: int
-    windows: tuple[tuple[int, int], ...] = ()
-    fixed: int = 0
-
-    def numbers(self, tokens: int) -> int:
-        """How many numbers are kept of a text of ``tokens``."""
-        windows = sum(each * min(tokens, most) for each, most in self.windows)
-        return self.each * tokens + windows + self.fixed
 
 
 def context_of(config: Config) -> int:

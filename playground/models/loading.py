@@ -20,13 +20,15 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
 from transformers.utils import logging as transformers_log
 
+from playground.core.kept import Kept
 from playground.core.messages import LoadProgress, ModelCard
 from playground.core.run import ModelSpec
 from playground.errors import InvalidInput, ModelInvalid, OutOfMemory
 from playground.models.checks import check_folder, notice_of_own_code, read_json
+from playground.models.context import kept_of
 from playground.models.footprint import needed_bytes
 from playground.models.hub_cache import commit_of
-from playground.models.lanes import BATCH, choose_lane, rotates_by_length
+from playground.models.lanes import BATCH, RECOMPUTE, choose_lane, rotates_by_length
 from playground.models.parking import can_park
 from playground.models.placement import (
     Placement,
@@ -179,6 +181,8 @@ def assemble(
         suggested=suggested_settings(suggested or {}, notices),
         notices=tuple(notices),
         parkable=can_park(lm),
+        kept=Kept(0) if lane == RECOMPUTE else kept_of(lm.config.to_dict()),
+        width=lm.dtype.itemsize,
     )
     return Model(spec, lm, tokenizer, card)
 
