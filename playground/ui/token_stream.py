@@ -39,6 +39,7 @@ import gradio as gr
 
 from playground.core.events import Piece
 from playground.ui.token_feed import TokenFeed, idle
+from playground.ui.token_greedy import read_greedy
 from playground.ui.token_store import encode, encode_pieces, read_prompt, read_tokens
 from playground.ui.token_xray import read_xray
 
@@ -51,18 +52,23 @@ _SCRIPTS = (
     "token_popover.js",
     "token_text.js",
     "token_table.js",
-    "token_beams.js",
     "token_pieces.js",
     "token_csv.js",
     "token_head.js",
     "token_legend.js",
     "token_panels.js",
+    "token_search.js",
+    "token_reel.js",
+    "token_beam_tree.js",
+    "token_beam_lists.js",
+    "token_beam_greedy.js",
+    "token_beams.js",
     "token_xray_stages.js",
     "token_xray.js",
     "token_lane.js",
     "token_stream.js",
 )
-_STYLES = ("token_stream.css", "token_xray.css")
+_STYLES = ("token_stream.css", "token_xray.css", "token_forwards.css")
 
 # The scripts come once a page, on the first mount, through a server function: a copy in each of a
 # dozen components would make the page's configuration half a megabyte. The quoted 'branch' is how
@@ -114,6 +120,11 @@ def token_stream_xray(request: object) -> str:
     return read_xray(request)
 
 
+def token_stream_greedy(request: object) -> str:
+    """Server function: the greedy run beside a beam search."""
+    return read_greedy(request)
+
+
 def token_stream(
     title: str = "",
     subtitle: str = "",
@@ -147,6 +158,7 @@ def token_stream(
         apply_default_css=False,
         server_functions=[
             token_stream_code, token_stream_tokens, token_stream_prompt, token_stream_xray,
+            token_stream_greedy,
         ],
         visible=visible,
         elem_id=elem_id,

@@ -1,63 +1,174 @@
-// Beam search while it searches: the hypotheses of the last steps. All steps are kept in `steps`.
-
-const SHOWN_STEPS = 6;
-const STATES = { kept: '●', finished: '■', dropped: '○' };
+// Beam search in its lane: the tree as it grows, a table instead, greedy laid over, other penalties.
 
 class BeamsPanel {
-  constructor() {
-    this.steps = [];
+  constructor(lane) {
+    this.lane = lane;
+    this.search = new Search();
+    this.greedy = new GreedyBeside(this);
+    this.tree = new BeamTree(this);
+    this.table = new BeamTable(this);
+    this.ranking = new BeamRanking(this);
     this.root = h('details', 'beams');
-    this.root.open = true;
-    this.summary = h('summary');
-    this.strip = h('div', 'strip');
-    this.strip.tabIndex = 0;
-    this.strip.setAttribute('role', 'group');
-    this.strip.setAttribute('aria-label', 'The last steps of the search');
-    this.root.append(this.summary, this.strip);
     this.root.hidden = true;
-    this.drawn = 0;
+    this.root.open = choices.get(lane.name, 'beams', 'open') === 'open';
+    this.root.addEventListener('toggle', () => {
+      choices.set(lane.name, 'beams', this.root.open ? 'open' : 'closed');
+      this.draw();
+    });
+    this.summary = h('summary');
+    this.rule = h('p', 'beam-rule');
+    this.rule.setAttribute('role', 'status');
+    this.root.append(this.summary, this.tools(), this.tree.root, this.table.root, this.greedy.verdict,
+      this.rule, this.ranking.root);
+    this.setView('tree');
+    this.clear();
+  }
+
+  tools() {
+    const tools = h('div', 'beam-tools');
+    const legend = h('span', 'beam-legend');
+    for (const [mark, words] of [['●', 'goes on'], ['■', 'ended'], ['○', 'dropped']]) {
+      const one = h('span', '', words);
+      one.prepend(h('i', 'beam-mark', mark));
+      legend.append(one);
+    }
+    const views = h('div', 'switch');
+    views.setAttribute('role', 'group');
+    views.setAttribute('aria-label', 'The search as');
+    this.buttons = ['tree', 'table'].map((view) => {
+      const button = h('button', '', view === 'tree' ? 'Tree' : 'List');
+      button.type = 'button';
+      button.dataset.view = view;
+      button.addEventListener('click', () => { this.setView(view); this.draw(); });
+      views.append(button);
+      return button;
+    });
+    tools.append(legend, this.greedy.control, views);
+    return tools;
+  }
+
+  setView(view) {
+    this.tree.root.hidden = view !== 'tree';
+    this.table.root.hidden = view !== 'table';
+    for (const button of this.buttons) button.setAttribute('aria-pressed', button.dataset.view === view);
   }
 
   clear() {
-    this.steps = [];
-    this.drawn = 0;
-    this.strip.replaceChildren();
+    if (beamCard.panel === this) beamCard.close();
+    this.search.clear();
+    this.leader = this.winner = null;
+    this.filling = false;
+    this.greedy.clear();
+    this.tree.clear();
+    this.table.clear();
+    this.ranking.clear();
     this.root.hidden = true;
-    this.root.open = true;
   }
 
-  // Steps since the last slice; steps that were missed in between stay undefined.
-  take({ n, from, rows }) {
-    rows.forEach((row, k) => { this.steps[from + k] = row; });
-    this.steps.length = n;
-  }
-
-  draw(searching, score) {
-    if (!this.steps.length) return;
-    this.root.hidden = false;
-    if (!searching && this.searching) this.root.open = false;
-    this.searching = searching;
-    this.summary.textContent = searching
-      ? 'Hypotheses with score: ● kept  ■ finished  ○ dropped'
-      : `The search: last of ${this.steps.length} steps${score ? `, won with ${score}` : ''}`;
-    this.summary.title = 'A score is the log-probability over the length to the length penalty.';
-    const first = Math.max(this.drawn, this.steps.length - SHOWN_STEPS);
-    for (let i = first; i < this.steps.length; i += 1) if (this.steps[i]) this.strip.append(this.column(this.steps[i]));
-    this.drawn = this.steps.length;
-    while (this.strip.childElementCount > SHOWN_STEPS) this.strip.firstElementChild.remove();
-    this.strip.scrollLeft = this.strip.scrollWidth;
-  }
-
-  column([position, rows]) {
-    const column = h('div', 'column');
-    column.append(h('div', 'step', `step ${position + 1}`));
-    for (const [parent, id, piece, total, score, state] of rows) {
-      const row = h('div', 'beam ' + state);
-      row.title = `${state}; grew from hypothesis ${parent + 1}; id ${id}; log-probability ${figure(total, 3)}`;
-      row.append(h('span', 'state', STATES[state]), writeToken(h('bdi', 'tok'), piece));
-      row.append(h('span', 'figure', figure(score, 2)));
-      column.append(row);
+  take(message) {
+    if (message.search) this.search.rules = message.search;
+    if (!this.search.rules) return;
+    if (message.beams) {
+      this.search.add(message.beams.from, message.beams.rows);
+      this.search.count = message.beams.n;
+      if (!this.search.isWhole) this.fill(message.beams);
     }
-    return column;
+    this.over = message.state === 'finished' || message.state === 'failed';
+    this.won = message.score ?? '';
+  }
+
+  // Steps that no message brought: a hidden tab, a lost slice.
+  async fill(latest) {
+    if (this.filling) return;
+    this.filling = true;
+    const { key } = this.lane;
+    while (key === this.lane.key && !this.search.isWhole) {
+      const from = this.search.steps.length;
+      const answer = await this.lane.ask('token_stream_tokens', { key, from, what: 'beams' });
+      if (key !== this.lane.key || !answer) break;
+      if (answer.gone || !answer.rows.length) {
+        this.search.skipTo(latest.from);
+        this.search.add(latest.from, latest.rows);
+        break;
+      }
+      this.search.add(from, answer.rows);
+      this.lane.wake();
+    }
+    if (key === this.lane.key) this.filling = false;
+  }
+
+  draw() {
+    const { search } = this;
+    this.root.hidden = !search.rules;
+    if (!search.rules) return;
+    this.findLeader();
+    put(this.summary, this.summaryWords());
+    if (!this.root.open) return;
+    const last = search.steps.length - 1;
+    put(this.rule, (search.steps[last]?.ends.length && endOf(search, last)) || ruleOf(search.rules));
+    this.greedy.draw();
+    if (!this.tree.root.hidden) this.tree.draw();
+    else this.table.draw();
+    this.ranking.draw();
+  }
+
+  findLeader() {
+    const { search, lane } = this;
+    if (this.over && !this.winner && lane.tokens.length && lane.tokens.length === lane.total) {
+      this.winner = search.winner(lane.tokens.map((token) => token?.id), lane.first + lane.tokens.length - 1);
+    }
+    const best = this.winner ? null : search.contenders(search.rules.penalty)[0];
+    this.leader = this.winner ?? (best ? [best.s, best.r] : null);
+  }
+
+  summaryWords() {
+    const { rules, steps, count } = this.search;
+    const groups = rules.groups > 1 ? ` in ${rules.groups} groups` : '';
+    const how = `${rules.beams} beams${groups}`;
+    if (!count) return `The search · ${how}`;
+    if (!this.over) return `The search · ${how} · step ${steps.length}`;
+    return `The search · ${how} · ${count} ${count === 1 ? 'step' : 'steps'}${this.won ? ` · won with ${this.won}` : ''}`;
+  }
+
+  score(beam) { return scoreOf(beam, this.search.rules.penalty); }
+
+  // A node in words, for those who do not see it.
+  label(s, r) {
+    const beam = this.search.at(s, r);
+    return `${spoken(beam.piece)}, step ${s + 1}. ${fateOf(this.search, s, r, this.winner)} Score ${figure(finite(this.score(beam)), 3)}: `
+      + `${figure(beam.total, 3)} over ${beam.length} to the power of ${this.search.rules.penalty}.`;
+  }
+
+  // The same as elements, for the card.
+  told(s, r) {
+    const { search } = this;
+    const beam = search.at(s, r);
+    const parent = search.at(s - 1, beam.parent);
+    const head = h('div', 'head');
+    head.append(writeToken(h('bdi', 'tok'), beam.piece), h('span', 'where', `step ${s + 1} · id ${beam.id}`));
+    const text = h('p', 'so-far');
+    text.append(writeVisibleNewlines(h('bdi'), search.text(s, r).slice(-240)));
+    const sum = h('p', 'sum');
+    sum.append(arithmetic(beam, search.rules.penalty));
+    const meaning = h('p', 'note', 'Score = sum of log-probabilities ÷ length to the power of the length penalty.');
+    const parts = [head, text, sum, meaning, h('p', 'fate', fateOf(search, s, r, this.winner))];
+    const before = s === 0 ? 0 : parent?.total;
+    if (beam.total !== null && before !== undefined && before !== null) {
+      const own = beam.total - before;
+      parts.splice(3, 0, h('p', 'note own', `${figure(own, 3)} of the sum is this token’s own (${percent(Math.exp(own))}).`));
+    }
+    return parts;
   }
 }
+
+const finite = (value) => (Number.isFinite(value) ? value : null);
+
+// "−3.42 = −10.26 ÷ 3^1.0", with the power raised.
+function arithmetic(beam, penalty) {
+  const words = h('span', 'arithmetic');
+  const power = h('sup', '', Number.isInteger(penalty) ? penalty.toFixed(1) : String(Number(penalty.toFixed(2))));
+  words.append(h('b', '', figure(finite(scoreOf(beam, penalty)), 3)), ` = ${figure(beam.total, 3)} ÷ ${beam.length}`, power);
+  return words;
+}
+
+PANELS.push((lane) => new BeamsPanel(lane));

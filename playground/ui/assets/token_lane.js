@@ -31,9 +31,8 @@ class Lane {
     this.leading = h('div', 'leading');
     this.problem = h('p', 'problem');
     this.problem.setAttribute('role', 'alert');
-    this.beams = new BeamsPanel();
     this.legend = new Legend(choose, { save: () => this.saveTable(), copy: () => this.copyTable() });
-    main.append(this.promptBlock(), this.body, this.beams.root, this.problem, this.legend.root);
+    main.append(this.promptBlock(), this.body, this.problem, this.legend.root);
     this.stats = h('dl', 'stats');
     this.panels = new Panels(this);
     root.append(this.head.root, main, this.panels.root, this.stats);
@@ -60,7 +59,6 @@ class Lane {
     });
     this.prompt.hidden = true;
     this.promptPieces.set([]);
-    this.beams.clear();
     this.panels.tell('clear');
     this.notices.replaceChildren();
     this.body.replaceChildren(this.hint);
@@ -87,7 +85,6 @@ class Lane {
     this.searchText = message.leading ?? '';
     this.first = message.first ?? 0;
     this.draws = message.draws !== false;
-    if (message.beams) this.beams.take(message.beams);
     if (message.rows) this.append(message.from, message.rows);
     if (this.tokens.length < this.total) this.fill();
     this.panels.tell('take', message);
@@ -151,7 +148,6 @@ class Lane {
   draw() {
     this.drawHead();
     const searching = this.searchText !== '' && !this.tokens.length;
-    this.beams.draw(searching, this.message.score);
     this.panels.tell('draw');
     this.leading.hidden = !searching;
     if (searching) {
