@@ -9,7 +9,7 @@ import pytest
 
 from playground.core.decoding import Decoding
 from playground.core.prompt import Chat, Ids, Message, Raw
-from playground.core.run import LARGEST_SEED, ModelSpec, Run
+from playground.core.run import LARGEST_SEED, LONGEST_INSERT, MOST_IDS, Fork, ModelSpec, Run
 from playground.errors import InvalidInput
 
 SPEC = ModelSpec("builtin/tiny-chat")
@@ -123,3 +123,22 @@ def test_a_seed_out_of_range_is_refused(seed: Any) -> None:
 
 def test_the_ends_of_the_seeds() -> None:
     assert Run(SPEC, Raw("a"), seed=0) != Run(SPEC, Raw("a"), seed=LARGEST_SEED)
+
+
+NO_IDS = [[1, 2], (1, -1), (True,), (1.0,), ("7",), None, tuple(range(MOST_IDS + 1))]
+
+
+@pytest.mark.parametrize("given", NO_IDS, ids=lambda given: repr(given)[:12])
+@pytest.mark.parametrize("name", ["ids", "insert", "banned"])
+def test_a_fork_takes_token_ids_only(name: str, given: Any) -> None:
+    """From a browser may come anything; a list would make a run that cannot be hashed."""
+    assert "token ids" in _refused("fork", Fork, **{name: given})
+
+
+def test_a_fork_takes_a_text_to_insert_that_is_not_endless() -> None:
+    _refused("fork", Fork, (), "\ud800")
+    assert f"it may have {LONGEST_INSERT}" in _refused("fork", Fork, (), "a" * (LONGEST_INSERT + 1))
+    assert Fork((), "a" * LONGEST_INSERT).insert
+    run = Run(SPEC, Raw("Hi."), fork=Fork((1, 2), "🇫🇷", (3,)))
+    again = pickle.loads(pickle.dumps(run))
+    assert again == run and hash(again) == hash(run) and again != Run(SPEC, Raw("Hi."))

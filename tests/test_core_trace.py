@@ -27,7 +27,7 @@ from playground.core.events import (
     Unamended,
 )
 from playground.core.prompt import Raw
-from playground.core.run import ModelSpec, Run
+from playground.core.run import Fork, ModelSpec, Run
 from playground.core.trace import State, Trace
 from playground.errors import InvalidInput, Problem
 
@@ -167,3 +167,39 @@ def test_a_trace_knows_its_pace_and_the_settings_of_every_step() -> None:
 
 def test_two_steps_are_equal_whatever_time_they_took() -> None:
     assert replace(_step(0, "a"), seconds=0.5) == _step(0, "a")
+
+
+def _fork(*steps: int, beginning: tuple[Step, ...] = ()) -> Trace:
+    return Trace(replace(RUN, fork=Fork(steps)), beginning=beginning)
+
+
+def test_a_fork_tells_what_it_wrote_and_the_whole_answer() -> None:
+    """Figures are of its own tokens: two of probability 1/4, behind three of 1/2."""
+    stand = tuple(_step(n, text) for n, text in enumerate("abc"))
+    trace = _fork(100, 101, 102, beginning=stand)
+    assert (trace.text, trace.answer, trace.perplexity) == ("", "abc", None)
+    own = [replace(_step(3, "d", 0.25), forced=True), _step(4, "e", 0.25)]
+    for event in (STARTED, *own, _finished("�", new_tokens=2)):
+        trace = trace.add(event)
+    assert (trace.ids, trace.text, trace.answer) == ((103, 104), "de�", "abcde�")
+    assert trace.whole == (*stand, *own) and trace.forwards == 2
+    assert trace.perplexity == pytest.approx(4.0) and trace.tokens_per_second == 2.0
+
+
+def test_a_beginning_is_that_of_the_fork() -> None:
+    stand = (_step(0, "a"),)
+    assert _fork(100).beginning == () and _fork(100, beginning=stand).whole == stand
+    for wrong in (_fork(), _fork(101), _fork(100, 101)):
+        with pytest.raises(ValueError, match="other tokens"):
+            replace(wrong, beginning=stand)
+
+
+def test_what_is_put_in_before_beams_is_text_at_once() -> None:
+    """One forward for the inserted token, one for each step of the search; none for its winner."""
+    trace = _fork()
+    for event in (STARTED, replace(_step(0, "a"), forced=True), Beams(1, (), "bc")):
+        trace = trace.add(event)
+    assert (trace.text, trace.forwards) == ("abc", 2)
+    for event in (_step(1, "d"), _finished(new_tokens=2)):
+        trace = trace.add(event)
+    assert (trace.text, trace.forwards) == ("ad", 2)

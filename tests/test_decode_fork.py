@@ -16,14 +16,15 @@ import pytest
 from playground.core.decoding import Decoding
 from playground.core.events import Beams, Event, Finished, Step
 from playground.core.prompt import Ids, Prompt, Raw
-from playground.core.run import Fork, Run
+from playground.core.run import Fork, ModelSpec, Run
 from playground.core.score import ScoreRequest
 from playground.core.trace import Trace
 from playground.decode.loop import DecodeLoop
 from playground.decode.score import Scorer
 from playground.errors import InvalidInput, Problem
-from playground.models.loading import Model
+from playground.models.loading import Model, assemble
 from playground.models.text import inserted
+from tests.architectures import CORE, tiny
 from tests.reference import decode, generate
 from tests.test_decode_warm import hybrid_model, sliding_model
 from tests.tiny_models import KINDS, UNICODE, byte_level_tokenizer, metaspace_tokenizer, tiny_model
@@ -573,3 +574,36 @@ def test_a_fork_in_a_chat_or_a_text_is_behind_its_prompt() -> None:
     assert fork.started.prompt == parent.started.prompt
     assert fork.started.rendered == parent.started.rendered
     assert fork.finished and fork.finished.prompt_tokens == len(parent.started.prompt)
+
+
+# Each lane, and caches with windows and states; the others of the core are slow.
+KINDS_OF_CACHE = ("gemma2", "mamba", "bart", "openai-gpt")
+OTHERS = [pytest.param(kind, marks=pytest.mark.slow) for kind in CORE if kind not in KINDS_OF_CACHE]
+
+
+@pytest.mark.parametrize("kind", [*KINDS_OF_CACHE, *OTHERS])
+def test_forks_are_generate_on_every_architecture(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a running text and of a finished one, from its middle and its end, and as beams."""
+    monkeypatch.setattr("playground.decode.loop.CHUNK", 8)
+    on = assemble(ModelSpec(f"tiny/{kind}"), tiny(kind), byte_level_tokenizer())
+    sampled = Decoding(do_sample=True, temperature=1.3)
+    loop = Loop(on)
+
+    def join(decoding: Decoding, *fork: tuple[int, ...], prompt: Prompt = PROMPT) -> int:
+        given = Fork(*fork) if fork else None
+        return loop.join(replace(run(decoding, given, prompt=prompt), model=on.spec))
+
+    join(replace(sampled, max_new_tokens=20), prompt=Ids(tuple(range(20, 60))))
+    parent = join(sampled)
+    while len(loop.traces[parent].ids) < 8:
+        loop.step()
+    ids = loop.traces[parent].ids
+    join(sampled, ids[:4], (60, 61))
+    join(sampled, ids[:8])
+    join(Decoding(num_beams=2, max_new_tokens=9), ids[:5], (60,))
+    join(sampled, (*ids, 61))
+    join(sampled, loop.end()[parent].ids[:10])
+    for trace in loop.end():
+        assert trace.ids == generate(on, trace)[0]
