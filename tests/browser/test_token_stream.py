@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import re
 import socket
@@ -82,7 +84,7 @@ def open_page(views: str, browser: Browser, complaints: list[str]) -> Iterator[O
         page.on("dialog", lambda dialog: (complain("dialog", dialog.message), dialog.dismiss()))
         page.on("request", lambda asked: _judge(asked.url, views, complain))
         page.goto(f"{views}?__theme={'dark' if dark else 'light'}")
-        page.locator("#lane-1 .switch").wait_for()
+        page.locator("#lane-1 header .switch").wait_for()
         return page
 
     yield open_one
@@ -126,7 +128,7 @@ def run(page: Page, button: str, lane: str = "#lane-0") -> Locator:
 
 
 def show(page: Page, view: str, lane: str = "#lane-0") -> None:
-    page.locator(f"{lane} .switch [data-view={view}]").click()
+    page.locator(f"{lane} header .switch [data-view={view}]").click()
 
 
 def no_sideways_scroll(page: Page) -> bool:
@@ -209,7 +211,7 @@ def test_surprise_is_tinted_and_the_measure_can_be_changed(page: Page) -> None:
     assert colour(0) == plain  # 82 %
     assert len({colour(k) for k in range(6)}) == 6
     expect(lane.locator(".scale")).to_contain_text("expected")
-    lane.locator(".legend select").select_option("rank")
+    lane.get_by_label("Tokens coloured by").select_option("rank")
     assert colour(0) == colour(1) == plain  # both were the first choice
     expect(page.locator("#lane-1 .scale")).to_contain_text("first choice")
 
@@ -376,30 +378,137 @@ def test_a_reader_who_scrolled_up_is_left_in_peace(page: Page) -> None:
 def test_the_chosen_view_is_remembered(open_page: Open) -> None:
     page = open_page()
     show(page, "table")
-    expect(page.locator("#lane-1 .switch [data-view=table]")).to_have_attribute(
+    expect(page.locator("#lane-1 header .switch [data-view=table]")).to_have_attribute(
         "aria-pressed", "true"
     )
     page.reload()
-    expect(page.locator("#lane-1 .switch [data-view=table]")).to_have_attribute(
+    expect(page.locator("#lane-1 header .switch [data-view=table]")).to_have_attribute(
         "aria-pressed", "true"
     )
     page.get_by_role("tab", name="Second").click()
-    chosen = page.locator("#hidden-lane .switch [data-view=tokens]")
+    chosen = page.locator("#hidden-lane header .switch [data-view=tokens]")
     expect(chosen).to_have_attribute("aria-pressed", "true")  # another name, its own default
 
 
 def test_a_candidate_can_be_chosen_only_where_that_is_on(page: Page) -> None:
     run(page, "run").locator(".body [data-i='0']").click()
     expect(page.locator(".token-popover li").first).to_be_visible()
-    assert page.locator(".token-popover button").count() == 0
+    assert page.locator(".token-popover button.line").count() == 0
     page.keyboard.press("Escape")
     page.get_by_role("tab", name="Second").click()
     lane = run(page, "gap", "#hidden-lane")
     token = lane.locator(".body [data-i='274']")
     token.scroll_into_view_if_needed()
     token.click()
-    page.locator(".token-popover button").nth(1).click()
+    page.locator(".token-popover button.line").nth(1).click()
     expect(page.locator("#said textarea, #said input")).to_have_value(re.compile(r"^take:274:\d+$"))
+
+
+def said(page: Page) -> Locator:
+    """What the handler of ``branch`` was told."""
+    return page.locator("#said textarea, #said input")
+
+
+def test_every_other_way_on_is_a_word_that_keys_reach(open_page: Open) -> None:
+    """Arrows and Enter alone: ban, draw again, and a text that begins as the model would."""
+    page = open_page()
+    page.get_by_role("tab", name="Second").click()
+    lane = run(page, "fork", "#hidden-lane")
+    expect(lane.locator(".body .tok")).to_have_count(11)
+    lane.locator(".body [data-i='0']").focus()
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+
+    def walk_to(words: str) -> None:
+        page.keyboard.press("Enter")
+        button = page.get_by_role("button", name=words)
+        for _ in range(20):
+            page.keyboard.press("ArrowDown")
+            if button.evaluate("e => e === document.activeElement"):
+                break
+        page.keyboard.press("Enter")
+
+    walk_to("Ban this token")
+    expect(said(page)).to_have_value("ban:9:100")
+    walk_to("Draw this one again")
+    expect(said(page)).to_have_value("again:9:None")
+    walk_to("Put other text here")
+    page.keyboard.type(" x")  # an x in a text is no wish for the X-ray
+    page.keyboard.press("Enter")
+    expect(said(page)).to_have_value("text:9: x")
+    expect(lane.locator(".body [data-i='9']")).to_be_focused()
+
+
+def test_a_branch_says_what_stood_and_what_was_put_there(open_page: Open) -> None:
+    page = open_page()
+    page.get_by_role("tab", name="Second").click()
+    lane = run(page, "fork", "#hidden-lane")
+    expect(lane.locator(".body .stood")).to_have_count(4)
+    lane.locator(".body .forced").click()
+    panel = page.locator(".token-popover.pinned")
+    expect(panel.locator(".note").first).to_contain_text("Put there by you")
+    expect(panel.locator(".chosen .tick, .chosen.tick").first).to_have_text("put here")
+    page.keyboard.press("Escape")
+    rest = page.locator("#lane-0")
+    rest.locator(".body [data-i='0']").click()
+    expect(panel.locator(".where")).to_have_text("token 5")
+
+
+def test_bytes_and_bits_of_a_token(page: Page) -> None:
+    lane = run(page, "run")
+    show(page, "tokens")
+    lane.locator(".body [data-i='25']").click()  # the last byte of a character of three
+    facts = page.locator(".token-popover .facts")
+    expect(facts).to_contain_text("byteAD")
+    lane.locator(".body [data-i='0']").click()
+    expect(facts).to_contain_text("bytes20 50 61 72 69 73")
+    expect(facts).to_contain_text("0.3 bits")  # -log2 of 0.82
+
+
+def test_a_step_that_is_not_stored_is_shown_as_far_as_it_is_known(page: Page) -> None:
+    lane = run(page, "run")
+    lane.locator(".body [data-i='5']").click()
+    page.keyboard.press("x")
+    panel = lane.locator(".xray")
+    expect(panel.locator(".trouble")).to_contain_text("none of its steps is stored")
+    expect(panel.locator(".stages .processor")).to_have_text(
+        ["The model itself", "All settings together"]
+    )
+    expect(panel.locator(".stages .head .chosen")).to_have_text("·the")
+    page.keyboard.press("ArrowRight")  # the panel follows the keys
+    expect(panel.locator(".xray-title")).to_have_text("X-ray of token 7: ·Seine")
+    page.keyboard.press("x")
+    expect(panel).to_be_hidden()
+
+
+def test_the_table_is_saved_as_csv(page: Page) -> None:
+    lane = run(page, "tricks")
+    show(page, "table")
+    lane.get_by_label("Likeliest tokens a step").select_option("2")
+    expect(lane.locator(".steps .head .cell")).to_have_count(5)
+    with page.expect_download() as coming:
+        lane.get_by_role("button", name="Save CSV").click()
+    text = Path(coming.value.path()).read_text(encoding="utf-8-sig")
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    assert rows[0] == ["step", "sentence so far", "chosen", "chosen %", "rank", "top 1", "top 1 %",
+                       "top 2", "top 2 %"]
+    assert rows[1] == ["1", "", "${alert(1)}", "82", "1", "${alert(1)}", "82", " London", "9"]
+    assert rows[3][1:3] == ["${alert(1)}{{value}}", "<img src=x onerror=alert(2)>"]
+    assert rows[6][2] == "'\t"  # a spreadsheet would read on after a tab as a formula
+    assert {len(row) for row in rows} == {9}
+    assert len(rows) == 1 + 18
+
+
+def test_a_table_in_log_probabilities(page: Page) -> None:
+    lane = run(page, "run")
+    show(page, "table")
+    lane.get_by_label("Figures as").select_option("logprob")
+    lane.locator(".body").evaluate("e => { e.scrollTop = 0; }")
+    first = lane.locator(".sheet [data-i='0'] .chosen .figure")
+    expect(first).to_have_text("−0.20")  # ln 0.82
+    lane.get_by_label("Figures as").select_option("percent")
+    lane.locator(".body").evaluate("e => { e.scrollTop = 0; }")
+    expect(first).to_have_text("82 %")
 
 
 def test_a_phone_shows_everything_without_sideways_scroll(

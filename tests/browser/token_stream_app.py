@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
@@ -26,7 +27,7 @@ from playground.core.events import (
     Step,
 )
 from playground.core.prompt import Raw
-from playground.core.run import ModelSpec, Run
+from playground.core.run import Fork, ModelSpec, Run
 from playground.errors import Problem
 from playground.ui.theme import theme
 from playground.ui.token_stream import TokenFeed, piece_view, pieces_value, token_stream
@@ -135,6 +136,17 @@ def story(words: tuple[str, ...]) -> Iterator[Event]:
     yield Finished("end", "", len(PROMPT), len(steps), 0.31, len(steps) / 40)
 
 
+FORK = replace(RUN, fork=Fork(tuple(step(n, word).id for n, word in enumerate(WORDS[:4])), (7,)))
+
+
+def fork() -> Iterator[Event]:
+    """A branch: four tokens stand already, one is put there, and the run goes on."""
+    yield Started(PROMPT, "…", 2048)
+    yield replace(step(4, " in"), forced=True)
+    yield from (step(n + 5, word) for n, word in enumerate((" Île", "-", "de", "-", "France", ".")))
+    yield Finished("end", "", len(PROMPT), 7, 0.0, 0.2)
+
+
 def search() -> Iterator[Event]:
     """Beam search: three kept, one finished, one dropped a step; then the winner's tokens."""
     yield Started(PROMPT, "…", 2048)
@@ -213,6 +225,7 @@ def build() -> gr.Blocks:
                     "pieces",
                     "tricks",
                     "all",
+                    "fork",
                 )
             }
         said = gr.Textbox("", label="branch", elem_id="said")
@@ -260,8 +273,14 @@ def build() -> gr.Blocks:
                     time.sleep(0.05)
             yield feed.final()
 
+        def forked() -> Iterator[list[str]]:
+            """The branch in the lane that can branch, and without what stood in another."""
+            stood = [step(n, word) for n, word in enumerate(WORDS[:4])]
+            feeds = [TokenFeed(FORK, "Branch", "token 5", stood=stood), TokenFeed(FORK, "Rest")]
+            yield from paced(feeds, [fork(), fork()], 0.01)
+
         def branched(event: gr.EventData) -> str:
-            given = event.text if event.what == "text" else event.id
+            given = event.text if event.what == "text" else event._data.get("id")
             return f"{event.what}:{event.position}:{given}"
 
         quiet = {"show_progress": "hidden", "show_progress_on": [status]}
@@ -277,6 +296,7 @@ def build() -> gr.Blocks:
         buttons["pieces"].click(
             lambda: pieces_value(PROMPT, ("The template has no system role.",)), None, shown
         )
+        buttons["fork"].click(forked, None, [hidden, lanes[0]], **quiet)
         buttons["all"].click(all_four, None, four, **quiet)
         hidden.branch(branched, None, said)
     return demo

@@ -29,13 +29,13 @@ function csvCells(token, sentence, top, figures) {
 }
 
 // One line a token; of a token that is no longer kept, its number.
-function csvOf(tokens, top, figures) {
+function csvOf(tokens, top, figures, first = 0) {
   const lines = [csvHeader(top, figures)];
   let sentence = '';
   tokens.forEach((token, i) => {
     const cells = token ? csvCells(token, sentence, top, figures) : ['', '(no longer kept)', '', ''];
     while (cells.length < 4 + 2 * top) cells.push('');
-    lines.push([i + 1, ...cells].join(','));
+    lines.push([i + 1 + first, ...cells].join(','));
     if (token && !token.special) sentence += token.text;
   });
   return lines.join('\r\n') + '\r\n';

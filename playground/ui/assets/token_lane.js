@@ -237,7 +237,7 @@ class Lane {
   // The whole table, with the rows that no message has brought yet.
   async table() {
     if (this.tokens.length < this.total) await this.fill();
-    return csvOf(this.tokens, this.top, this.figures);
+    return csvOf(this.tokens, this.top, this.figures, this.first);
   }
 
   async saveTable() {
@@ -304,11 +304,14 @@ class Lane {
     this.branch({ key: this.key, position: i + this.first, what, ...given });
   }
 
+  // Tokens are counted from the beginning of the answer, also where a branch shows only its own.
+  numberOf(i) { return i + 1 + this.first; }
+
   label(i) {
     const token = this.tokens[i];
     const kind = (token.special ? ', control token' : isHalf(token) ? ', part of a character' : '')
       + (token.forced ? ', put there by you' : '');
-    return `token ${i + 1} of ${this.tokens.length}: ${spoken(shownOf(token))}${kind}, `
+    return `token ${this.numberOf(i)} of ${this.tokens.length + this.first}: ${spoken(shownOf(token))}${kind}, `
       + `${percent(probabilityOf(token.logprob))}, rank ${token.rank}`;
   }
 }

@@ -15,7 +15,7 @@ class Legend {
 
   tint(choose) {
     const part = h('div', 'tint');
-    this.measure = this.select('Colour', Object.entries(MEASURES).map(([name, { label }]) => [name, label]),
+    this.measure = this.select('Colour', 'Tokens coloured by', Object.entries(MEASURES).map(([name, { label }]) => [name, label]),
       (value) => choose('measure', value));
     this.scale = h('span', 'scale');
     part.append(this.measure.parentElement, this.scale);
@@ -25,8 +25,8 @@ class Legend {
   table(choose, save, copy) {
     const part = h('div', 'tools');
     const counts = Array.from({ length: MOST_COLUMNS }, (_, k) => [String(k + 1), String(k + 1)]);
-    this.top = this.select('Top', counts, (value) => choose('top', value));
-    this.figures = this.select('as', Object.entries(FIGURES), (value) => choose('figures', value));
+    this.top = this.select('Top', 'Likeliest tokens a step', counts, (value) => choose('top', value));
+    this.figures = this.select('as', 'Figures as', Object.entries(FIGURES), (value) => choose('figures', value));
     this.said = h('span', 'said');
     this.said.setAttribute('role', 'status');
     part.append(this.top.parentElement, this.figures.parentElement,
@@ -34,11 +34,12 @@ class Legend {
     return part;
   }
 
-  select(words, options, choose) {
+  select(words, name, options, choose) {
     const label = h('label', '', words + ' ');
     const select = h('select');
-    for (const [value, name] of options) {
-      const option = h('option', '', name);
+    select.setAttribute('aria-label', name);
+    for (const [value, shown] of options) {
+      const option = h('option', '', shown);
       option.value = value;
       select.append(option);
     }

@@ -145,10 +145,10 @@ class Popover {
       return;
     }
     const token = lane.tokens[index];
-    box.setAttribute('aria-label', `Candidates of token ${index + 1}`);
+    box.setAttribute('aria-label', `Candidates of token ${lane.numberOf(index)}`);
     const head = h('div', 'head');
     head.append(writeToken(h('b', 'tok'), shownOf(token), { special: token.special, half: isHalf(token) }));
-    head.append(h('span', 'where', `token ${index + 1}`));
+    head.append(h('span', 'where', `token ${lane.numberOf(index)}`));
     box.append(head, this.facts(token));
     const completes = token.piece !== shownOf(token);
     if (isHalf(token)) box.append(h('p', 'note', 'Bytes of a character that is not complete yet.'));
@@ -258,7 +258,7 @@ class Popover {
     }
     table.append(titles, list, rest);
     const words = changed
-      ? '“model” is the model’s own probability; “as chosen” is what the settings made of it, and what the token was picked with.'
+      ? '“as chosen” is what the settings made of the model’s own probability.'
       : 'The settings left these probabilities as the model gave them.';
     return [table, h('p', 'note', words)];
   }

@@ -83,7 +83,7 @@ class TableView {
     row.setAttribute('aria-rowindex', i + 2);
     row.style.top = i * ROW + 'px';
     row.dataset.i = i;
-    const cells = [h('div', 'cell step', String(i + 1))];
+    const cells = [h('div', 'cell step', String(this.lane.numberOf(i)))];
     if (token) {
       cells.push(this.sentence(token, i), this.chosen(token));
       for (const c of token.candidates.slice(0, this.columns)) cells.push(this.candidate(c, token));
@@ -113,7 +113,7 @@ class TableView {
     const far = !token.candidates.some((c) => c.id === token.id);
     const bar = h('span', 'bar');
     bar.style.setProperty('--share', probabilityOf(token.logprob));
-    const name = tint(h('bdi', 'tok'), token);
+    const name = markOrigin(tint(h('bdi', 'tok'), token), token);
     cell.append(bar, writeToken(name, shownOf(token), { special: token.special, half: isHalf(token) }));
     cell.append(h('span', far ? 'figure far' : 'figure',
       this.figureOf(token.logprob) + (token.rank > 1 ? ` · #${token.rank}` : '')));

@@ -21,7 +21,7 @@ class Xray {
     this.sliders = h('form', 'sliders');
     this.sliders.addEventListener('submit', (event) => event.preventDefault());
     const sides = h('div', 'sides');
-    sides.append(this.picture, this.sliders);
+    sides.append(this.sliders, this.picture);
     this.root.append(top, this.trouble, this.verdict, sides);
     this.root.addEventListener('keydown', (event) => this.key(event));
     this.clear();
@@ -88,7 +88,7 @@ class Xray {
     this.clear();
     this.index = index;
     this.root.hidden = false;
-    this.title.replaceChildren(`X-ray of token ${index + 1}: `,
+    this.title.replaceChildren(`X-ray of token ${this.lane.numberOf(index)}: `,
       writeToken(h('b', 'tok'), shownOf(token), { special: token.special, half: isHalf(token) }));
     this.verdict.textContent = 'Asking …';
     this.ask();
@@ -160,10 +160,9 @@ class Xray {
       return answer.draws ? ['Drawn with ', percent(answer.final), ': ', nameOf(answer.piece)]
         : [`${strategy[0].toUpperCase()}${strategy.slice(1)} took `, nameOf(answer.piece), '.'];
     }
-    const draw = !answer.draws ? ['', 'the choice would have been ']
-      : this.own?.draws ? ['', 'the same draw would have taken '] : ['', 'a draw would have taken '];
-    const same = answer.id === told ? ' all the same.' : ' instead.';
-    return [`With ${this.moved().join(', ')} `, draw[1], nameOf(answer.piece), same];
+    const who = !answer.draws ? 'the choice' : this.own?.draws ? 'the same draw' : 'a draw';
+    const verb = answer.id === told ? 'would still have taken' : 'would have taken';
+    return [`With ${this.moved().join(', ')} ${who} ${verb} `, nameOf(answer.piece), '.'];
   }
 
   moved() {

@@ -64,17 +64,22 @@ function stageRow(stage, k, columns, chosen, highest) {
 // One token at one processor: before and after as two bars, what is left as a figure.
 function shiftCell(text, before, after, chosen, highest, single) {
   const gone = before > 0 && after === 0;
+  const absent = !before && !after;
   const cell = h('div', `cell${gone ? ' gone' : ''}${chosen ? ' chosen' : ''}`);
   const bars = h('span', 'bars');
   const bar = (className, share) => {
     const one = h('i', className);
+    if (absent || (gone && className === 'after')) one.classList.add('none');
     one.style.setProperty('--share', Math.max(0, share ?? 0) / highest);
     bars.append(one);
   };
   if (!single) bar('before', before);
   bar('after', gone ? 0 : after);
-  const words = gone ? h('s', '', percent(before)) : h('span', '', after < 0 ? figure(after, 2) : percent(after));
-  words.className = 'share';
+  const words = h(gone ? 's' : 'span', 'share');
+  const share = gone ? before : after;
+  if (absent) words.append('–');
+  else if (share < 0) words.append(figure(share, 2));
+  else words.append(percent(share).slice(0, -2), h('span', 'unit', ' %'));
   cell.append(bars, words);
   cell.title = single ? `${text}: ${percent(after)}` : `${text}: ${percent(before)} before, ${gone ? 'removed' : percent(after)} after`;
   return cell;
@@ -97,7 +102,13 @@ function didWhat(stage) {
     }
     said.push(line);
   }
-  if (stage.moved) said.push(h('p', 'did', `gave ${many(stage.moved)} another score`));
+  if (stage.moved) {
+    const line = h('p', 'did', `gave ${many(stage.moved)} another score`);
+    const [most] = stage.most;
+    const [from, to] = most ? [percent(most[2]), most[3] < 0 ? figure(most[3], 2) : percent(most[3])] : ['', ''];
+    if (from !== to) line.append(', most of all ', nameOf(most[1]), ` ${from} → ${to}`);
+    said.push(line);
+  }
   if (!said.length && !stage.whole) said.push(h('p', 'did', 'changed nothing here'));
   return said;
 }
@@ -134,7 +145,7 @@ function cumulative(known, mine, low, point) {
     if (share <= 0.0005) return;
     const part = h('span', className);
     part.style.setProperty('--share', share);
-    if (text !== undefined) part.append(nameOf(text));
+    if (text !== undefined && share > 0.04) part.append(nameOf(text));
     part.title = text === undefined ? `other tokens: ${percent(share)}` : `${text}: ${percent(share)}`;
     bar.append(part);
   };
