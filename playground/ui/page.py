@@ -32,7 +32,7 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
         title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, 86400)
     ) as page:
         top = gr.HTML(lambda: header(engine, settings), elem_id="header", padding=False)
-        with gr.Tabs():
+        with gr.Tabs() as tabs:
             with gr.Tab("Chat", id="chat"):
                 build_chat(stage, settings)
             with gr.Tab("Complete", id="complete"):
@@ -40,11 +40,12 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
             with gr.Tab("Strategies", id="strategies"):
                 build_strategies(stage, settings)
             with gr.Tab("Tokens", id="tokens"):
-                build_tokens(stage, settings)
+                tokens = build_tokens(stage, settings)
             with gr.Tab("Score", id="score") as score:
                 build_score(stage, settings, score)
             with gr.Tab("Models", id="models"):
                 listing = build_models(engine, settings)
+        tokens.take_branches(_branching_lanes(page), tabs)
         shown = gr.State(("", ""))
         clock = gr.Timer(REFRESH_SECONDS)
 
@@ -66,11 +67,18 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
         )
 
         def closed(request: gr.Request) -> None:
+            tokens.close(str(request.session_hash))
             stage.streams.close(str(request.session_hash))
 
         page.unload(closed)
     page.queue(api_open=False, max_size=64, default_concurrency_limit=None)
     return page
+
+
+def _branching_lanes(page: gr.Blocks) -> list[gr.HTML]:
+    """Every lane in which a reader can choose another candidate."""
+    parts = [part for part in page.blocks.values() if isinstance(part, gr.HTML)]
+    return [part for part in parts if part.props.get("can_branch")]
 
 
 def launch_options(settings: Settings) -> dict[str, Any]:

@@ -1,18 +1,26 @@
-"""The Tokens tab: one answer token by token as it appears, and the same run as a table."""
+"""The Tokens tab: an answer token by token, other ways on from any of its tokens, and samples."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import gradio as gr
 
+from playground.errors import InvalidInput
 from playground.settings import Settings
-from playground.ui.actions import action_row, examples_row
-from playground.ui.columns import make_run, plan_lane, play_lanes, prompt_form, prompt_of
+from playground.ui.actions import action_row, examples_row, resting, running, sentence
+from playground.ui.branch_tree import branch_part, event_of
+from playground.ui.branch_view import Frame, frame_of
+from playground.ui.branches import Branches
+from playground.ui.columns import describe, make_run, prompt_form, prompt_of
 from playground.ui.controls import model_picker, prompt_box
+from playground.ui.decoding_form import read_form
 from playground.ui.decoding_panel import decoding_panel
+from playground.ui.desk import Act, Desks
+from playground.ui.lanes import LANES
 from playground.ui.streaming import Stage
 from playground.ui.token_stream import token_stream
 
@@ -22,10 +30,47 @@ EXAMPLES = (
     "Once upon a time there was a little dragon named",
     "《梦游天姥吟留别》的作者是谁",
 )
+HINT = (
+    "Each token appears here as it is chosen. Click one to see what else could have come, and "
+    "click a candidate to go on with it instead."
+)
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+# A second event of a part takes over from the first, so none may be held back.
+WIDE: dict[str, Any] = {**QUIET, "trigger_mode": "multiple", "concurrency_limit": None}
 
 
-def build_tokens(stage: Stage, settings: Settings) -> None:
+@dataclass(frozen=True)
+class TokensTab:
+    """What the page needs of the tab: where branches from other tabs go, and what ends with it."""
+
+    outputs: list[Any]
+    notice: gr.HTML
+    show: Callable[[gr.Request, Act], Iterator[list[Any]]]
+    close: Callable[[str], None]
+
+    def take_branches(self, lanes: Sequence[gr.HTML], tabs: gr.Tabs) -> None:
+        """A branch from a lane of another tab opens here, beside the run that it grows from."""
+        lanes = [lane for lane in lanes if lane not in self.outputs]
+        if not lanes:
+            return
+
+        def branch(request: gr.Request, event: gr.EventData) -> Iterator[list[Any]]:
+            where = str(getattr(event.target, "props", {}).get("name", "")).capitalize()
+            yield [gr.Tabs(selected=TAB), *[gr.skip()] * len(self.outputs)]
+            act = partial(_branch, wish=_data(event), where=where)
+            for update in self.show(request, act):
+                yield [gr.skip(), *update]
+
+        gr.on([event_of(lane, "branch") for lane in lanes], branch, None, [tabs, *self.outputs],
+              show_progress_on=self.notice, **WIDE)
+
+
+def build_tokens(stage: Stage, settings: Settings) -> TokensTab:
     """Build the tab inside the open Blocks."""
+    desks = Desks(lambda session: Branches(
+        stage.engine, settings.limits.columns, session, describe
+    ))
+    first = frame_of(Branches(stage.engine, settings.limits.columns, "", describe))
     with gr.Row(elem_classes="tab-body"):
         with gr.Column(scale=4, min_width=320):
             with gr.Row(elem_classes="tab-head"):
@@ -33,49 +78,180 @@ def build_tokens(stage: Stage, settings: Settings) -> None:
                 actions = action_row(TAB)
             actions.notice.render()
             examples = examples_row(EXAMPLES)
-            tokens = token_stream(
-                "Tokens",
-                view="tokens",
-                name="tokens",
-                hint="Each token appears here as it is chosen. Hover, tap or use the arrow keys to "
-                "see what else could have come.",
-            )
-            table = token_stream(
-                "Steps",
-                view="table",
-                name="steps",
-                hint="The same run, one row a step.",
-                height=420,
-            )
+            pace = branch_part("pace", first.pace)
+            boxes, strips, lanes = _build_lanes(first)
+            with gr.Row(elem_classes="branch-panels"):
+                tree = branch_part("tree", first.tree)
+                samples = branch_part("samples", first.samples)
         with gr.Column(scale=1, min_width=260, elem_classes="side"):
             with gr.Accordion("Settings", open=True):
                 model = model_picker(settings)
                 form = prompt_form()
                 panel = decoding_panel(settings, TAB, "Greedy", 48)
 
+    show = _shower(desks, stage)
+    outputs = [actions.run, actions.stop, actions.notice, *lanes, *boxes, *strips, pace, tree,
+               samples]
     inputs = {"text": text, "model": model, "template": form.template,
               "control_tokens": form.control_tokens, "settings": panel}
-    outputs = [actions.run, actions.stop, actions.notice, tokens, table]
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    go = {**quiet, "fn": _runner(stage), "inputs_kwargs": inputs, "outputs": outputs,
-          "show_progress_on": actions.notice, "concurrency_limit": None}
+    wide = {**WIDE, "outputs": outputs, "show_progress_on": actions.notice}
+    go = {**wide, "fn": _runner(show), "inputs_kwargs": inputs}
     actions.run.click(**{**go, "api_visibility": "public", "api_name": "tokens"})
     text.submit(**go)
     for button, example in zip(examples, EXAMPLES, strict=True):
-        button.click(lambda e=example: e, None, text, queue=False, **quiet).then(**go)
-    actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
+        button.click(lambda e=example: e, None, text, queue=False, **QUIET).then(**go)
+    actions.stop.click(_teller(show, lambda branches: branches.stop()), None, **wide)
+
+    gr.on([event_of(lane, "branch") for lane in lanes], _brancher(show), None, **wide)
+    acts = [event_of(part, "act") for part in (pace, tree, samples, *strips)]
+    gr.on(acts, _actor(show), None, **wide)
+    samples.draw(_drawer(show), inputs_kwargs=inputs, **wide)
+    pace.amend(_amender(show), panel, **wide)
+    return TokensTab(outputs, actions.notice, show, desks.close)
 
 
-def _runner(stage: Stage) -> Callable[..., Iterator[list[Any]]]:
+def _build_lanes(first: Frame) -> tuple[list[gr.Column], list[gr.HTML], list[gr.HTML]]:
+    boxes, strips, lanes = [], [], []
+    with gr.Row(elem_classes=["lanes", "branch-lanes"]):
+        for number in range(LANES):
+            with gr.Column(min_width=280, visible=first.shown[number],
+                           elem_classes=["lane-column", "branch-lane"]) as box:
+                boxes.append(box)
+                strips.append(branch_part("strip", first.strips[number]))
+                lanes.append(token_stream(view="tokens", name=TAB, hint=HINT, branch=True))
+    return boxes, strips, lanes
+
+
+def _shower(desks: Desks, stage: Stage) -> Callable[[gr.Request, Act], Iterator[list[Any]]]:
+    def show(request: gr.Request, act: Act) -> Iterator[list[Any]]:
+        """Do something with this page's branches, and show them while anything runs."""
+        session = str(request.session_hash)
+        desk = desks.of(session)
+        for frame in desk.show(act):
+            stage.streams.show(session, TAB, [k for k in desk.branches.lanes.keys if k])
+            yield _updates(frame) if frame else _nothing()
+
+    return show
+
+
+def _updates(frame: Frame) -> list[Any]:
+    stop = running() if frame.live else resting()
+    notice = sentence(frame.notice) if frame.notice else ""
+    boxes = [gr.update(visible=shown) for shown in frame.shown]
+    return [*stop, notice, *frame.lanes, *boxes, *frame.strips, frame.pace, frame.tree,
+            frame.samples]
+
+
+def _nothing() -> list[Any]:
+    """A later handler shows the tab now; what this one said last must not come after its words."""
+    return [gr.skip()] * (6 + 3 * LANES)
+
+
+def _runner(show: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[list[Any]]]:
     def run(
         request: gr.Request, text: Any, model: Any, template: Any, control_tokens: Any,
         settings: Any,
     ) -> Iterator[list[Any]]:
         """One answer token by token; ``settings`` is a JSON object such as {"preset": "Top-p"}."""
         prompt = partial(prompt_of, template, control_tokens, text)
-        lane = plan_lane("", partial(make_run, model, prompt, settings))
-        # One run, two views: the same value goes to both.
-        for update in play_lanes(stage, TAB, request, [lane], 1):
-            yield [*update, update[-1]]
+
+        def act(branches: Branches) -> None:
+            branches.run(make_run(model, prompt, settings))
+
+        yield from show(request, act)
 
     return run
+
+
+def _drawer(show: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[list[Any]]]:
+    def draw(
+        request: gr.Request, event: gr.EventData, text: Any, model: Any, template: Any,
+        control_tokens: Any, settings: Any,
+    ) -> Iterator[list[Any]]:
+        prompt = partial(prompt_of, template, control_tokens, text)
+        count = _data(event).get("count")
+
+        def act(branches: Branches) -> None:
+            branches.draw(make_run(model, prompt, settings), count)
+
+        yield from show(request, act)
+
+    return draw
+
+
+def _amender(show: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[list[Any]]]:
+    def amend(request: gr.Request, settings: Any) -> Iterator[list[Any]]:
+        def act(branches: Branches) -> str:
+            refused = branches.amend(read_form(settings).decoding)
+            return " ".join(dict.fromkeys(refused))
+
+        yield from show(request, act)
+
+    return amend
+
+
+def _brancher(show: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[list[Any]]]:
+    def branch(request: gr.Request, event: gr.EventData) -> Iterator[list[Any]]:
+        yield from show(request, partial(_branch, wish=_data(event)))
+
+    return branch
+
+
+def _branch(branches: Branches, wish: Mapping[str, Any], where: str = "") -> None:
+    branches.branch(wish, where)
+
+
+def _teller(
+    show: Callable[..., Iterator[list[Any]]], act: Act
+) -> Callable[[gr.Request], Iterator[list[Any]]]:
+    def tell(request: gr.Request) -> Iterator[list[Any]]:
+        yield from show(request, act)
+
+    return tell
+
+
+def _actor(show: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[list[Any]]]:
+    def act(request: gr.Request, event: gr.EventData) -> Iterator[list[Any]]:
+        yield from show(request, partial(_act, wish=_data(event)))
+
+    return act
+
+
+def _act(branches: Branches, wish: Mapping[str, Any]) -> None:
+    """What a part of the page asks for. Raises InvalidInput for anything that none of them asks."""
+    key = wish.get("key")
+    match wish.get("do"):
+        case "stop":
+            branches.stop(key if isinstance(key, str) else "")
+        case "close":
+            branches.close(wish.get("lane"))
+        case "show":
+            branches.show(key, wish.get("lane"))
+        case "rename":
+            branches.rename(key, wish.get("name"))
+        case "prune":
+            branches.prune(key)
+        case "undo":
+            branches.undo()
+        case "compare":
+            branches.compare(key)
+        case "sample":
+            branches.open_sample(key)
+        case "stop samples":
+            branches.stop_drawing()
+        case "pause":
+            branches.pace.pause(branches.paced)
+        case "step":
+            branches.pace.step(branches.paced)
+        case "go":
+            branches.pace.go_on(branches.paced)
+        case "speed":
+            branches.pace.change(wish.get("speed"), branches.paced)
+        case other:
+            raise InvalidInput("The page asked for something that is not there.", field="do",
+                               given=other)
+
+
+def _data(event: gr.EventData) -> Mapping[str, Any]:
+    """What a browser sent with an event: an object, or nothing."""
+    return event._data if isinstance(event._data, dict) else {}

@@ -1,0 +1,79 @@
+"""From a token of an answer and a reader's wish to the run that goes on from there."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from playground.core.branches import Deed
+from playground.core.events import Step
+from playground.core.run import LARGEST_SEED, Fork, Run
+from playground.core.trace import Trace
+from playground.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """What is done at ``position``: ``token`` is put there, ``instead`` of what stood there."""
+
+    run: Run
+    position: int
+    deed: Deed
+    token: str = ""
+    instead: str = ""
+
+
+def forked(trace: Trace, answer: Sequence[Step], wish: Mapping[str, Any]) -> Forked:
+    """The run that a wish asks for, with the settings that were in force at its place.
+
+    ``answer`` are all tokens of the answer, those that stood at the fork of ``trace`` included.
+    ``wish`` has a "position" in it and "what": "take" the candidate "id", "ban" the token that is
+    there (and what was banned there before), draw it "again" with new dice, or put in a "text".
+    Raises InvalidInput for anything else, since a browser can send anything.
+    """
+    position, what = wish.get("position"), wish.get("what")
+    if isinstance(position, bool) or not isinstance(position, int) or (
+        not 0 <= position < len(answer)
+    ):
+        raise InvalidInput("A branch grows from a token of the answer.", field="position",
+                           given=position, allowed=f"0 to {len(answer) - 1}")
+    there, ids = answer[position], tuple(step.id for step in answer[:position])
+    run = replace(trace.run, decoding=trace.decoding_at(position))
+    match what:
+        case "take":
+            # What is no token id is refused by the type's own door.
+            fork = Fork(ids, insert=(wish.get("id"),))  # type: ignore[arg-type]
+            (id,) = fork.insert
+            known = {c.id: c.text for c in there.candidates} | {there.id: there.piece}
+            instead = "" if id == there.id else there.piece
+            return Forked(replace(run, fork=fork), position, "take", known.get(id, f"id {id}"),
+                          instead)
+        case "ban":
+            fork = Fork(ids, banned=(*_banned(trace.run.fork, ids), there.id))
+            return Forked(replace(run, fork=fork), position, "ban", "", there.piece)
+        case "again":
+            if not run.decoding.draws:
+                raise InvalidInput(
+                    f"Nothing is drawn in this run ({run.decoding.name}), so the same token would "
+                    "come again.", field="what", given="again",
+                    advice="Choose a candidate, ban the token, or draw at random in the settings.",
+                )
+            seed = random.randint(0, LARGEST_SEED)
+            run = replace(run, fork=Fork(ids), seed=seed)
+            return Forked(run, position, "again", "", there.piece)
+        case "text":
+            text = wish.get("text")
+            if not isinstance(text, str) or not text:
+                raise InvalidInput("There is no text to put in.", field="text",
+                                   advice="Write what shall stand there.")
+            run = replace(run, fork=Fork(ids, insert=text))
+            return Forked(run, position, "text", text, there.piece)
+    raise InvalidInput("There is no such way on.", field="what", given=what,
+                       allowed="take, ban, again or text")
+
+
+def _banned(fork: Fork | None, ids: tuple[int, ...]) -> tuple[int, ...]:
+    """What a run could not choose already at the place after these ids."""
+    return fork.banned if fork is not None and not fork.insert and fork.ids == ids else ()

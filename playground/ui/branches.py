@@ -1,0 +1,316 @@
+"""The branches of one page: their runs, the lanes that show them, the tree; it knows no Gradio.
+
+Nothing here waits for a model. Whoever shows it calls ``pump`` every moment and reads what stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from playground.core.branches import Branch, History, Tree
+from playground.core.compare import parted
+from playground.core.decoding import Decoding
+from playground.core.events import Failed
+from playground.core.forking import forked
+from playground.core.run import LARGEST_SEED, Run
+from playground.engine.engine import Engine
+from playground.errors import InvalidInput, PlaygroundError
+from playground.ui.lanes import LANES, Lanes
+from playground.ui.playing import Following, Pace, Playing, amend
+from playground.ui.token_feed import TokenFeed
+from playground.ui.token_store import Live, answer_of, trace_of
+
+OVER = ("finished", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """Samples of one prompt, and how they were drawn, in words."""
+
+    feeds: tuple[TokenFeed, ...]
+    words: str = ""
+
+    @property
+    def running(self) -> bool:
+        """Whether some of them still write."""
+        return any(feed.trace.state not in OVER for feed in self.feeds)
+
+
+class Branches:
+    """The branches of one page. Every method returns at once; one at a time may be called.
+
+    What comes from the page may be anything: a key that leads nowhere changes nothing, or raises
+    InvalidInput with what there is to say.
+    """
+
+    def __init__(
+        self, engine: Engine, most_samples: int, session: str, describe: Callable[[Run], str]
+    ) -> None:
+        self._engine, self._session, self._describe = engine, session, describe
+        self.most_samples = most_samples
+        self.history = History()
+        self.lanes = Lanes()
+        self.compared: tuple[str, ...] = ()
+        self.pace = Pace()
+        self.drawing: Drawing | None = None
+        self.feeds: dict[str, TokenFeed] = {}
+        self._playing: list[Playing | Following] = []
+        self._lanes_before: tuple[Lanes, ...] = ()  # for each change that can be undone
+
+    @property
+    def tree(self) -> Tree:
+        """The branches as they are now."""
+        return self.history.tree
+
+    @property
+    def live(self) -> bool:
+        """Whether anything may still happen."""
+        return bool(self._playing)
+
+    @property
+    def paced(self) -> list[Playing]:
+        """The streams that the reader can pause; samples go on freely."""
+        return [one for one in self._playing if isinstance(one, Playing) and one.paced]
+
+    def pump(self) -> None:
+        """What has happened since the last time, into the feeds."""
+        for one in tuple(self._playing):
+            over = one.over
+            one.pump()
+            if over:
+                self._playing.remove(one)
+        self._forget()
+
+    # Runs and branches
+
+    def run(self, run: Run) -> None:
+        """A run of its own, and with it a new tree; undo brings the former one back."""
+        feed = TokenFeed(run, Branch("").title, self._describe(run))
+        self._plant(Branch(feed.key), "the new run")
+        self._play([feed])
+        self._show(feed.key, 0)
+
+    def branch(self, wish: Mapping[str, Any], where: str = "") -> None:
+        """What a token view's ``branch`` event asks for; ``where`` is the tab that it came from.
+
+        The first branch of a run that is not in the tree begins a new one. Raises InvalidInput.
+        """
+        key = wish.get("key")
+        trace = trace_of(key)
+        if trace is None or not isinstance(key, str):
+            raise InvalidInput(
+                "This run is no longer kept on the server, so nothing can grow from it.",
+                field="key", advice="Run it again.",
+            )
+        answer = answer_of(key)
+        new = forked(trace, answer, wish)
+        if self.tree.get(key) is None:
+            self._plant(Branch(key, token=f"The run in {where}" if where else ""), "the new tree")
+            self._show(key, 0)
+        branch = Branch("", key, new.position, new.deed, new.token, new.instead)
+        feed = TokenFeed(new.run, branch.title, self._describe(new.run),
+                         stood=answer[: new.position])
+        self._then(branch.title, self.tree.add(replace(branch, key=feed.key)))
+        self._play([feed])
+        self._show(feed.key, self.lanes.free(key, self.writing))
+
+    def stop(self, key: object = None) -> None:
+        """Stop the run of a key, or every run of this tab; what was written stays."""
+        for one in self._playing:
+            one.stop(key if isinstance(key, str) else None)
+
+    def _plant(self, root: Branch, words: str) -> None:
+        """A new tree in place of the one that is there, whose runs are stopped."""
+        for playing in self.paced:
+            playing.stop()
+        self._then(words if self.tree.branches else "the run", Tree().add(root))
+        self.lanes, self.compared = Lanes(), ()
+
+    # Lanes
+
+    def show(self, key: object, lane: object = None) -> None:
+        """Show a branch in a lane, that in focus unless one is named."""
+        branch = self.tree.get(key)
+        if branch is not None:
+            known = isinstance(lane, int) and 0 <= lane < LANES
+            self._show(branch.key, lane if known else self.lanes.focus)  # type: ignore[arg-type]
+
+    def close(self, lane: object) -> None:
+        """A lane goes away; its branch stays in the tree, and its run goes on."""
+        if isinstance(lane, int) and 0 <= lane < LANES:
+            self.lanes = self.lanes.close(lane)
+
+    def compare(self, key: object) -> None:
+        """Choose a branch to compare, or no longer; two of them are shown side by side."""
+        branch = self.tree.get(key)
+        if branch is None:
+            return
+        others = tuple(one for one in self.compared if one != branch.key)
+        self.compared = others if branch.key in self.compared else (*others, branch.key)[-2:]
+        if len(self.compared) == 2:
+            for one, other in (self.compared, self.compared[::-1]):
+                if one not in self.lanes.keys:
+                    self._show(one, self.lanes.free(other, self.writing))
+
+    @property
+    def parting(self) -> tuple[int, int | None] | None:
+        """How many tokens the two that are compared share, and where they part (None: nowhere)."""
+        if len(self.compared) != 2:
+            return None
+        a, b = ([step.id for step in answer_of(key)] for key in self.compared)
+        place = parted(a, b)
+        return min(len(a), len(b)) if place is None else place, place
+
+    def _show(self, key: str, lane: int) -> None:
+        self.lanes = self.lanes.show(key, lane)
+        branch, trace = self.tree.get(key), trace_of(key)
+        if key in self.feeds or branch is None or trace is None:
+            return
+        feed = TokenFeed.kept(key, branch.title, self._describe(trace.run))
+        if feed is not None:
+            self.feeds[key] = feed
+            if trace.state not in OVER:
+                self._playing.append(Following(feed))
+
+    @property
+    def writing(self) -> set[str]:
+        """The keys of what still writes and can be stopped here."""
+        return {feed.key for one in self.paced for _, feed in one.running()}
+
+    # The tree
+
+    def rename(self, key: object, name: object) -> None:
+        """A branch gets the reader's own name; an empty one brings back what was done."""
+        branch = self.tree.get(key)
+        if branch is not None and isinstance(name, str):
+            self._then(f"the name of {branch.title}", self.tree.rename(branch.key, name))
+            self._entitle()
+
+    def prune(self, key: object) -> None:
+        """A branch goes with all that grew from it, and what still writes there is stopped."""
+        branch = self.tree.get(key)
+        if branch is not None:
+            self._then(f"pruning {branch.title}", self.tree.prune(branch.key))
+            self._settle()
+
+    def undo(self) -> None:
+        """The latest change of the tree is taken back; the lanes are as they were before it."""
+        if self.history.undoes:
+            self.history = self.history.undo()
+            self.lanes, self._lanes_before = self._lanes_before[-1], self._lanes_before[:-1]
+            self._settle()
+            self._entitle()
+
+    def _then(self, words: str, tree: Tree) -> None:
+        before = self.history
+        self.history = before.then(words, tree)
+        if self.history is not before:
+            kept = len(self.history.before)
+            self._lanes_before = (*self._lanes_before, self.lanes)[-kept:]
+
+    def _settle(self) -> None:
+        """Lanes and runs follow the tree: what is not in it is stopped and not shown."""
+        for key in self.writing:
+            if self.tree.get(key) is None:
+                self.stop(key)
+        self.compared = tuple(key for key in self.compared if self.tree.get(key))
+        self.lanes = self.lanes.keep(self.tree.get)
+        shown = [(key, lane) for lane, key in enumerate(self.lanes.keys) if key is not None]
+        focus = self.lanes.focus
+        for key, lane in shown or [(branch.key, 0) for branch in self.tree.branches[:1]]:
+            self._show(key, lane)
+        self.lanes = replace(self.lanes, focus=focus)
+
+    def _entitle(self) -> None:
+        """Lanes are called as their branches are."""
+        for key, feed in self.feeds.items():
+            branch = self.tree.get(key)
+            if branch is not None:
+                feed.rename(branch.title)
+
+    # Samples
+
+    def draw(self, run: Run, count: object) -> None:
+        """So many samples of a prompt in one batch, with seeds that follow each other.
+
+        Settings that draw nothing draw at random here. Raises InvalidInput for a wrong count.
+        """
+        most = self.most_samples
+        if isinstance(count, bool) or not isinstance(count, int) or not 2 <= count <= most:
+            raise InvalidInput(
+                f"Samples are {count!r}; it must be a whole number from 2 to {most}.",
+                field="samples", given=count, allowed=f"a whole number from 2 to {most}",
+            )
+        words = ""
+        if not run.decoding.draws:
+            words = f"{run.decoding.name.capitalize()} draws nothing, so these are drawn at random."
+            run = replace(run, decoding=replace(
+                run.decoding, do_sample=True, num_beams=1, num_beam_groups=1, penalty_alpha=0.0
+            ))
+        self.stop_drawing()
+        runs = [replace(run, seed=(run.seed + n) % (LARGEST_SEED + 1)) for n in range(count)]
+        feeds = [TokenFeed(one, f"Sample {n}", self._describe(one))
+                 for n, one in enumerate(runs, start=1)]
+        self.drawing = Drawing(tuple(feeds), words)
+        self._play(feeds, paced=False)
+
+    def stop_drawing(self) -> None:
+        """Stop the samples that still write."""
+        for one in self._playing:
+            if isinstance(one, Playing) and not one.paced:
+                one.stop()
+
+    def open_sample(self, key: object) -> None:
+        """A sample is shown in a lane and becomes a branch: of the first run, where the prompt is
+        the same, and of nothing else."""
+        feeds = self.drawing.feeds if self.drawing else ()
+        for feed in feeds:
+            if feed.key == key and self.tree.get(key) is None:
+                self.feeds[feed.key] = feed
+                self._then(feed.title, self.tree.add(self._of_sample(feed)))
+            if feed.key == key:
+                self._show(feed.key, self.lanes.free("", self.writing))
+
+    def _of_sample(self, feed: TokenFeed) -> Branch:
+        for root in self.tree.branches:
+            trace = trace_of(root.key)
+            if root.parent is None and trace and _same_prompt(trace.run, feed.trace.run):
+                ids = [step.id for step in answer_of(root.key)]
+                place = parted(ids, feed.trace.ids)
+                shared = min(len(ids), len(feed.trace.ids)) if place is None else place
+                return Branch(feed.key, root.key, shared, "sample", feed.title)
+        return Branch(feed.key, deed="sample", token=feed.title)
+
+    def amend(self, decoding: Decoding) -> list[str]:
+        """Other settings for the next token of every run; sentences for those that cannot."""
+        return amend(self.paced, decoding)
+
+    # Feeds and streams
+
+    def _play(self, feeds: Sequence[TokenFeed], paced: bool = True) -> None:
+        if paced:
+            self.feeds |= {feed.key: feed for feed in feeds}
+        try:
+            stream = self._engine.start([feed.trace.run for feed in feeds], visitor=self._session)
+        except PlaygroundError as error:
+            for feed in feeds:
+                feed.add(Failed(error.problem))
+            return
+        for column, feed in enumerate(feeds):
+            feed.plays(Live(self._engine, stream, column, self._session))
+        beside = bool(self.writing)
+        playing = Playing(stream, feeds, paced)
+        self._playing.append(playing)
+        if paced:
+            self.pace.begin(playing, beside)
+
+    def _forget(self) -> None:
+        """Only what is shown or still writes is held here; the rest is in the bounded store."""
+        needed = {*self.lanes.keys, *(feed.key for one in self._playing for feed in one.feeds)}
+        self.feeds = {key: feed for key, feed in self.feeds.items() if key in needed}
+
+
+def _same_prompt(a: Run, b: Run) -> bool:
+    return (a.model, a.prompt) == (b.model, b.prompt)

@@ -1,0 +1,137 @@
+"""One page's branches under a lock, and the one handler at a time that shows them.
+
+Every event of the tab does what it is for and then shows the whole tab until all is quiet, or until
+a later event takes over: so several runs stream at once, and no handler writes over another's news.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+
+from playground.errors import PlaygroundError, Problem
+from playground.ui.branch_view import Frame, frame_of
+from playground.ui.branches import Branches
+from playground.ui.streaming import FLUSH_SECONDS
+
+HAND_OVER_SECONDS = 1.0  # the former handler's last word is long on its way by then
+QUIET_SECONDS = 0.25     # how often figures of the tree and the samples change
+PULSE_SECONDS = 1.0      # how often a handler without news finds out that its page has gone
+MOST_PAGES = 500
+
+Act = Callable[[Branches], str | None]
+
+
+class Desk:
+    """The branches of one page."""
+
+    def __init__(self, branches: Branches) -> None:
+        self.branches = branches
+        self._changed = threading.Condition(threading.RLock())
+        self._turn = 0
+        self._gone = threading.Event()
+        self._gone.set()
+        self._figures_at = 0.0
+        self._frame: Frame | None = None
+
+    def show(self, act: Act) -> Iterator[Frame | None]:
+        """Do something, then frames as long as anything runs; None when a later call takes over.
+
+        ``act`` returns a sentence for the reader, if any; so does what it raises. Closing the
+        generator means that the page has gone, and stops everything.
+        """
+        with self._changed:
+            notice = self._do(act)
+            self._turn += 1
+            mine, before, gone = self._turn, self._gone, threading.Event()
+            self._gone = gone
+            self._changed.notify_all()
+        before.wait(HAND_OVER_SECONDS)
+        try:
+            yield from self._frames(mine, notice)
+        except GeneratorExit:
+            with self._changed:
+                if self._turn == mine:
+                    self.branches.stop()
+            raise
+        finally:
+            gone.set()
+
+    def close(self) -> None:
+        """The page has gone: nobody reads what its runs write."""
+        with self._changed:
+            self._turn += 1
+            self.branches.stop()
+            self._changed.notify_all()
+
+    def _do(self, act: Act) -> str | Problem:
+        self.branches.pump()
+        self._figures_at = 0.0
+        try:
+            return act(self.branches) or ""
+        except PlaygroundError as error:
+            return error.problem
+
+    def _frames(self, mine: int, notice: str | Problem) -> Iterator[Frame | None]:
+        while (frame := self._next(mine, notice)) is not None:
+            yield frame
+            if not frame.live:
+                return
+        yield None
+
+    def _next(self, mine: int, notice: str | Problem) -> Frame | None:
+        """The next frame that differs from the last, or the same one after a pulse."""
+        until = time.monotonic() + PULSE_SECONDS
+        with self._changed:
+            last, first = self._frame, self._figures_at == 0.0
+            while self._turn == mine:
+                if not first:
+                    self._changed.wait(FLUSH_SECONDS)
+                    if self._turn != mine:
+                        break
+                first = False
+                self.branches.pump()
+                frame = self._now(notice)
+                if frame != last or time.monotonic() > until:
+                    return frame
+        return None
+
+    def _now(self, notice: str | Problem) -> Frame:
+        now = time.monotonic()
+        figures = now - self._figures_at >= QUIET_SECONDS or not self.branches.live
+        self._frame = frame_of(self.branches, notice, None if figures else self._frame)
+        if figures:
+            self._figures_at = now
+        return self._frame
+
+
+class Desks:
+    """The desk of each open page; those of pages that were never closed go, the oldest first."""
+
+    def __init__(self, make: Callable[[str], Branches]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._desks: OrderedDict[str, Desk] = OrderedDict()
+
+    def of(self, session: str) -> Desk:
+        """The desk of a page, a new one the first time."""
+        left = None
+        with self._lock:
+            desk = self._desks.get(session)
+            if desk is None:
+                desk = self._desks[session] = Desk(self._make(session))
+                if len(self._desks) > MOST_PAGES:
+                    left = self._desks.popitem(last=False)[1]
+            self._desks.move_to_end(session)
+        if left is not None:
+            left.close()
+        return desk
+
+    def close(self, session: str) -> None:
+        """A page was closed."""
+        with self._lock:
+            desk = self._desks.pop(session, None)
+        if desk is not None:
+            desk.close()
