@@ -88,9 +88,11 @@ OTHERS: dict[str, tuple[str, str, str, Any]] = {
 _LOADER = """
 const page = window;
 page.decodingReady ??= server.decoding_code({}).then((code) => {
+  const style = document.createElement('style');
+  style.textContent = code.css;
   const script = document.createElement('script');
   script.textContent = code.js;
-  document.head.append(script);
+  document.head.append(style, script);
   page.decoding.schema = code.schema;
 });
 page.decodingReady.then(
@@ -147,6 +149,7 @@ def _component(
         server_functions=[decoding_code, decoding_presets, check],
         elem_classes=["decoding-block"],
         mode=kind,
+        begins=value,
         verdict=check(value) if value else "",
         **props,
     )
@@ -177,7 +180,7 @@ def decoding_presets(text: Any) -> str:
 
 
 def decoding_code(request: object) -> dict[str, Any]:
-    """Server function: script and schema, asked for once a page."""
+    """Server function: script, style and schema, asked for once a page."""
     return _code()
 
 
@@ -190,7 +193,9 @@ def _code() -> dict[str, Any]:
         "neutral": neutral_values(),
         "notes": {name: asdict(note) for name, note in NOTES.items()},
     }
-    return {"js": f"(() => {{\n'use strict';\n{parts}\n}})();", "schema": schema}
+    # Gradio rewrites the selectors of a style sheet that it is given, at commas inside :is() too.
+    css = (_ASSETS / "lane_board.css").read_text("utf-8")
+    return {"js": f"(() => {{\n'use strict';\n{parts}\n}})();", "css": css, "schema": schema}
 
 
 def _row(name: str) -> dict[str, Any]:

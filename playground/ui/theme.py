@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 ASSETS = Path(__file__).parent / "assets"
-STYLES = [ASSETS / "page.css", ASSETS / "decoding_panel.css", ASSETS / "lane_board.css"]
+STYLES = [ASSETS / "page.css", ASSETS / "decoding_panel.css"]
 
 SANS = (
     "ui-sans-serif",

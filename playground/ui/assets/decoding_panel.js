@@ -1,10 +1,10 @@
 // The panel that edits one column's settings, and the head of a column; where they find each other.
 
-// The columns of each tab that are on the page, by number, and the tab's panel.
+// The columns of each tab that are on the page, by number; the tab's panel, and its board and table.
 const tabs = {};
 
 function tabOf(name) {
-  tabs[name] ??= { columns: new Map(), seen: new Set(), panel: null };
+  tabs[name] ??= { columns: new Map(), panel: null, board: null, table: null };
   return tabs[name];
 }
 
@@ -77,10 +77,11 @@ class Head {
       writeSentence(this.parts, words);
     }
     this.parts.classList.toggle('quiet', !lane);
-    const shown = lane ? FIGURES.filter(({ short }) => short) : [];
-    const line = shown.map((figure) => `${written(figure, lane.figures[figure.name])} ${figure.short}`);
-    const all = line.join(' · ');
-    if (this.figures.textContent !== all) this.figures.textContent = this.figures.title = all;
+    const line = lane ? lineOf(lane) : [];
+    if (line.join() === this.line) return;
+    this.line = line.join();
+    this.figures.replaceChildren(...line.map((one) => h('span', '', one)));
+    this.figures.title = line.join(', ');
   }
 
   // Whether the panel is open on this column.
@@ -276,8 +277,7 @@ function mountHead(root, options) {
   const head = new Head(root, settings, number, tab);
   tab.columns.set(number, head);
   // The verdict that came with the page is for the settings that the column began with then.
-  if (tab.seen.has(number) || !options.props.verdict) settings.ask();
-  tab.seen.add(number);
+  if (settings.text !== options.props.begins) settings.ask();
   head.mark(false);
   tab.board?.settle();
   new ResizeObserver(() => {

@@ -1,5 +1,7 @@
 // What stands above the lanes: which there are, their order, and which one the others leave.
 
+const BESIDE = 6; // lanes that stand beside each other; more of them wrap into rows
+
 class LaneBoard {
   constructor(root, { props, server, watch, fill, refer }, tab) {
     Object.assign(this, { root, props, server, fill, tab });
@@ -84,7 +86,10 @@ class LaneBoard {
   // A lane keeps its place until somebody asks for another order.
   arrange() {
     this.order = sorted(this.lanes, this.sort).map(({ column }) => column);
-    for (const [number, head] of this.tab.columns) {
+    const { columns } = this.tab;
+    const row = [...columns.values()][0]?.root.closest('.lanes');
+    row?.classList.toggle('many', columns.size > BESIDE && window.innerWidth > 640);
+    for (const [number, head] of columns) {
       const place = this.order.indexOf(number);
       const box = head.root.closest('.lane-column');
       if (box) box.style.order = this.sort.by ? String(place < 0 ? 1000 + number : place) : '';

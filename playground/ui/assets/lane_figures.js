@@ -4,17 +4,26 @@ const signed = (value, digits) => value.toFixed(digits).replace('-', '\u2212');
 const share = (value) => `${(100 * value).toFixed(value > 0 && value < 0.095 ? 1 : 0)} %`;
 const large = (value) => (value < 1000 ? value.toFixed(2) : value.toExponential(1).replace('e+', 'e'));
 
-// `best`: whether the largest (1) or the smallest (-1) is marked; `short` stands in a lane's line.
+// `best`: whether the largest (1) or the smallest (-1) is marked.
 const FIGURES = [
-  { name: 'mean_logprob', label: 'Mean log-probability', short: '', best: 1, write: (v) => signed(v, 2), help: 'Nats a token, under the model itself before any processor. Nearest to 0 is surest.' },
-  { name: 'perplexity', label: 'Perplexity', short: '', best: -1, write: large, help: 'exp of the mean surprise: among how many tokens it chose, so to speak. Least is marked.' },
-  { name: 'distinct_1', label: 'Distinct-1', short: 'distinct-1', best: 1, write: (v) => v.toFixed(2), help: 'Different tokens over tokens (Li et al. 2016). Most is marked.' },
-  { name: 'distinct_2', label: 'Distinct-2', short: 'distinct-2', best: 1, write: (v) => v.toFixed(2), help: 'Different pairs of tokens over pairs (Li et al. 2016). Most is marked.' },
-  { name: 'rep_4', label: 'Repetition', short: 'repeated', best: -1, write: share, help: 'Share of runs of 4 tokens that stood before: seq-rep-4 (Welleck et al. 2019). Least is marked.' },
-  { name: 'length', label: 'Length', short: '', best: 1, write: String, help: 'New tokens. Most is marked.' },
-  { name: 'seconds', label: 'Seconds', short: 's', best: -1, write: (v) => v.toFixed(v < 10 ? 2 : 1), help: 'Of work, reading the prompt included; lanes that share forwards share the time. Least is marked.' },
-  { name: 'forwards', label: 'Forwards', short: 'forwards', best: -1, write: String, help: 'How often the model read: the prompt counts once. Fewest is marked.' },
+  { name: 'mean_logprob', label: 'Mean log-probability', best: 1, write: (v) => signed(v, 2), help: 'Nats a token, under the model itself before any processor. Nearest to 0 is surest.' },
+  { name: 'perplexity', label: 'Perplexity', best: -1, write: large, help: 'exp of the mean surprise: among how many tokens it chose, so to speak. Least is marked.' },
+  { name: 'distinct_1', label: 'Distinct-1', best: 1, write: (v) => v.toFixed(2), help: 'Different tokens over tokens (Li et al. 2016). Most is marked.' },
+  { name: 'distinct_2', label: 'Distinct-2', best: 1, write: (v) => v.toFixed(2), help: 'Different pairs of tokens over pairs (Li et al. 2016). Most is marked.' },
+  { name: 'rep_4', label: 'Repetition', best: -1, write: share, help: 'Share of runs of 4 tokens that stood before: seq-rep-4 (Welleck et al. 2019). Least is marked.' },
+  { name: 'length', label: 'Length', best: 1, write: String, help: 'New tokens. Most is marked.' },
+  { name: 'seconds', label: 'Seconds', best: -1, write: (v) => v.toFixed(v < 10 ? 2 : 1), help: 'Of work, reading the prompt included; lanes that share forwards share the time. Least is marked.' },
+  { name: 'forwards', label: 'Forwards', best: -1, write: String, help: 'How often the model read: the prompt counts once. Fewest is marked.' },
 ];
+
+// A lane's figures in one line, those that stand under its text left out.
+function lineOf({ figures }) {
+  const of = (name) => written(FIGURES.find((figure) => figure.name === name), figures[name]);
+  return [
+    `${of('distinct_1')}/${of('distinct_2')} distinct`, `${of('rep_4')} repeated`,
+    `${of('forwards')} forwards`, `${of('seconds')} s`,
+  ];
+}
 
 // Where a lane leaves the one that it is compared with; no figure of its own.
 const LEAVES = { name: 'at', label: 'Parts at', best: 0, write: (v) => `token ${v + 1}`, help: 'The first token that is another than the compared lane’s.' };
@@ -22,12 +31,13 @@ const LEAVES = { name: 'at', label: 'Parts at', best: 0, write: (v) => `token ${
 const written = (figure, value) => (value === null || value === undefined ? '–' : figure.write(value));
 const valueOf = (lane, name) => (name === 'at' ? lane.at : lane.figures[name]) ?? null;
 
-// The best value of a figure among lanes; null where there is nothing to compare.
+// The best of a figure among lanes, as it is written; null where most lanes share it.
 function bestOf(figure, lanes) {
   const values = lanes.map((lane) => valueOf(lane, figure.name)).filter((value) => value !== null);
   if (!figure.best || values.length < 2) return null;
-  const best = figure.best > 0 ? Math.max(...values) : Math.min(...values);
-  return values.every((value) => value === best) ? null : best;
+  const best = written(figure, figure.best > 0 ? Math.max(...values) : Math.min(...values));
+  const alike = values.filter((value) => written(figure, value) === best).length;
+  return alike > values.length / 2 ? null : best;
 }
 
 // Lanes in order of a figure, best first unless turned; what has none comes last, ties stay put.

@@ -62,8 +62,8 @@ class LaneTable {
       const row = this.rowOf(lane);
       if (this.body.children[at] !== row.root) this.body.insertBefore(row.root, this.body.children[at] ?? null);
     });
-    const done = lanes.filter(({ figures }) => figures.length > 0);
-    for (const figure of [...FIGURES, LEAVES]) this.drawColumn(figure, lanes, bestOf(figure, done));
+    const wrote = lanes.filter(({ figures }) => figures.length > 0);
+    for (const figure of [...FIGURES, LEAVES]) this.drawColumn(figure, lanes, bestOf(figure, wrote));
     for (const lane of lanes) this.drawName(lane);
   }
 
@@ -90,14 +90,11 @@ class LaneTable {
     for (const lane of lanes) {
       const cell = this.rows.get(lane.column).cells[figure.name];
       const value = valueOf(lane, figure.name);
-      const marked = best !== null && value === best;
       const words = this.words(figure, lane, value);
-      if (cell.firstChild?.textContent !== words) cell.replaceChildren(words);
-      if (marked !== cell.classList.contains('best')) {
-        cell.classList.toggle('best', marked);
-      }
-      if (marked && cell.childNodes.length < 2) cell.append(h('span', 'unseen', ' (best)'));
-      else if (!marked) while (cell.childNodes.length > 1) cell.lastChild.remove();
+      const marked = best !== null && words === best;
+      if (cell.firstChild?.textContent === words && marked === cell.classList.contains('best')) continue;
+      cell.classList.toggle('best', marked);
+      cell.replaceChildren(words, ...(marked ? [h('span', 'unseen', ' (best)')] : []));
     }
   }
 
