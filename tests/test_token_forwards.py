@@ -19,6 +19,8 @@ from playground.core.events import (
     Started,
     Step,
 )
+from playground.core.kept import Kept
+from playground.core.messages import ModelCard
 from playground.core.prompt import Raw
 from playground.core.run import Fork, ModelSpec, Run
 from playground.core.trace import Trace
@@ -110,12 +112,39 @@ def test_the_cache_counts_what_stood_at_a_fork_as_read() -> None:
     forked = replace(RUN, fork=Fork(ids=(7, 7)))
     done = Finished("length", "", 3, 4, 0.1, 0.2, cache_bytes=4096)
     assert cache_of(trace_of(STARTED, done, run=forked)) == {
-        "on": True, "prompt": 5, "reused": 2, "bytes": 4096,
+        "on": True, "prompt": 5, "reused": 2, "measured": 4096,
     }
     without = replace(RUN, decoding=Decoding(use_cache=False))
     assert cache_of(trace_of(replace(STARTED, reused=0), run=without)) == {
         "on": False, "prompt": 3, "reused": 0,
     }
+
+
+def card(kept: Kept) -> ModelCard:
+    """A model that keeps so much, two bytes a number."""
+    return ModelCard(
+        RUN.model, "Llama", 10, 20, "bfloat16", "cpu", 64, 100, False, "llama", kept=kept, width=2
+    )
+
+
+def test_the_caches_bytes_are_computed_for_what_was_read() -> None:
+    """Three tokens of prompt and two of three new ones, 10 numbers of 2 bytes each: 100 bytes; two
+    beams after two steps have read four tokens each: 2 x 4 x 20 = 160."""
+    plain = cache_of(trace_of(STARTED, step(0), step(1), step(2)), card(Kept(10)))
+    assert plain is not None
+    assert [plain[name] for name in ("tokens", "texts", "computed", "each")] == [5, 1, 100, 20]
+    search = replace(RUN, decoding=Decoding(num_beams=2))
+    events = [Beams(n, (Beam(0, 1, "x", -1.0, -1.0, "kept"),), "x") for n in range(2)]
+    beams = cache_of(trace_of(STARTED, *events, run=search), card(Kept(10)))
+    assert beams is not None
+    assert [beams[name] for name in ("tokens", "texts", "computed")] == [4, 2, 160]
+
+
+def test_a_window_keeps_no_more_than_its_tokens() -> None:
+    """4 numbers for every token and 6 for the last two: (5 x 4 + 2 x 6) x 2 = 64 bytes."""
+    told = cache_of(trace_of(STARTED, step(0), step(1), step(2)), card(Kept(4, ((6, 2),))))
+    assert told is not None and told["computed"] == 64
+    assert "each" not in told, "a token more is not the same bytes more"
 
 
 def test_a_token_tells_the_milliseconds_of_its_forward() -> None:

@@ -403,7 +403,8 @@ def test_a_lane_has_a_branch_event() -> None:
 
 @pytest.mark.parametrize("asset", sorted(ASSETS.glob("token_*")), ids=lambda path: path.name)
 def test_no_asset_makes_html_or_asks_another_host(asset: Path) -> None:
-    text = asset.read_text(encoding="utf-8")
+    """The namespace of SVG is a name that nobody asks for."""
+    text = asset.read_text(encoding="utf-8").replace("'http://www.w3.org/2000/svg'", "")
     sinks = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|DOMParser|srcdoc"
     assert not re.search(sinks, text)
     assert not re.search(r"https?:|//[a-z]+\.|@import|\burl\(|\bfetch\(|XMLHttpRequest", text)

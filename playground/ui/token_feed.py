@@ -26,6 +26,7 @@ from playground.core.run import Run
 from playground.core.trace import Trace
 from playground.ui.token_forwards import (
     cache_of,
+    card_of,
     encode_beams,
     encode_proposed,
     rules_of,
@@ -88,6 +89,7 @@ class TokenFeed:
         self._value = ""
         self._revision = 0
         self._sent = self._sent_before = 0
+        self._card = card_of(self._record.live, run) if self.trace.started else None
         self._stood = len(self.trace.beginning)
         self._logprob = sum(step.logprob for step in self.trace.whole)
         self._first_token_at: float | None = None
@@ -140,6 +142,7 @@ class TokenFeed:
                 self._record.proposals.append(encode_proposed(event))
             case Started():
                 self._record.prompt = encode_pieces(event.prompt)
+                self._card = card_of(self._record.live, self.trace.run)
 
     def plays(self, live: Live) -> None:
         """Say where the run is in the engine, so that a reader can ask for its steps."""
@@ -191,7 +194,7 @@ class TokenFeed:
         for name, told in (
             ("search", rules_of(trace.run.decoding)),
             ("speculation", speculation_of(trace)),
-            ("cache", cache_of(trace)),
+            ("cache", cache_of(trace, self._card)),
         ):
             if told is not None:
                 head[name] = told

@@ -10,8 +10,10 @@ from typing import Any
 
 from playground.core.decoding import Decoding
 from playground.core.events import Beam, Beams, Proposed
+from playground.core.messages import ModelCard
+from playground.core.run import Run
 from playground.core.trace import Trace
-from playground.ui.token_store import encode, encode_pieces, milliseconds, number
+from playground.ui.token_store import Live, encode, encode_pieces, milliseconds, number
 
 _STATES = ("kept", "finished", "dropped")
 
@@ -77,20 +79,36 @@ def speculation_of(trace: Trace) -> dict[str, Any] | None:
     }
 
 
-def cache_of(trace: Trace) -> dict[str, Any] | None:
-    """The KV cache of a run: whether it has one, and how much of its prompt was there already.
+def cache_of(trace: Trace, card: ModelCard | None = None) -> dict[str, Any] | None:
+    """The KV cache of a run: whether it has one, how much of its prompt was there already, and its
+    bytes, computed by the model's ``card`` for what has been read up to now, and measured at its
+    end. None before the start.
 
-    ``bytes`` are those measured at its end, over ``tokens`` that were read; None before the start.
+    The newest token has not been read, and every beam has a text of its own; guidance reads a
+    second text of another length, for which nothing is computed.
     """
     if trace.started is None:
         return None
+    decoding = trace.run.decoding
     stood = len(trace.run.fork.ids) if trace.run.fork else 0
+    prompt = len(trace.started.prompt) + stood
     told: dict[str, Any] = {
-        "on": trace.run.decoding.use_cache,
-        "prompt": len(trace.started.prompt) + stood,
-        "reused": trace.started.reused,
+        "on": decoding.use_cache, "prompt": prompt, "reused": trace.started.reused
     }
-    done = trace.finished
-    if done is not None and done.cache_bytes:
-        told["bytes"] = done.cache_bytes
+    if card is not None and decoding.use_cache and not decoding.is_guided:
+        inserted = sum(step.forced for step in trace.steps)
+        new = inserted + len(trace.beams) if trace.beams else len(trace.steps)
+        tokens = prompt + max(0, new - 1)
+        told["tokens"], told["texts"] = tokens, decoding.num_beams
+        told["computed"] = card.cache_bytes(tokens) * decoding.num_beams
+        if not card.kept.windows and not card.kept.fixed:
+            told["each"] = card.cache_bytes(1)
+    if trace.finished is not None and trace.finished.cache_bytes:
+        told["measured"] = trace.finished.cache_bytes
     return told
+
+
+def card_of(live: Live | None, run: Run) -> ModelCard | None:
+    """The card of the model that a run is on; None where its engine does not know one."""
+    statuses = live.engine.models() if live is not None else ()
+    return next((one.card for one in statuses if one.spec == run.model.base), None)
