@@ -65,6 +65,8 @@ _SCRIPTS = (
     "token_beams.js",
     "token_xray_stages.js",
     "token_xray.js",
+    "token_proposed.js",
+    "token_cache.js",
     "token_lane.js",
     "token_stream.js",
 )

@@ -3,7 +3,7 @@
 class BeamsPanel {
   constructor(lane) {
     this.lane = lane;
-    this.search = new Search();
+    this.search = lane.search = new Search();
     this.greedy = new GreedyBeside(this);
     this.tree = new BeamTree(this);
     this.table = new BeamTable(this);

@@ -10,9 +10,9 @@ function h(tag, className, text) {
 
 // The order is that of encode_step in token_store.py.
 function readToken(row) {
-  const [id, text, piece, logprob, rank, final, entropy, marks, candidates] = row;
+  const [id, text, piece, logprob, rank, final, entropy, marks, candidates, ms = 0] = row;
   return {
-    id, text, piece: piece === 0 ? text : piece, logprob, rank, final, entropy,
+    id, text, piece: piece === 0 ? text : piece, logprob, rank, final, entropy, ms,
     special: (marks & 1) !== 0, forced: (marks & 2) !== 0, stood: (marks & 4) !== 0,
     candidates: candidates.map(([cid, ctext, clogprob, cfinal]) => (
       { id: cid, text: ctext, logprob: clogprob, final: cfinal })),

@@ -46,6 +46,8 @@ class RunningView {
     writeToken(span, shown, { special: token.special, half: isHalf(token) });
     if (token.piece !== shown) span.classList.add('joined');
     markOrigin(span, token);
+    const instead = this.lane.proposed.markToken(span, index);
+    if (instead) this.line.append(instead);
     this.line.append(span, h('wbr'));
     this.elements[index] = span;
     if (shown.includes('\n')) this.newLine();

@@ -1,0 +1,159 @@
+// The KV cache of a run: the time of each step as it stays flat or grows, the part of the prompt
+// that was there already, and the bytes it takes, computed and measured.
+
+const CHART = { width: 600, height: 84, buckets: 150 };
+const FEWEST_TO_COMPARE = 12;
+
+class CachePanel {
+  constructor(lane) {
+    this.lane = lane;
+    this.root = h('details', 'cache');
+    this.root.hidden = true;
+    this.root.open = choices.get(lane.name, 'cache', 'closed') === 'open';
+    this.root.addEventListener('toggle', () => {
+      choices.set(lane.name, 'cache', this.root.open ? 'open' : 'closed');
+      this.draw();
+    });
+    this.summary = h('summary');
+    this.chart = document.createElementNS(SVG, 'svg');
+    this.chart.setAttribute('viewBox', `0 0 ${CHART.width} ${CHART.height}`);
+    this.chart.setAttribute('preserveAspectRatio', 'none');
+    this.chart.setAttribute('role', 'img');
+    const shape = (name) => this.chart.appendChild(document.createElementNS(SVG, name));
+    this.area = shape('path');
+    this.line = shape('path');
+    this.area.setAttribute('class', 'area');
+    this.line.setAttribute('class', 'line');
+    this.top = h('span', 'top-label');
+    this.from = h('span');
+    this.to = h('span');
+    const feet = h('div', 'feet');
+    feet.append(this.from, this.to);
+    const plot = h('div', 'plot');
+    plot.append(this.chart, this.top);
+    this.verdict = h('p');
+    this.prompt = h('div', 'reused');
+    this.prompt.append(h('i'));
+    this.reused = h('p');
+    this.bytes = h('p', 'bytes');
+    this.root.append(this.summary, plot, feet, this.verdict, this.prompt, this.reused, this.bytes);
+    this.clear();
+  }
+
+  clear() {
+    this.told = null;
+    this.times = [];
+    this.root.hidden = true;
+  }
+
+  take(message) {
+    this.told = message.cache ?? null;
+  }
+
+  // Pairs of step and milliseconds, the latest so many. The first step is left out: it comes out of
+  // the forward that read the prompt.
+  measure(most) {
+    const { search, tokens } = this.lane;
+    const all = search.rules ? search.steps : tokens;
+    const first = Math.max(1, all.length - most);
+    this.times = all.slice(first).map((step, k) => [first + k + 1, step?.ms ?? 0]).filter(([, time]) => time > 0);
+  }
+
+  draw() {
+    this.root.hidden = !this.told;
+    if (!this.told) return;
+    this.measure(this.root.open ? Infinity : 64);
+    put(this.summary, this.words());
+    if (!this.root.open) return;
+    this.plot();
+    put(this.verdict, this.say());
+    this.drawPrompt();
+    put(this.bytes, this.sizes());
+  }
+
+  words() {
+    const { times, told } = this;
+    const pace = times.length ? ` · ${ms(median(times.map(([, t]) => t)))}` : '';
+    if (!told.on) return `Time per step${pace} · no KV cache`;
+    const size = told.measured ?? told.computed;
+    return `Time per step${pace}${size ? ` · KV cache ${bytesInWords(size)}` : ''}`;
+  }
+
+  // At most so many points, the median of what falls together; the scale leaves rare peaks out.
+  plot() {
+    const { times } = this;
+    const { width, height, buckets } = CHART;
+    const size = Math.max(1, Math.ceil(times.length / buckets));
+    const points = [];
+    for (let k = 0; k < times.length; k += size) {
+      const some = times.slice(k, k + size);
+      points.push([some[0][0], median(some.map(([, t]) => t))]);
+    }
+    const sorted = points.map(([, t]) => t).sort((a, b) => a - b);
+    const highest = (sorted[Math.floor(0.97 * (sorted.length - 1))] ?? 1) * 1.25;
+    const last = times.at(-1)?.[0] ?? 2;
+    const x = (n) => (last > 2 ? ((n - 2) / (last - 2)) * width : 0);
+    const y = (t) => height - Math.min(1, t / highest) * (height - 2);
+    const path = points.map(([n, t], k) => `${k ? 'L' : 'M'}${x(n).toFixed(1)} ${y(t).toFixed(1)}`).join('');
+    this.line.setAttribute('d', path);
+    this.area.setAttribute('d', path ? `${path}L${x(points.at(-1)[0]).toFixed(1)} ${height}L0 ${height}Z` : '');
+    put(this.top, times.length ? ms(highest) : '');
+    put(this.from, times.length ? 'step 2' : '');
+    put(this.to, times.length ? `step ${last}` : '');
+    this.chart.setAttribute('aria-label', this.say());
+  }
+
+  // Its first and its last quarter beside each other.
+  say() {
+    const { times, told } = this;
+    if (times.length < FEWEST_TO_COMPARE) return 'Too few steps yet to see whether their time grows.';
+    const quarter = Math.max(3, Math.floor(times.length / 4));
+    const first = median(times.slice(0, quarter).map(([, t]) => t));
+    const last = median(times.slice(-quarter).map(([, t]) => t));
+    const both = `${ms(first)} a step at first, ${ms(last)} at the end`;
+    if (!told.on) {
+      const grows = last > 1.3 * first ? `: it grows by ${(last / first).toFixed(1)}×, because ` : ': ';
+      return `${both}${grows}${grows === ': ' ? 'without a cache ' : ''}every step reads the whole text again.`;
+    }
+    if (last > 1.3 * first) return `${both}: it grows by ${(last / first).toFixed(1)}×, though a step reads only the newest token.`;
+    return `${both}: flat, because a step reads only the newest token and finds the rest in the cache.`;
+  }
+
+  drawPrompt() {
+    const { prompt, reused, on } = this.told;
+    this.prompt.style.setProperty('--share', prompt ? reused / prompt : 0);
+    put(this.reused, !on ? `Nothing is kept: all ${prompt} prompt tokens are read at every step.`
+      : reused ? `${reused} of ${prompt} prompt tokens came from the cache of another run; ${prompt - reused} had to be read.`
+        : `All ${prompt} prompt tokens had to be read: no other run had begun with them.`);
+  }
+
+  sizes() {
+    const { on, computed, measured, each, tokens, texts } = this.told;
+    if (!on) return 'The cache takes no memory.';
+    const parts = [];
+    if (computed) {
+      const many = texts > 1 ? ` × ${texts} beams` : '';
+      const how = each ? ` = ${each.toLocaleString('en')} bytes a token × ${tokens} tokens${many}` : ` for ${tokens} tokens${many}`;
+      parts.push(`Computed: ${bytesInWords(computed)}${how}.`);
+    }
+    if (measured) parts.push(`Measured at the end: ${bytesInWords(measured)}${measured === computed ? ', the same to the byte' : ''}.`);
+    return parts.join(' ');
+  }
+}
+
+function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}
+
+const ms = (value) => (value >= 1000 ? `${(value / 1000).toFixed(2)} s`
+  : `${value.toFixed(value >= 100 ? 0 : 1)} ms`);
+
+function bytesInWords(count) {
+  for (const [unit, size] of [['GB', 1e9], ['MB', 1e6], ['kB', 1e3]]) {
+    if (count >= size) return `${(count / size).toFixed(count / size >= 100 ? 0 : 1)} ${unit}`;
+  }
+  return `${count} bytes`;
+}
+
+PANELS.push((lane) => new CachePanel(lane));
