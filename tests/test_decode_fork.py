@@ -469,6 +469,20 @@ def test_a_fork_of_a_run_that_still_decodes_begins_with_its_cache(name: str) -> 
         assert trace.ids == generate(on, trace)[0]
 
 
+def test_dola_needs_the_states_of_the_newest_token_alone() -> None:
+    """So it reads one token of a prompt that others have read, and of a fork of its own."""
+    dola = GREEDY["dola"]
+    reads = Reads(model())
+    greedy, parent = decode(model(), [run(), run(dola)])
+    assert (reused(greedy), reused(parent)) == (0, 29) and reads.close()[:2] == [30, 1]
+    loop = Loop(model())
+    loop.join(run(dola))
+    loop.step(5)
+    fork = loop.join(run(dola, Fork(parent.ids[:4])))
+    assert finished(loop.end()[fork]).ids == parent.ids[4:]
+    assert reused(loop.traces[fork]) == 30 + 3
+
+
 @pytest.mark.parametrize("make", [sliding_model, hybrid_model])
 def test_a_cache_that_cannot_be_cropped_falls_back(make: Callable[[], Model]) -> None:
     """To the prompt, which is kept whole; at the very end of a running text, to its row."""

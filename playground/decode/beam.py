@@ -16,7 +16,7 @@ import torch
 
 from playground.core.events import Beam, Beams, Event, Reason, SearchEnd
 from playground.decode.beam_group import Group, Node, by_score
-from playground.decode.member import Forwarded, Turn
+from playground.decode.member import Forwarded, States, Turn
 from playground.decode.row import Row
 from playground.models.pieces import Detokenizer
 
@@ -28,7 +28,7 @@ class BeamSearch:
     follows it, and its scores count from there.
     """
 
-    wants_states = False
+    wants_states: States = ""
 
     def __init__(self, tokenizer: Any, row: Row) -> None:
         self._tokenizer = tokenizer

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from playground.core.events import Effect, Event, Reason, Shift
 from playground.decode.choice import Reading, report
 from playground.decode.effects import MOST_TOLD, Stage
-from playground.decode.member import Forwarded, Turn
+from playground.decode.member import Forwarded, States, Turn
 from playground.decode.recent import RecentSteps
 from playground.decode.row import Row
 
@@ -52,7 +52,7 @@ class ContrastiveSearch:
     candidates. Nothing was drawn with it: among them the score decides.
     """
 
-    wants_states = True
+    wants_states: States = "all"
     # Where its steps are kept, if anywhere, to be looked at again.
     recent: RecentSteps | None = None
 

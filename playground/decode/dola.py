@@ -17,7 +17,7 @@ from transformers import LogitsProcessor
 
 from playground.core.events import Event
 from playground.core.run import Run
-from playground.decode.member import Forwarded
+from playground.decode.member import Forwarded, States
 from playground.decode.processors import Chain, Link
 from playground.decode.row import Row
 from playground.models.head import Head, head_of
@@ -80,7 +80,7 @@ def furthest(last: torch.Tensor, early: torch.Tensor) -> int:
 class DolaRow(Row):
     """A row whose chain begins with the contrast of layers."""
 
-    wants_states = True
+    wants_states: States = "newest"
 
     def __init__(
         self, model: Model, key: int, run: Run, encoded: Encoded, contrast: Contrast

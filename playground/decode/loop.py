@@ -238,7 +238,9 @@ class DecodeLoop:
         # Not earlier, so that prompts that wait for each other share how they begin.
         known = None
         if prefill.can_reuse:
-            find = partial(self._warm.find, prefill.ids, self._running())
+            find = partial(
+                self._warm.find, prefill.ids, self._running(), to_read=bool(prefill.with_states)
+            )
             known = self._guarded(find, (), [])
         prefill.begin(None if isinstance(known, Problem) else known)
         for waiting in takers:

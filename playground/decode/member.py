@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 
@@ -71,6 +71,9 @@ class Turn:
         return bool(self.events) and isinstance(self.events[-1], Finished | Failed)
 
 
+States = Literal["", "newest", "all"]
+
+
 class Member(Protocol):
     """A run in a batch: one text, or several that are decoded together (beams, for one).
 
@@ -85,8 +88,8 @@ class Member(Protocol):
         """The ids that must be read before its first turn; most have one such text."""
 
     @property
-    def wants_states(self) -> bool:
-        """Whether it needs the hidden states of every token, those of its prompt included."""
+    def wants_states(self) -> States:
+        """Of which tokens it needs the hidden states; those of its prompt are among "all"."""
 
     @property
     def lengths(self) -> Sequence[int]:

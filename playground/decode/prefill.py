@@ -13,7 +13,7 @@ from playground.core.events import Started
 from playground.core.messages import ModelCard
 from playground.decode.batch import forward, said, weighed
 from playground.decode.choice import read
-from playground.decode.member import Forwarded, Member, Turn
+from playground.decode.member import Forwarded, Member, States, Turn
 from playground.decode.warm import Known
 from playground.models.lanes import RECOMPUTE, WHOLE, new_cache
 from playground.models.text import Encoded
@@ -28,10 +28,10 @@ class Prefill:
 
     def __init__(
         self, lm: Any, lane: str, ids: tuple[int, ...], *,
-        with_states: bool = False, alone: bool = False,
+        with_states: States = "", alone: bool = False,
     ) -> None:
-        """``with_states`` asks for hidden states; ``alone`` reads all at once and shares nothing,
-        so that the shapes are those of ``generate()``.
+        """``with_states``: the hidden states that are asked for; ``alone`` reads all at once and
+        shares nothing, so that the shapes are those of ``generate()``.
         """
         self._lm = lm
         self.ids, self._lane = ids, lane
@@ -47,7 +47,7 @@ class Prefill:
     @property
     def can_reuse(self) -> bool:
         """Whether a cache that knows its beginning would serve."""
-        return not self._whole and not self.with_states
+        return not self._whole and self.with_states != "all"
 
     def begin(self, known: Known | None) -> None:
         """It is about to be read, but for what is ``known``."""
@@ -56,7 +56,7 @@ class Prefill:
             self.reused = self.done = known.tokens
             self.cache, self._logits = known.cache, known.logits
 
-    def serves(self, ids: tuple[int, ...], lane: str, with_states: bool, alone: bool) -> bool:
+    def serves(self, ids: tuple[int, ...], lane: str, with_states: States, alone: bool) -> bool:
         """Whether somebody else can share this: the very same ids, and not begun."""
         wanted = (ids, lane, with_states, alone)
         mine = (self.ids, self._lane, self.with_states, self.alone)
@@ -70,7 +70,7 @@ class Prefill:
         end = len(self.ids) if self._whole else min(self.done + most, len(self.ids))
         chunk = torch.tensor([self.ids[self.done : end]], device=self._lm.device)
         began = time.perf_counter()
-        told = forward(self._lm, chunk, self.cache, [end], self.with_states)
+        told = forward(self._lm, chunk, self.cache, [end], bool(self.with_states))
         count, self.done = end - self.done, end
         if told.history is not None:
             self._histories.append(told.history)

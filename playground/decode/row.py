@@ -14,7 +14,7 @@ from playground.core.run import LARGEST_SEED, Fork, Run
 from playground.decode.choice import Report, choose, judge
 from playground.decode.extra import Barred, marks_of
 from playground.decode.fork import check_begin, check_room
-from playground.decode.member import Forwarded, Turn
+from playground.decode.member import Forwarded, States, Turn
 from playground.decode.phrases import phrases_of
 from playground.decode.processors import Chain, Link, build
 from playground.decode.recent import Moment, RecentSteps
@@ -60,7 +60,7 @@ class Stops:
 class Row:
     """A run with its prompt encoded, growing token by token; the member that has one text."""
 
-    wants_states = False
+    wants_states: States = ""
     # Where its steps are kept, if anywhere, to be looked at again.
     recent: RecentSteps | None = None
 

@@ -63,13 +63,14 @@ class Running:
     logits: None = None
 
 
-def _known(holder: Entry | Running, ids: tuple[int, ...]) -> int:
-    """How many tokens of ``ids`` it can stand for, one of them left to read at least.
+def _known(holder: Entry | Running, ids: tuple[int, ...], to_read: bool) -> int:
+    """How many tokens of ``ids`` it can stand for: all, where it has the logits behind them and
+    none is ``to_read``, or else all but one.
 
     A cache that cannot be cropped (a sliding window, a recurrent state) serves whole or not.
     """
     common = _common(holder.ids, ids)
-    if common == len(ids) == len(holder.ids) and holder.logits is not None:
+    if common == len(ids) == len(holder.ids) and holder.logits is not None and not to_read:
         return common
     if not holder.can_crop:
         return common if common == len(holder.ids) < len(ids) else 0
@@ -96,19 +97,23 @@ class WarmCaches:
         while sum(entry.bytes for entry in self._entries) > self._most_bytes:
             self._entries.pop(0)
 
-    def find(self, ids: Sequence[int], running: Iterable[Running] = ()) -> Known | None:
+    def find(
+        self, ids: Sequence[int], running: Iterable[Running] = (), *, to_read: bool = False
+    ) -> Known | None:
         """What is known of ``ids`` already; the cache is a copy, which may be written to.
 
-        What is ``running`` is looked at only where more than one token is left to read without.
+        What is ``running`` is looked at only where more than one token is left to read without. One
+        is left in any case where it is ``to_read``, for what the logits do not tell.
         """
         wanted = tuple(ids)
-        best: Entry | Running | None = max(
-            self._entries, key=lambda entry: _known(entry, wanted), default=None
-        )
-        if best is None or _known(best, wanted) < len(wanted) - 1:
-            candidates = [*running, *([best] if best else [])]
-            best = max(candidates, key=lambda holder: _known(holder, wanted), default=None)
-        known = _known(best, wanted) if best is not None else 0
+
+        def known_by(holder: Entry | Running) -> int:
+            return _known(holder, wanted, to_read)
+
+        best: Entry | Running | None = max(self._entries, key=known_by, default=None)
+        if best is None or known_by(best) < len(wanted) - 1:
+            best = max([*running, *([best] if best else [])], key=known_by, default=None)
+        known = known_by(best) if best is not None else 0
         if best is None or known < WORTH_IT:
             return None
         if isinstance(best, Entry):
