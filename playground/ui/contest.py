@@ -74,8 +74,8 @@ def build_contest(stage: Stage, settings: Settings) -> None:
             placeholder="Paris\nLondon", elem_classes="prompt-box", info="From 2 to 20.",
         )
         with gr.Column(scale=2, min_width=240):
-            with gr.Row(elem_classes="tools"):
-                form = prompt_form()
+            form = prompt_form()
+            with gr.Row(elem_classes="prompt-form"):
                 spaced = gr.Checkbox(True, label="A space before each", container=False)
             neutral = gr.Textbox(
                 "", label="Neutral prompt of PMI", lines=1, max_lines=4, elem_classes="prompt-box",

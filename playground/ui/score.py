@@ -25,7 +25,7 @@ from playground.ui.score_feed import (
     stopped_lane,
     waiting_lane,
 )
-from playground.ui.score_figures import differences, sheet
+from playground.ui.score_figures import differences, sheets
 from playground.ui.score_view import score_view
 from playground.ui.scoring import Ask, News, play
 from playground.ui.streaming import Stage
@@ -231,12 +231,11 @@ class _Told:
                 self._known[place] = news
                 self._values[place] = lane.value(news)
         scored = [(n, one) for n, one in enumerate(self._known, 1) if isinstance(one, Scored)]
-        sheets = ["" for _ in range(MOST)]
-        for n, one in scored:
-            sheets[n - 1] = encode(sheet(one))
+        made = sheets(scored)
+        under = [encode(made[n]) if n in made else "" for n in range(1, MOST + 1)]
         rest = [idle()] * (MOST - len(self._lanes))
         found = differences(scored)
-        return [*self._values, *rest, *sheets, encode(found) if found else ""]
+        return [*self._values, *rest, *under, encode(found) if found else ""]
 
 
 def _plan(text: Any, model: Any, template: Any, control_tokens: Any, given: Any) -> Lane:

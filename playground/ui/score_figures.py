@@ -13,6 +13,7 @@ from playground.core.score import MEASURES, Contest, Measure, Scored
 from playground.ui.token_store import number
 
 MOST_SURPRISES = 5
+LEAST_SCALE = 6.0  # bits: a text without surprise shall look like one
 EXPECTED = 0.5  # a token that likely is no surprise
 
 _HELP = {
@@ -30,12 +31,21 @@ RULES: dict[Measure, str] = {
 }
 
 
+def sheets(columns: Sequence[tuple[int, Scored]]) -> dict[int, dict[str, Any]]:
+    """What each column's scoring comes to, by the column's number; their bars have one scale."""
+    made = {number: sheet(scored) for number, scored in columns}
+    top = max((one["top"] for one in made.values()), default=0.0)
+    return {number: {**one, "top": top} for number, one in made.items()}
+
+
 def sheet(scored: Scored) -> dict[str, Any]:
     """The figures of a scoring, its running perplexity, and its most surprising tokens."""
+    bits = [-step.logprob / math.log(2) for step in scored.steps]
     return {
         "figures": figures(scored),
         "pieces": [step.piece for step in scored.steps],
-        "bits": [number(-step.logprob / math.log(2), 4) for step in scored.steps],
+        "bits": [number(one, 4) for one in bits],
+        "top": number(max([LEAST_SCALE, *filter(math.isfinite, bits)]), 4),
         "running": [number(perplexity, 4) for perplexity in running_perplexity(scored)],
         "surprises": [_surprise(step, place) for place, step in most_surprising(scored)],
     }
@@ -47,10 +57,10 @@ def figures(scored: Scored) -> list[dict[str, Any]]:
         ("tokens", "tokens", float(len(scored.steps)), 0),
         ("total", "total log-prob", scored.total_logprob, 2),
         ("mean", "mean log-prob", scored.mean_logprob, 3),
+        ("bits", "bits / byte", scored.bits_per_byte, 3),
         ("token", "perplexity / token", scored.perplexity, 2),
         ("word", "perplexity / word", scored.word_perplexity, 2),
         ("byte", "perplexity / byte", scored.byte_perplexity, 3),
-        ("bits", "bits / byte", scored.bits_per_byte, 3),
     )
     return [
         {"name": name, "label": label, "value": None if value is None else number(value, 12),
@@ -119,11 +129,11 @@ def verdict(first: int, second: int, made: Contrast) -> str:
     better, worse = (second, first) if total > 0 else (first, second)
     if not math.isfinite(total):
         return f"Only column {better} finds this text possible."
-    times = math.exp(min(abs(total), 700))
-    factor = f"{times:,.2g}" if times < 100 else f"{times:,.0f}" if times < 1e6 else f"{times:.0e}"
+    times = float(f"{math.exp(min(abs(total), 700)):.2g}")
+    factor = f"{times:,g}" if times < 1e6 else f"{times:.1e}"
     return (
-        f"Column {better} is less surprised, by {abs(total):.2f} nats: it finds the text {factor} "
-        f"times as likely as column {worse} does."
+        f"Column {better} is less surprised, by {abs(total):.2f} nats: it finds the text about "
+        f"{factor} times as likely as column {worse} does."
     )
 
 
@@ -156,11 +166,28 @@ def standings(contest: Contest) -> dict[str, Any]:
             "ranks": {rule: ranks[rule][place] for rule in RULES},
         })
     return {
+        "says": winners(contest),
         "rules": [[rule, label, MEASURES[rule]] for rule, label in RULES.items()],
         "rows": rows,
         "neutral": [piece.text for piece in contest.neutral],
         "notices": list(contest.notices),
     }
+
+
+def winners(contest: Contest) -> str:
+    """Who wins by which rule, in a sentence."""
+    won: dict[str, list[str]] = {}
+    for rule, label in RULES.items():
+        won.setdefault(contest.winner(rule).continuation.strip(), []).append(label)
+    if len(won) == 1:
+        return f"“{next(iter(won))}” wins by every rule."
+    parts = [f"“{text}” by {_listed(labels)}" for text, labels in won.items()]
+    return f"The rules disagree: {'; '.join(parts)}."
+
+
+def _listed(labels: Sequence[str]) -> str:
+    words = [label if label == "PMI" else label.lower() for label in labels]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def shown(value: float | None, digits: int) -> str:

@@ -8,7 +8,7 @@ function drawContest(root, contest, { open, hint }) {
   }
   const view = { root, contest, open, rule: root.dataset.rule || 'total', opened: null };
   view.opened = contest.rows.findIndex((row) => row.ranks.total === 1);
-  root.append(rulesOf(view), h('p', 'about'), h('div', 'table'), footOf(contest));
+  root.append(h('p', 'verdict', contest.says), rulesOf(view), h('p', 'about'), h('div', 'table'), footOf(contest));
   rank(view);
 }
 
@@ -94,8 +94,9 @@ function scoreOf(row, rule, chosen, rows) {
   const largest = Math.max(...rows.map((other) => other.scores.pmi ?? 0));
   const share = value === null ? 0
     : rule === 'pmi' ? Math.max(0, largest > 0 ? value / largest : 0) : Math.exp(Math.min(0, value));
-  cell.append(barOf(share), h('span', '', row.shown[rule]));
-  if (best) cell.append(h('em', '', 'best'));
+  cell.append(barOf(share));
+  if (best) cell.append(h('em', '', 'best'), ' ');
+  cell.append(h('span', '', row.shown[rule]));
   return cell;
 }
 

@@ -44,7 +44,8 @@ function pairOf(at, piece, gain, scale, [first, second]) {
   bar.style.setProperty('--share', Math.min(1, Math.abs(gain ?? 0) / scale));
   const box = h('span', 'bars');
   box.append(bar);
-  const shown = gain === null ? '–' : `${gain > 0 ? '+' : ''}${figure(gain, 2)}`;
+  const shown = gain === null ? '–' : Math.abs(gain) < 0.005 ? '0'
+    : `${gain > 0 ? '+' : ''}${figure(gain, 2)}`;
   const better = gain > 0 ? second : first;
   item.title = gain ? `Token ${at + 1}: column ${better} less surprised by ${figure(Math.abs(gain), 3)} nats`
     : `Token ${at + 1}: alike`;

@@ -2,7 +2,6 @@
 
 const SVG = 'http://www.w3.org/2000/svg';
 const HEIGHT = 64;
-const FEWEST_BITS = 6; // the least top of the scale, so that a text without surprise looks like one
 
 function drawSheet(root, sheet) {
   root.replaceChildren();
@@ -23,10 +22,9 @@ function figuresOf({ figures }) {
 
 // Bars: the surprise of each token in bits. Line: their mean so far, whose power of two is the
 // running perplexity. Both have one scale.
-function stripOf(root, { bits, running, pieces }) {
+function stripOf(root, { bits, top, running, pieces }) {
   const box = h('div', 'strip');
   const count = bits.length;
-  const top = Math.max(FEWEST_BITS, ...bits.map((b) => b ?? 0));
   const y = (value) => HEIGHT - (HEIGHT - 2) * Math.min(1, (value ?? top) / top);
   const svg = document.createElementNS(SVG, 'svg');
   svg.setAttribute('viewBox', `0 0 ${count} ${HEIGHT}`);
