@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from playground.core.decoding import KNOBS, Decoding
+from playground.core.trace import Trace
 from playground.errors import InvalidInput
 
 # What decides how many texts a run has, what is kept of them and what reads them, with the
@@ -53,3 +54,20 @@ def check_amend(now: Decoding, wanted: Decoding) -> None:
             field="num_beams" if now.is_beam_search else "penalty_alpha", given=wanted.summary,
             allowed=now.summary, advice="Start another run with them.",
         )
+
+
+def changes(before: Decoding, after: Decoding) -> str:
+    """What is other in the settings ``after``, in words: ``temperature 1.2, top-k 40``."""
+    if before.draws and not after.draws:
+        return after.name
+    words = ["drawn at random"] if after.draws and not before.draws else []
+    words += [f"{knob.short} {getattr(after, name):g}" for name, knob in KNOBS.items()
+              if getattr(after, name) != getattr(before, name)]
+    return ", ".join(words) or "other settings"
+
+
+def amendments(trace: Trace) -> tuple[tuple[int, str], ...]:
+    """From which token on a run had other settings, and what was other, in words."""
+    known = (trace.run.decoding, *(one.decoding for one in trace.amended))
+    return tuple((one.position, changes(before, one.decoding))
+                 for before, one in zip(known, trace.amended, strict=False))

@@ -43,10 +43,10 @@ def forked(trace: Trace, answer: Sequence[Step], wish: Mapping[str, Any]) -> For
     run = replace(trace.run, decoding=trace.decoding_at(position))
     match what:
         case "take":
-            # What is no token id is refused by the type's own door.
-            fork = Fork(ids, insert=(wish.get("id"),))  # type: ignore[arg-type]
-            (id,) = fork.insert
-            known = {c.id: c.text for c in there.candidates} | {there.id: there.piece}
+            id = wish.get("id")
+            fork = Fork(ids, insert=(id,))  # type: ignore[arg-type]  # its own door looks at it
+            known: dict[object, str] = {c.id: c.text for c in there.candidates}
+            known[there.id] = there.piece
             instead = "" if id == there.id else there.piece
             return Forked(replace(run, fork=fork), position, "take", known.get(id, f"id {id}"),
                           instead)

@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from playground.core.amend import amendments
 from playground.core.branches import Branch, visible
-from playground.core.decoding import KNOBS, Decoding
 from playground.core.samples import Span, merge
 from playground.core.trace import Trace
 from playground.errors import Problem
@@ -31,40 +31,22 @@ def strip_value(branches: Branches, lane: int) -> str:
     several = sum(one is not None for one in branches.lanes.keys) > 1
     value: dict[str, Any] = {"lane": lane, "key": key or "", "several": several}
     if branch is not None:
-        value |= {"about": _about(branches, branch), "live": key in branches.writing}
-    if trace is not None:
-        value["notes"] = _notes(trace)
-    elif key is not None:
+        value |= {"about": _about(branches, branch, trace), "live": key in branches.writing}
+    if trace is not None and trace.refusal:
+        value["problem"] = str(trace.refusal)
+    if trace is None and key is not None:
         value["about"] = "Its tokens are no longer kept on the server. Run it again."
     return encode(value)
 
 
-def _about(branches: Branches, branch: Branch) -> str:
-    parent = branches.tree.get(branch.parent)
-    if parent is None:
-        return ""
-    count = branch.position
+def _about(branches: Branches, branch: Branch, trace: Trace | None) -> str:
+    parent, count, parts = branches.tree.get(branch.parent), branch.position, []
     tokens = "1 token" if count == 1 else f"{count:,} tokens"
-    return f"Shares {tokens} with “{parent.title}”" if count else f"Beside “{parent.title}”"
-
-
-def _notes(trace: Trace) -> list[str]:
-    """Where its settings were changed, and why the latest change was refused."""
-    before, notes = trace.run.decoding, []
-    for one in trace.amended:
-        notes.append(f"From token {one.position + 1}: {changes(before, one.decoding)}")
-        before = one.decoding
-    return [*notes, str(trace.refusal)] if trace.refusal else notes
-
-
-def changes(before: Decoding, after: Decoding) -> str:
-    """What differs between two settings, in words: ``temperature 1.2, top-k 40``."""
-    if (before.do_sample, after.do_sample) == (True, False):
-        return "greedy"
-    words = ["drawn at random"] if after.do_sample and not before.do_sample else []
-    words += [f"{one.short} {getattr(after, name):g}" for name, one in KNOBS.items()
-              if getattr(after, name) != getattr(before, name)]
-    return ", ".join(words) or "other settings"
+    if parent is not None:
+        parts.append(f"Shares {tokens if count else 'the prompt'} with “{parent.title}”")
+    for place, words in amendments(trace) if trace else ():
+        parts.append(f"From token {place + 1}: {words}")
+    return " · ".join(parts)
 
 
 def tree_value(branches: Branches) -> str:

@@ -95,6 +95,7 @@ def build_chat(stage: Stage, settings: Settings) -> None:
                     name="chat",
                     height=240,
                     open_prompt=True,
+                    branch=True,
                     hint="After a message: every id the model was given, control tokens marked, "
                     "and each token of its answer.",
                 )

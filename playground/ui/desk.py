@@ -17,6 +17,7 @@ from playground.ui.branches import Branches
 from playground.ui.streaming import FLUSH_SECONDS
 
 HAND_OVER_SECONDS = 1.0  # the former handler's last word is long on its way by then
+LEAST_SECONDS = 0.2      # so that a handler that took over has the last word in any case
 QUIET_SECONDS = 0.25     # how often figures of the tree and the samples change
 PULSE_SECONDS = 1.0      # how often a handler without news finds out that its page has gone
 MOST_PAGES = 500
@@ -35,22 +36,26 @@ class Desk:
         self._gone.set()
         self._figures_at = 0.0
         self._frame: Frame | None = None
+        self._notice: str | Problem = ""
 
-    def show(self, act: Act) -> Iterator[Frame | None]:
-        """Do something, then frames as long as anything runs; None when a later call takes over.
+    def show(self, act: Act) -> Iterator[Frame]:
+        """Do something, then frames as long as anything runs, or until a later call takes over.
 
         ``act`` returns a sentence for the reader, if any; so does what it raises. Closing the
         generator means that the page has gone, and stops everything.
+
+        Gradio says the last frame of a handler once more when it ends. So a handler that is taken
+        over ends with a frame of what the later one has begun, and the later one waits for that.
         """
         with self._changed:
-            notice = self._do(act)
+            self._notice = self._do(act)
             self._turn += 1
             mine, before, gone = self._turn, self._gone, threading.Event()
             self._gone = gone
             self._changed.notify_all()
         before.wait(HAND_OVER_SECONDS)
         try:
-            yield from self._frames(mine, notice)
+            yield from self._frames(mine)
         except GeneratorExit:
             with self._changed:
                 if self._turn == mine:
@@ -74,34 +79,34 @@ class Desk:
         except PlaygroundError as error:
             return error.problem
 
-    def _frames(self, mine: int, notice: str | Problem) -> Iterator[Frame | None]:
-        while (frame := self._next(mine, notice)) is not None:
+    def _frames(self, mine: int) -> Iterator[Frame]:
+        least = time.monotonic() + LEAST_SECONDS
+        frame = self._next(mine, wait=False)
+        yield frame
+        while self._turn == mine and (frame.live or time.monotonic() < least):
+            frame = self._next(mine)
             yield frame
-            if not frame.live:
-                return
-        yield None
 
-    def _next(self, mine: int, notice: str | Problem) -> Frame | None:
-        """The next frame that differs from the last, or the same one after a pulse."""
+    def _next(self, mine: int, wait: bool = True) -> Frame:
+        """The next frame that differs from the last, or the same one after a pulse; at once when
+        another handler takes over."""
         until = time.monotonic() + PULSE_SECONDS
         with self._changed:
-            last, first = self._frame, self._figures_at == 0.0
-            while self._turn == mine:
-                if not first:
+            last = self._frame
+            while True:
+                if wait and self._turn == mine:
                     self._changed.wait(FLUSH_SECONDS)
-                    if self._turn != mine:
-                        break
-                first = False
+                wait = True
                 self.branches.pump()
-                frame = self._now(notice)
-                if frame != last or time.monotonic() > until:
+                frame = self._now()
+                late = time.monotonic() > until
+                if frame != last or late or self._turn != mine or not frame.live:
                     return frame
-        return None
 
-    def _now(self, notice: str | Problem) -> Frame:
+    def _now(self) -> Frame:
         now = time.monotonic()
         figures = now - self._figures_at >= QUIET_SECONDS or not self.branches.live
-        self._frame = frame_of(self.branches, notice, None if figures else self._frame)
+        self._frame = frame_of(self.branches, self._notice, None if figures else self._frame)
         if figures:
             self._figures_at = now
         return self._frame

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from playground.core.amend import amendments
 from playground.core.events import (
     Beams,
     Event,
@@ -184,6 +185,8 @@ class TokenFeed:
             "stats": self._statistics(),
             "problem": str(trace.problem) if trace.problem else "",
         }
+        if trace.amended:
+            head["amended"] = amendments(trace)
         if trace.run.fork is not None and not self._stood:
             head["first"] = len(trace.run.fork.ids)
         if trace.finished and trace.finished.score is not None:

@@ -129,7 +129,7 @@ def _shower(desks: Desks, stage: Stage) -> Callable[[gr.Request, Act], Iterator[
         desk = desks.of(session)
         for frame in desk.show(act):
             stage.streams.show(session, TAB, [k for k in desk.branches.lanes.keys if k])
-            yield _updates(frame) if frame else _nothing()
+            yield _updates(frame)
 
     return show
 
@@ -140,11 +140,6 @@ def _updates(frame: Frame) -> list[Any]:
     boxes = [gr.update(visible=shown) for shown in frame.shown]
     return [*stop, notice, *frame.lanes, *boxes, *frame.strips, frame.pace, frame.tree,
             frame.samples]
-
-
-def _nothing() -> list[Any]:
-    """A later handler shows the tab now; what this one said last must not come after its words."""
-    return [gr.skip()] * (6 + 3 * LANES)
 
 
 def _runner(show: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[list[Any]]]:

@@ -42,13 +42,13 @@ class Strip {
     this.root = root;
     root.classList.add('bs');
     this.about = h('span', 'about');
-    this.notes = h('div', 'notes');
-    this.notes.setAttribute('role', 'status');
+    this.problem = h('p', 'problem');
+    this.problem.setAttribute('role', 'alert');
     this.stop = button('Stop', 'small', () => act({ do: 'stop', key: this.key }), 'Stop this lane; what was written stays');
     this.close = button('Close', 'small', () => act({ do: 'close', lane: this.lane }), 'Put this lane away; its branch stays in the tree');
     const line = h('div', 'line');
     line.append(this.about, this.stop, this.close);
-    root.append(line, this.notes);
+    root.append(line, this.problem);
     Strip.all.add(this);
   }
 
@@ -59,9 +59,8 @@ class Strip {
     this.close.hidden = !message.several;
     put(this.about, message.about ?? '');
     this.about.title = message.about ?? '';
-    const notes = message.notes ?? [];
-    while (this.notes.childElementCount > notes.length) this.notes.lastChild.remove();
-    notes.forEach((words, k) => put(this.notes.children[k] ?? this.notes.appendChild(h('p')), words));
+    put(this.problem, message.problem ?? '');
+    this.problem.hidden = !message.problem;
     this.listen();
     this.attend();
   }
