@@ -32,7 +32,8 @@ def said(panel: gr.HTML, value: Any) -> dict[str, Any]:
 def test_every_setting_has_one_row() -> None:
     names = [name for _, group in GROUPS for name in group]
     # The page does not show yet what each processor did, so it does not ask for it.
-    assert sorted([*names, "effects"]) == sorted([*DEFAULTS, *OWN])
+    # A name is given where settings are kept under one, and the script says what was changed.
+    assert sorted([*names, "effects", "name", "changed"]) == sorted([*DEFAULTS, *OWN])
     assert set(OTHERS) | set(KNOBS) == set(names)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +12,7 @@ import gradio as gr
 import pytest
 
 from playground.core.decoding import PRESETS
-from playground.core.events import Failed
+from playground.core.events import Failed, Finished, Step
 from playground.core.prompt import Message
 from playground.core.run import ModelSpec
 from playground.errors import Problem
@@ -221,19 +223,51 @@ def test_the_api_names_its_inputs() -> None:
     named = {api: [p["parameter_name"] for p in end["parameters"]] for api, end in shown.items()}
     assert named["/chat"] == ["message", "system", "prefill", "model", "settings"]
     assert named["/tokens"] == ["text", "model", "template", "control_tokens", "settings"]
-    columns = ["columns", *(f"settings_{n}" for n in range(1, 7))]
+    columns = ["columns", *(f"settings_{n}" for n in range(1, 25))]
     assert named["/strategies"] == ["text", "model", "template", "control_tokens", *columns]
     own = [f"{name}_{n}" for n in range(1, 5)
            for name in ("model", "template", "control_tokens", "prompt", "settings")]
     assert named["/complete"] == ["text", "columns", *own]
     # What a component is first filled with is a nameless function.
     told = {name for name in named if "lambda" not in name}
-    assert told == {"/chat", "/complete", "/strategies", "/tokens"}
+    assert told == {"/chat", "/complete", "/strategies", "/tokens", "/score", "/contest"}
 
 
 def test_the_page_stays_light() -> None:
-    """A panel of sliders in each possible column once made it 582 components."""
-    assert len(page(FakeEngine()).config["components"]) < 250
+    """A panel of sliders in each possible column once made it 582 components; 24 lanes that nobody
+    has asked for yet are three each, and a browser that has them not on the page mounts none."""
+    made = page(FakeEngine())
+    assert len(made.config["components"]) < 400
+    told = json.dumps(made.get_config_file(), default=str).encode()
+    assert len(gzip.compress(told)) < 40_000
+    hidden = [c for c in made.blocks.values()
+              if "lane-column" in (getattr(c, "elem_classes", None) or ()) and not c.visible]
+    assert len(hidden) >= 24 - 5
+
+
+def test_all_24_strategies_play_in_one_request_with_the_same_dice() -> None:
+    engine = FakeEngine(*[words("a") for _ in range(24)])
+    run, inputs = handler(page(engine), "strategies")
+    final = list(run(REQUEST, **{**inputs, "text": "Once", "columns": 24}))[-1]
+    assert {r.decoding for r in engine.history} == {
+        replace(preset, max_new_tokens=48) for preset in PRESETS.values()}
+    assert len({r.seed for r in engine.history if r.decoding.draws}) == 1
+    board = json.loads(final[-1])
+    assert (board["running"], len(board["lanes"])) == (False, 24)
+    assert [lane["same"] for lane in board["lanes"]] == [True] * 24
+
+
+def test_a_lane_says_where_it_leaves_greedy() -> None:
+    engine = FakeEngine(words("a", "b"), *[words("a") for _ in range(4)])
+    engine.scripts[1] = [*words("a")[:-1], Step(1, 99, "c", "c", -1.0, 2, 0.5, 1.0, ()),
+                         Finished("length", "", 2, 2, 0.1, 0.1)]
+    run, inputs = handler(page(engine), "strategies")
+    final = list(run(REQUEST, **{**inputs, "text": "Once"}))[-1]
+    lanes = json.loads(final[-1])["lanes"]
+    assert lanes[1]["parts"] == [
+        "Identical to Greedy for 1 token, then ", {"token": "c"}, " where Greedy took ",
+        {"token": "b"}, "."]
+    assert (json.loads(final[4])["parts_at"], "parts_at" in json.loads(final[3])) == (1, False)
 
 
 def test_a_full_engine_is_a_sentence_in_every_column() -> None:
