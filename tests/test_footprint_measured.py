@@ -67,6 +67,9 @@ REST: dict[str, dict[str, Any]] = {
                              "topk_group": 1, "moe_intermediate_size": 64},
     "deepseek_v3": LATENT | {"n_routed_experts": 4, "num_experts_per_tok": 2, "n_group": 1,
                              "topk_group": 1, "moe_intermediate_size": 64},
+    "deepseek_v32": LATENT | {"n_routed_experts": 4, "num_experts_per_tok": 2, "n_group": 1,
+                              "topk_group": 1, "moe_intermediate_size": 64, "index_topk": 64,
+                              "index_n_heads": 4, "index_head_dim": 24},
     "minicpm3": LATENT | {"head_dim": 48},
     "jamba": {"mamba_d_state": 16, "mamba_dt_rank": 8, "num_experts": 2, "attn_layer_period": 2,
               "attn_layer_offset": 1, "use_mamba_kernels": False},
@@ -150,7 +153,7 @@ def _numbers(cache: DynamicCache) -> int:
     """Keys, values and states of a cache, in numbers."""
     found = []
     for layer in cache.layers:
-        for name in ("keys", "values", "conv_states", "recurrent_states"):
+        for name in ("keys", "values", "indexer_keys", "conv_states", "recurrent_states"):
             value = getattr(layer, name, None)
             found += list(value.values() if isinstance(value, dict) else
                           value if isinstance(value, list | tuple) else [value])

@@ -127,7 +127,8 @@ def _window(text: Config) -> int:
 def _a_token(text: Config, kind: Kind) -> int:
     """Keys and values of one token in one layer."""
     if latent := number(text, "kv_lora_rank"):
-        return latent + number(text, "qk_rope_head_dim")
+        # What picks the tokens of sparse attention keeps keys of its own.
+        return latent + number(text, "qk_rope_head_dim") + number(text, "index_head_dim")
     heads = number(text, "num_attention_heads", "n_head", "n_heads", "num_heads",
                    "attention_heads", default=1)
     hidden = number(text, "hidden_size", "n_embd", "d_model")
