@@ -22,12 +22,13 @@ class GreedyBeside {
     this.asking = false;
     this.verdict.replaceChildren();
     this.verdict.hidden = true;
+    if (this.panel.greedyKey) this.panel.greedyKey.hidden = true;
   }
 
   get on() { return this.check.checked; }
 
   toggle() {
-    this.verdict.hidden = !this.on;
+    this.verdict.hidden = this.panel.greedyKey.hidden = !this.on;
     if (this.on) {
       this.verdict.textContent = 'Running greedy on the same prompt …';
       this.ask();
@@ -81,8 +82,9 @@ class GreedyBeside {
       return;
     }
     if (known) return;
-    const mark = h('span', 'greedy-token', 'greedy ');
-    mark.append(writeToken(h('bdi', 'tok'), this.tokens[s][1]));
+    const mark = h('span', 'greedy-token');
+    mark.title = 'What greedy took at this step; no hypothesis here is on its path.';
+    mark.append(h('span', 'unseen', 'greedy took '), writeToken(h('bdi', 'tok'), this.tokens[s][1]));
     column.firstChild.append(mark);
   }
 

@@ -121,8 +121,8 @@ class BeamRanking {
     const item = h('li');
     const text = h('span', 'so-far');
     const inner = h('span', 'inner');
-    const whole = this.panel.search.text(s, r).slice(-120);
-    inner.append(writeVisibleNewlines(h('bdi'), whole));
+    const whole = this.panel.search.text(s, r);
+    inner.append(writeVisibleNewlines(h('bdi'), (whole.length > 140 ? '…' : '') + whole.slice(-140)));
     text.append(inner);
     item.append(arithmetic(beam, penalty), text);
     const mine = leader && leader[0] === s && leader[1] === r;

@@ -32,6 +32,10 @@ class BeamsPanel {
       one.prepend(h('i', 'beam-mark', mark));
       legend.append(one);
     }
+    this.greedyKey = h('span', '', 'greedy');
+    this.greedyKey.prepend(h('i', 'greedy-key'));
+    this.greedyKey.hidden = true;
+    legend.append(this.greedyKey);
     const views = h('div', 'switch');
     views.setAttribute('role', 'group');
     views.setAttribute('aria-label', 'The search as');

@@ -111,12 +111,8 @@ class CachePanel {
     const first = median(times.slice(0, quarter).map(([, t]) => t));
     const last = median(times.slice(-quarter).map(([, t]) => t));
     const both = `${ms(first)} a step at first, ${ms(last)} at the end`;
-    if (!told.on) {
-      const grows = last > 1.3 * first ? `: it grows by ${(last / first).toFixed(1)}×, because ` : ': ';
-      return `${both}${grows}${grows === ': ' ? 'without a cache ' : ''}every step reads the whole text again.`;
-    }
-    if (last > 1.3 * first) return `${both}: it grows by ${(last / first).toFixed(1)}×, though a step reads only the newest token.`;
-    return `${both}: flat, because a step reads only the newest token and finds the rest in the cache.`;
+    return told.on ? `${both}. Each step reads only the newest token and finds the rest in the cache.`
+      : `${both}. Without a cache each step reads the whole text again.`;
   }
 
   drawPrompt() {
