@@ -15,7 +15,7 @@ import pytest
 from playground.core.contrast import contrast
 from playground.core.events import Candidate, Loading, Piece, Queued, Step
 from playground.core.prompt import Chat, Message, Prompt, Raw
-from playground.core.run import ModelSpec, Run
+from playground.core.run import Fork, ModelSpec, Run
 from playground.core.score import (
     MEASURES,
     Contender,
@@ -223,7 +223,7 @@ def test_three_columns_are_asked_one_after_another_with_their_own_prompts() -> N
         template_3=CHAT, given_3="Who?",
     )
     assert [spec.repo for spec, _, _ in engine.asked] == [
-        "builtin/tiny-chat", "builtin/tiny-base", "builtin/tiny-base"]
+        "builtin/tiny-chat", "builtin/tiny-chat", "builtin/tiny-base"]
     assert [request for _, request, _ in engine.asked] == [
         ScoreRequest(Raw("a fox")),
         ScoreRequest(Raw("a fox"), Raw("Once ")),
@@ -461,6 +461,20 @@ def test_a_question_is_taken_over_as_one_and_a_longer_chat_as_its_exact_text() -
     assert _take(feed.key) == ["Me", "builtin/tiny-chat", CHAT, False, "Who?"]
     _, feed = shown(Chat((Message("system", "Be brief."), user)), "Me")
     assert _take(feed.key)[2:] == [RAW, True, "<|im_start|>hi"]
+
+
+def test_a_branch_is_taken_over_with_what_stood_before_it() -> None:
+    """Its trace holds only the rest; and where the beginning is not kept, nothing is offered."""
+    started, *steps, done = words(" Lyon", ".")
+    run = Run(ModelSpec("builtin/tiny-chat"), Raw("Once"), fork=Fork((3,)))
+    stood = words(" in")[1]
+    assert isinstance(stood, Step)
+    for known, text in (((stood,), " in Lyon."), ((), None)):
+        feed = TokenFeed(run, stood=known)
+        for event in (started, *steps, done):
+            feed.add(event)
+        taken = _take(feed.key)[0]
+        assert taken == text if text else "__type__" in taken
 
 
 @pytest.mark.parametrize("key", (None, "", 7, [], "no such key"))

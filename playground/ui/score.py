@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +30,7 @@ from playground.ui.score_figures import differences, sheets
 from playground.ui.score_view import score_view
 from playground.ui.scoring import Ask, News, play
 from playground.ui.streaming import Stage
-from playground.ui.token_store import encode, trace_of
+from playground.ui.token_store import KEPT, encode
 from playground.ui.token_stream import idle, token_stream
 
 TAB = "score"
@@ -110,12 +111,14 @@ def _build_text(stage: Stage, settings: Settings, tab: gr.Tab) -> None:
 
 def _build_column(settings: Settings, number: int) -> Column:
     with gr.Column(min_width=280, visible=number == 0, elem_classes="lane-column") as box:
+        # A column that is added is another model, so that two are compared at once.
+        other = settings.models[(-1 - number) % len(settings.models)]
         with gr.Row(elem_classes="score-head"):
-            model = model_picker(settings, settings.models[-1], f"Model {number + 1}")
+            model = model_picker(settings, other, f"Model {number + 1}")
             form = prompt_form()
         given = gr.Textbox(
             "", label=f"Given this {number + 1}", lines=1, max_lines=8, elem_classes="prompt-box",
-            placeholder="Read first and not scored. Empty: the text stands alone.",
+            placeholder="Read first and not scored. May be empty.",
         )
         lane = token_stream(hint=HINT, name=TAB, view="tokens", height=220)
         made = score_view("sheet")
@@ -279,21 +282,38 @@ def _answers(stage: Stage) -> Callable[[gr.Request], Any]:
     def answers(request: gr.Request) -> Any:
         """The answers that the other tabs of this page show, to be taken over."""
         found = [
-            (_named(tab, place if len(keys) > 1 else None, trace), key)
+            (_named(tab, place if len(keys) > 1 else None, *answer), key)
             for tab, keys in stage.streams.shown(str(request.session_hash))
             for place, key in enumerate(keys, 1)
-            # After a fork, a trace holds only the rest of its answer.
-            if (trace := trace_of(key)) and trace.text.strip() and not trace.run.fork
+            if (answer := _answer(key)) and answer[1].strip()
         ]
         return gr.update(choices=found, value=None, visible=bool(found))
 
     return answers
 
 
-def _named(tab: str, place: int | None, trace: Trace) -> str:
+def _answer(key: Any) -> tuple[Trace, str] | None:
+    """A run that is kept, with its whole answer; None where that is not known.
+
+    The trace of a run with a fork holds only what came after it, the store what stood before, too.
+    """
+    record = KEPT.get(key)
+    if record is None or record.trace is None or record.trace.started is None:
+        return None
+    trace = record.trace
+    if trace.run.fork is None:
+        return trace, trace.text
+    rows = [json.loads(row) for row in record.tokens]
+    if len(rows) != len(trace.run.fork.ids) + len(trace.steps):
+        return None
+    tail = trace.finished.tail if trace.finished else ""
+    return trace, "".join(row[1] for row in rows if not row[7] & 1) + tail
+
+
+def _named(tab: str, place: int | None, trace: Trace, text: str) -> str:
     """An answer in the list of those that can be taken over."""
     column = f", column {place}" if place else ""
-    return f"{tab.capitalize()}{column} · {trace.run.model.label}: {_cut(trace.text, 48)}"
+    return f"{tab.capitalize()}{column} · {trace.run.model.label}: {_cut(text, 48)}"
 
 
 def _cut(text: str, most: int) -> str:
@@ -304,11 +324,11 @@ def _cut(text: str, most: int) -> str:
 
 def _take(key: Any) -> list[Any]:
     """The text, model and prompt of an answer of another tab; nothing changes without one."""
-    trace = trace_of(key)
-    if trace is None or trace.started is None:
+    answer = _answer(key)
+    if answer is None:
         return [gr.skip()] * 5
-    template, control_tokens, given = _given(trace)
-    return [trace.text, trace.run.model.repo, template, control_tokens, given]
+    trace, text = answer
+    return [text, trace.run.model.repo, *_given(trace)]
 
 
 def _given(trace: Trace) -> tuple[str, bool, str]:

@@ -110,7 +110,7 @@ function footOf({ neutral, notices }) {
   const foot = h('div', 'foot');
   const against = h('p', 'said', 'PMI compares with what is as likely after the neutral prompt ');
   for (const piece of neutral) against.append(quoted(piece));
-  against.append('. Scores in nats, nearer to 0 likelier; a bar is the same as a probability.');
+  against.append('. Scores in nats. A bar is the score as a probability; for PMI it is the part of the best.');
   foot.append(against, ...notices.map((words) => h('p', 'said', words)));
   return foot;
 }
