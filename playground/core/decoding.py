@@ -425,4 +425,5 @@ PRESETS: Mapping[str, Decoding] = {
     "DoLa": Decoding(dola_layers="high", repetition_penalty=1.2),
     "Guidance": Decoding(guidance_scale=1.5),
     "Prompt lookup": Decoding(prompt_lookup_tokens=4),
+    "Without KV cache": Decoding(use_cache=False),
 }

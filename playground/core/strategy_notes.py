@@ -249,6 +249,16 @@ _NOTES = (
         "Cannot share: it reads several tokens of one text at a time, so it has forwards of its "
         "own.",
     ),
+    StrategyNote(
+        "Without KV cache", "Speed",
+        ("Greedy that reads its whole text again for every new token.",
+         "Beside greedy it shows what the cache saves: open Time per step in both lanes."),
+        "cost of token n:  n tokens read, where a cache reads 1",
+        "Pope, Douglas, Chowdhery et al. 2022, Efficiently Scaling Transformer Inference",
+        "Every token costs more than the one before it; the text is the same.",
+        "2211.05102",
+        "Cannot share: it reads all of its text while the others read one token.",
+    ),
 )
 
 NOTES: Mapping[str, StrategyNote] = {note.name: note for note in _NOTES}

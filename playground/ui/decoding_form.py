@@ -33,7 +33,6 @@ DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in fields(Dec
 KEPT_BY_PRESETS = frozenset({
     "max_new_tokens", "min_new_tokens", "stop_strings", "banned", "bias", "forced",
     "negative_prompt", "candidates", "effects", "alone",
-    "use_cache",
 })
 # Beside the decoding.
 OWN: Mapping[str, Any] = {"seed": 0, "fresh_seed": True, "draft": "", "name": "", "changed": False}
