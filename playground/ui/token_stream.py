@@ -49,10 +49,12 @@ View = Literal["text", "tokens", "table"]
 _ASSETS = Path(__file__).parent / "assets"
 _SCRIPTS = (
     "token_marks.js",
+    "token_actions.js",
     "token_popover.js",
     "token_text.js",
     "token_table.js",
     "token_pieces.js",
+    "token_prompt.js",
     "token_csv.js",
     "token_head.js",
     "token_legend.js",
@@ -63,10 +65,11 @@ _SCRIPTS = (
     "token_beam_lists.js",
     "token_beam_greedy.js",
     "token_beams.js",
-    "token_xray_stages.js",
-    "token_xray.js",
+    "token_amended.js",
     "token_proposed.js",
     "token_cache.js",
+    "token_xray_stages.js",
+    "token_xray.js",
     "token_lane.js",
     "token_stream.js",
 )

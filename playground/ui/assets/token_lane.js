@@ -32,7 +32,8 @@ class Lane {
     this.problem = h('p', 'problem');
     this.problem.setAttribute('role', 'alert');
     this.legend = new Legend(choose, { save: () => this.saveTable(), copy: () => this.copyTable() });
-    main.append(this.promptBlock(), this.body, this.problem, this.legend.root);
+    this.prompt = new PromptBlock(this);
+    main.append(this.prompt.root, this.body, this.problem, this.legend.root);
     this.stats = h('dl', 'stats');
     this.panels = new Panels(this);
     root.append(this.head.root, main, this.panels.root, this.stats);
@@ -41,24 +42,13 @@ class Lane {
     new ResizeObserver(() => this.resized()).observe(this.body);
   }
 
-  promptBlock() {
-    this.prompt = h('details', 'prompt');
-    this.prompt.open = this.props.open_prompt === true;
-    this.promptSummary = h('summary');
-    this.promptPieces = new Pieces();
-    this.prompt.append(this.promptSummary, this.promptPieces.root);
-    this.prompt.addEventListener('toggle', () => this.openPrompt());
-    return this.prompt;
-  }
-
   clear() {
-    if (popover.lane === this || popover.lane === this.promptPieces) popover.close();
+    if (popover.lane === this || popover.lane === this.prompt.pieces) popover.close();
     Object.assign(this, {
       key: '', revision: 0, tokens: [], total: 0, tail: '', state: 'new', current: null,
       filling: null, sticky: true, searchText: '', first: 0, draws: true,
     });
-    this.prompt.hidden = true;
-    this.promptPieces.set([]);
+    this.prompt.clear();
     this.panels.tell('clear');
     this.notices.replaceChildren();
     this.body.replaceChildren(this.hint);
@@ -169,27 +159,16 @@ class Lane {
     put(this.problem, message.problem ?? '');
     this.problem.hidden = !message.problem;
     this.root.dataset.state = this.state === 'new' && this.key ? 'queued' : this.state;
-    if (message.prompt !== undefined && this.prompt.hidden) this.showPrompt(message);
+    if (message.prompt !== undefined && this.prompt.root.hidden) this.showPrompt(message);
     drawStats(this.stats, message.stats ?? []);
     this.root.classList.toggle('empty', !this.tokens.length);
     this.body.setAttribute('aria-label', `Tokens of ${message.title || 'the answer'}`);
   }
 
   showPrompt({ prompt, notices }) {
-    this.prompt.hidden = false;
-    this.promptSummary.textContent = `Prompt as the model sees it · ${prompt} tokens`;
+    this.prompt.show(prompt);
     for (const words of notices ?? []) this.notice(words);
     if (!this.notices.isConnected) this.body.prepend(this.notices);
-    this.openPrompt();
-  }
-
-  async openPrompt() {
-    if (!this.prompt.open || this.promptPieces.pieces.length || !this.key) return;
-    const { key } = this;
-    const answer = await this.ask('token_stream_prompt', { key });
-    if (key !== this.key || !answer) return;
-    if (answer.gone) this.promptPieces.root.textContent = 'The prompt is no longer kept on the server.';
-    else this.promptPieces.set(answer.pieces);
   }
 
   // What is kept in a browser may be anything.

@@ -45,6 +45,13 @@ class Popover {
     this.place();
   }
 
+  // It stays until it is closed.
+  pin() {
+    this.pinned = true;
+    this.box.classList.add('pinned');
+    this.place();
+  }
+
   // A pointer rests on a token: shown after a moment, unless another one is pinned.
   hover(lane, index, anchor) {
     if (this.pinned) return;
@@ -155,56 +162,7 @@ class Popover {
     if (completes) box.append(h('p', 'note', `Completes a character; by itself it is ${token.piece}.`));
     if (token.forced) box.append(h('p', 'note', 'Put there by you: nothing chose it. The figures are what the model thought of it.'));
     if (token.stood) box.append(h('p', 'note', 'It stood already when this branch began.'));
-    box.append(...this.candidates(token, lane.canBranch), this.actions(token));
-  }
-
-  // What can be done with this token, in words.
-  actions(token) {
-    const { lane } = this;
-    const part = h('div', 'actions');
-    const add = (words, title, act, key) => {
-      const button = h('button', 'action', words);
-      button.type = 'button';
-      button.title = title;
-      if (key) button.append(h('kbd', '', key));
-      button.addEventListener('click', () => act(button));
-      part.append(button);
-      return button;
-    };
-    const fork = (what, given) => this.leaveFor((of, index) => of.fork(index, what, given));
-    if (lane.canBranch) {
-      add('Ban this token and try again', 'Go on from here; this token cannot come at this place.',
-        () => fork('ban', { id: token.id }));
-      const again = add(lane.draws ? 'Draw this one again' : 'Draw this one again (greedy draws nothing)',
-        'Go on from here with new dice.', () => fork('again'));
-      again.disabled = !lane.draws;
-      add('Put other text here…', 'Write what comes here instead; the model goes on behind it.',
-        (button) => this.write(button, fork));
-    }
-    add('X-ray: how this token was chosen', 'Every setting in order, what it did, and the draw.',
-      () => this.leaveFor((of, index) => of.xray.open(index)), 'x');
-    return part;
-  }
-
-  // A small box for the text that is to stand here.
-  write(button, fork) {
-    const form = h('form', 'other-text');
-    const input = h('input');
-    input.type = 'text';
-    input.maxLength = 2000;
-    input.setAttribute('aria-label', 'Text that comes here instead');
-    input.placeholder = 'Text that comes here instead';
-    const go = h('button', 'small', 'Go on from it');
-    form.append(input, go);
-    form.addEventListener('submit', (event) => {
-      event.preventDefault();
-      if (input.value) fork('text', { text: input.value });
-    });
-    button.replaceWith(form);
-    this.pinned = true;
-    this.box.classList.add('pinned');
-    this.place();
-    input.focus();
+    box.append(...this.candidates(token, lane.canBranch), tokenActions(this, token));
   }
 
   facts(token) {

@@ -31,13 +31,15 @@ class Xray {
 
   get remembered() { return choices.get(this.lane.name, 'xray', 'closed') === 'open'; }
 
+  // How many tokens fit beside each other.
+  get room() { return this.root.clientWidth < 420 ? 5 : 7; }
+
   clear() {
     this.index = null;
     this.settings = {};
     this.serial = (this.serial ?? 0) + 1;
     this.again = false;
-    this.answer = null;
-    this.own = null;
+    this.known = null;
     this.title.textContent = 'X-ray: how a token was chosen';
     this.verdict.textContent = 'Go to a token to see how it was chosen.';
     this.trouble.textContent = '';
@@ -82,15 +84,16 @@ class Xray {
     if (this.isOpen || this.remembered) this.look(index);
   }
 
+  // What is tried is tried at every token of the run that the reader walks to.
   look(index) {
     const token = this.lane.tokens[index];
     if (!token || index === this.index) return;
-    this.clear();
+    if (this.index === null) this.verdict.textContent = 'Asking …';
     this.index = index;
+    this.serial += 1;
     this.root.hidden = false;
     this.title.replaceChildren(`X-ray of token ${this.lane.numberOf(index)}: `,
       writeToken(h('b', 'tok'), shownOf(token), { special: token.special, half: isHalf(token) }));
-    this.verdict.textContent = 'Asking …';
     this.ask();
   }
 
@@ -125,14 +128,14 @@ class Xray {
   show(answer, tried) {
     this.trouble.textContent = answer.problem ?? '';
     if (answer.problem) {
-      if (!this.answer) this.showKnown();
+      // What was put on a slider can be wrong: then the picture stays, unless it is of another token.
+      if (!tried || this.pictured !== this.index) this.showKnown();
       return;
     }
-    if (!this.sliders.childElementCount) this.makeSliders(answer);
-    if (!tried) this.own = answer;
-    this.answer = answer;
+    this.makeSliders(answer);
+    this.pictured = this.index;
     const told = this.lane.tokens[this.index].id;
-    this.picture.replaceChildren(drawStages(answer.stages, answer.id, told), drawChoice(answer));
+    this.picture.replaceChildren(drawStages(answer.stages, answer.id, told, this.room), drawChoice(answer));
     this.verdict.replaceChildren(...this.words(answer, tried, told));
     this.reset.disabled = !tried;
   }
@@ -145,11 +148,12 @@ class Xray {
     const model = all.map((c) => [c.id, c.text, probabilityOf(c.logprob), probabilityOf(c.logprob)]);
     const last = all.map((c) => [c.id, c.text, probabilityOf(c.logprob), c.final ?? 0]);
     const plain = { value: '', removed: 0, mass: 0, gone: [], moved: 0, most: [], whole: true };
+    this.pictured = this.index;
     this.verdict.textContent = 'What is known of it without that:';
     this.picture.replaceChildren(drawStages([
       { ...plain, label: 'The model itself', help: 'Its own probabilities, before any setting.', watched: model },
       { ...plain, label: 'All settings together', help: 'What the token was picked with.', watched: last },
-    ], token.id, token.id));
+    ], token.id, token.id, this.room));
   }
 
   // What came of it, in one sentence.
@@ -160,9 +164,10 @@ class Xray {
       return answer.draws ? ['Drawn with ', percent(answer.final), ': ', nameOf(answer.piece)]
         : [`${strategy[0].toUpperCase()}${strategy.slice(1)} took `, nameOf(answer.piece), '.'];
     }
-    const who = !answer.draws ? 'the choice' : this.own?.draws ? 'the same draw' : 'a draw';
+    const who = !answer.draws ? 'the choice' : answer.own_draws ? 'the same draw' : 'a draw';
     const verb = answer.id === told ? 'would still have taken' : 'would have taken';
-    return [`With ${this.moved().join(', ')} ${who} ${verb} `, nameOf(answer.piece), '.'];
+    const idle = answer.ignored.length ? ` Without effect here: ${answer.ignored.join(', ')}.` : '';
+    return [`With ${this.moved().join(', ')} ${who} ${verb} `, nameOf(answer.piece), '.', idle];
   }
 
   moved() {
@@ -174,12 +179,17 @@ class Xray {
     });
   }
 
+  // Made once, and again where the run went on with other settings.
   makeSliders({ sliders, own_draws: draws }) {
+    const made = JSON.stringify([sliders, draws]);
+    if (made === this.made && this.known) return;
+    this.made = made;
+    this.draws = draws;
     this.known = new Map(sliders.map((one) => [one.name, one]));
     const box = h('label', 'switch-line');
     const check = h('input');
     check.type = 'checkbox';
-    check.checked = draws;
+    check.checked = this.settings.do_sample ?? draws;
     check.addEventListener('change', () => this.try('do_sample', check.checked, draws));
     box.append(check, ' Draw at random');
     this.reset = h('button', 'small', 'Back to the run’s own');
@@ -201,7 +211,7 @@ class Xray {
     number.id = `${this.lane.key}-${name}`;
     words.htmlFor = number.id;
     range.setAttribute('aria-label', label);
-    for (const input of [number, range]) Object.assign(input, { min: low, max: high, step, value });
+    for (const input of [number, range]) Object.assign(input, { min: low, max: high, step, value: this.settings[name] ?? value });
     number.step = 'any';
     line.append(words, number, range);
     const take = (from, to) => {
@@ -220,8 +230,11 @@ class Xray {
   }
 
   restore() {
+    const sliders = [...this.known.values()];
     this.settings = {};
-    this.makeSliders({ sliders: [...this.known.values()], own_draws: this.own?.draws ?? false });
+    this.known = null;
+    this.makeSliders({ sliders, own_draws: this.draws });
+    this.sliders.querySelector('input').focus();
     this.ask();
   }
 }

@@ -1,25 +1,24 @@
 // The X-ray of a step as a picture: one row a processor, one column a token; it asks nobody.
 
-const SHOWN_TOKENS = 7;
 
 const count = (n) => n.toLocaleString('en-US');
 const many = (n) => `${count(n)} ${n === 1 ? 'token' : 'tokens'}`;
 const nameOf = (text) => writeToken(h('bdi', 'tok'), text);
 
 // The columns: the model's likeliest, and always what was chosen, now and in the run itself.
-function columnsOf(watched, ids) {
-  const first = watched.slice(0, SHOWN_TOKENS).map(([id]) => id);
+function columnsOf(watched, ids, most) {
+  const first = watched.slice(0, most).map(([id]) => id);
   for (const id of ids) {
     if (first.includes(id) || !watched.some(([own]) => own === id)) continue;
-    if (first.length >= SHOWN_TOKENS) first.splice(SHOWN_TOKENS - ids.length, 1);
+    if (first.length >= most) first.splice(most - ids.length, 1);
     first.push(id);
   }
   return first.map((id) => watched.find(([own]) => own === id));
 }
 
-// All processors as a table; `chosen` is the id that came of them.
-function drawStages(stages, chosen, told) {
-  const columns = columnsOf(stages[0].watched, [...new Set([chosen, told])]);
+// All processors as a table of `most` tokens; `chosen` is the id that came of them.
+function drawStages(stages, chosen, told, most) {
+  const columns = columnsOf(stages[0].watched, [...new Set([chosen, told])], most);
   const highest = Math.max(1e-9, ...stages.flatMap(({ watched }) => (
     watched.flatMap(([, , before, after]) => [before ?? 0, after ?? 0]))));
   const table = h('div', 'stages');

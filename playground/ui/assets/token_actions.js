@@ -1,0 +1,46 @@
+// What can be done with a token, in words, at the foot of its panel.
+
+function tokenActions(panel, token) {
+  const { lane } = panel;
+  const part = h('div', 'actions');
+  const add = (words, title, act, key) => {
+    const button = h('button', 'action', words);
+    button.type = 'button';
+    button.title = title;
+    if (key) button.append(h('kbd', '', key));
+    button.addEventListener('click', () => act(button));
+    part.append(button);
+    return button;
+  };
+  const fork = (what, given) => panel.leaveFor((of, index) => of.fork(index, what, given));
+  if (lane.canBranch) {
+    add('Ban this token and try again', 'Go on from here; this token cannot come at this place.',
+      () => fork('ban', { id: token.id }));
+    const again = add(lane.draws ? 'Draw this one again' : 'Draw this one again (greedy draws nothing)',
+      'Go on from here with new dice.', () => fork('again'));
+    again.disabled = !lane.draws;
+    add('Put other text here…', 'Write what comes here instead; the model goes on behind it.',
+      (button) => writeInstead(panel, button, (text) => fork('text', { text })));
+  }
+  add('X-ray: how this token was chosen', 'Every setting in order, what it did, and the draw.',
+    () => panel.leaveFor((of, index) => of.xray.open(index)), 'x');
+  return part;
+}
+
+// A small box for the text that is to stand here, in place of its button.
+function writeInstead(panel, button, put) {
+  const form = h('form', 'other-text');
+  const input = h('input');
+  input.type = 'text';
+  input.maxLength = 2000;
+  input.setAttribute('aria-label', 'Text that comes here instead');
+  input.placeholder = 'Text that comes here instead';
+  form.append(input, h('button', 'small', 'Go on from it'));
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    if (input.value) put(input.value);
+  });
+  button.replaceWith(form);
+  panel.pin();
+  input.focus();
+}
