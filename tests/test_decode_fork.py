@@ -469,6 +469,41 @@ def test_a_fork_of_a_run_that_still_decodes_begins_with_its_cache(name: str) -> 
         assert trace.ids == generate(on, trace)[0]
 
 
+def test_both_texts_of_a_guided_run_are_known() -> None:
+    """Ended or not: a fork reads the last token that stands, behind its prompt and the other."""
+    guided = GREEDY["guidance"]
+    loop = Loop(model())
+    parent = loop.join(run(guided))
+    loop.step(8)
+    ids = loop.traces[parent].ids
+    for _ in range(2):
+        reads = Reads(model())
+        fork = loop.join(run(guided, Fork(ids[:6])))
+        loop.step()
+        assert reads.close()[-2:] == [1, 1]
+        traces = loop.end()
+        assert reused(traces[fork]) == 30 + 5
+        assert traces[fork].ids == traces[parent].ids[6:] == generate(model(), traces[fork])[0]
+
+
+def test_a_fork_of_a_running_beam_search_finds_its_beam() -> None:
+    """Any of the survivors, not the first alone."""
+    loop = Loop(model())
+    parent = loop.join(run(GENERATE["beam search"]))
+    loop.step(8)
+    beams, paths = loop.traces[parent].beams, []
+    for place in range(3):
+        path: list[int] = []
+        for step in reversed(beams):
+            path.append(step.survivors[place].id)
+            place = step.survivors[place].parent
+        paths.append(tuple(reversed(path)))
+    assert len(set(paths)) == 3
+    forks = [loop.join(run(fork=Fork(path))) for path in paths]
+    traces = loop.end()
+    assert [reused(traces[fork]) for fork in forks] == [30 + len(beams) - 1] * 3
+
+
 def test_dola_needs_the_states_of_the_newest_token_alone() -> None:
     """So it reads one token of a prompt that others have read, and of a fork of its own."""
     dola = GREEDY["dola"]

@@ -145,13 +145,13 @@ class Batch:
             if left:
                 kv.trim(self._cache, max(self.lengths) - 1)
 
-    def cache_of(self, member: Member) -> DynamicCache | None:
-        """A cache with the first text of a member alone, all but its newest token."""
+    def cache_of(self, member: Member, text: int) -> DynamicCache | None:
+        """A cache with one text of a member alone, all but its newest token."""
         if self._cache is None:
             return None
-        place = sum(self._rows[: self.members.index(member)])
+        place = sum(self._rows[: self.members.index(member)]) + text
         found = kv.copy(self._cache, [place])
-        kv.trim(found, member.lengths[0] - 1)
+        kv.trim(found, member.lengths[text] - 1)
         return found
 
     def forward(self, candidates: int) -> Forwarded:

@@ -140,9 +140,9 @@ class GuidedBatch(Batch):
         self._caches = [kv.copy(cache, [0]) for cache in seated.caches if cache is not None]
         self.members, self._rows = [seated.member], [len(self._caches)]
 
-    def cache_of(self, member: Member) -> DynamicCache | None:
+    def cache_of(self, member: Member, text: int) -> DynamicCache | None:
         """See Batch."""
-        return kv.copy(self._caches[0], [0])
+        return kv.copy(self._caches[text], [0])
 
     def forward(self, candidates: int) -> Forwarded:
         """See Batch."""

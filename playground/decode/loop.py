@@ -252,12 +252,12 @@ class DecodeLoop:
         """What the caches of those who decode hold, for a run that forks one of them."""
         for batch in self._batches:
             for member in batch.members:
-                if batch.cache is not None and not member.run.decoding.alone:
-                    yield Running(
-                        tuple(member.whole(0)[0, :-1].tolist()),
-                        partial(batch.cache_of, member),
-                        kv.can_crop(batch.cache),
-                    )
+                if batch.cache is None or member.run.decoding.alone:
+                    continue
+                for text in range(len(member.lengths)):
+                    ids = member.whole(text)[0, :-1].tolist()
+                    copy = partial(batch.cache_of, member, text)
+                    yield Running(tuple(ids), copy, kv.can_crop(batch.cache))
 
     def _begin(self, told: Told) -> list[Seated]:
         """The first turn of those whose prompts are read and who may; those that go on."""
@@ -364,7 +364,9 @@ class DecodeLoop:
         for member, turn in pairs:
             ended = turn is not None and turn.is_last
             if ended and isinstance(member, Row) and not member.run.decoding.alone:
-                self._remember(member.ids[0, :-1].tolist(), partial(batch.cache_of, member))
+                for text in range(len(member.lengths)):
+                    ids = member.whole(text)[0, :-1].tolist()
+                    self._remember(ids, partial(batch.cache_of, member, text))
         stay = [member for member, turn in pairs if turn is not None and not turn.is_last]
         # Leaving copies the rows that stay.
         settled = self._guarded(partial(batch.settle, turns), stay, told)

@@ -240,9 +240,9 @@ class SpeculativeBatch(Batch):
         if self._cache is not None:
             kv.keep_past(self._cache, True)
 
-    def cache_of(self, member: Member) -> DynamicCache | None:
+    def cache_of(self, member: Member, text: int) -> DynamicCache | None:
         """See Batch; as everybody else's caches are."""
-        found = super().cache_of(member)
+        found = super().cache_of(member, text)
         if found is not None:
             kv.keep_past(found, False)
         return found
