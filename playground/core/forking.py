@@ -48,7 +48,7 @@ def forked(trace: Trace, answer: Sequence[Step], wish: Mapping[str, Any]) -> For
             known: dict[object, str] = {c.id: c.text for c in there.candidates}
             known[there.id] = there.piece
             instead = "" if id == there.id else there.piece
-            return Forked(replace(run, fork=fork), position, "take", known.get(id, f"id {id}"),
+            return Forked(replace(run, fork=fork), position, "take", known.get(id, f"#{id}"),
                           instead)
         case "ban":
             fork = Fork(ids, banned=(*_banned(trace.run.fork, ids), there.id))

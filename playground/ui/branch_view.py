@@ -43,7 +43,7 @@ def _about(branches: Branches, branch: Branch, trace: Trace | None) -> str:
     parent, count, parts = branches.tree.get(branch.parent), branch.position, []
     tokens = "1 token" if count == 1 else f"{count:,} tokens"
     if parent is not None:
-        parts.append(f"Shares {tokens if count else 'the prompt'} with “{parent.title}”")
+        parts.append(f"Shares {tokens if count else 'the prompt'} with {parent.title}")
     for place, words in amendments(trace) if trace else ():
         parts.append(f"From token {place + 1}: {words}")
     return " · ".join(parts)
@@ -96,12 +96,12 @@ def _parting(branches: Branches) -> str:
         return ""
     shared, place = found
     (a, b), count = branches.compared, "1 token" if found[0] == 1 else f"{found[0]:,} tokens"
-    names = [f"“{one.title}”" for key in (a, b) if (one := branches.tree.get(key))]
+    names = " and ".join(one.title for key in (a, b) if (one := branches.tree.get(key)))
     if place is None:
-        return f"{' and '.join(names)} are the same for {count}, as far as both go."
+        return f"{names}: the same for {count}, as far as both go."
     first, second = (visible(answer_of(key)[place].piece) for key in (a, b))
-    same = f"are the same for {count}, then" if shared else "part at once:"
-    return f"{' and '.join(names)} {same} “{first}” against “{second}”."
+    same = f"the same for {count}, then" if shared else "they part at once,"
+    return f"{names}: {same} “{first}” against “{second}”."
 
 
 def pace_value(branches: Branches) -> str:

@@ -140,6 +140,7 @@ class Tree {
     put(row.tokens, node.tokens ? `${node.tokens} tokens` : '');
     put(row.mean, node.mean ? `mean ${node.mean}` : '');
     put(row.where, node.lane >= 0 ? `lane ${node.lane + 1}` : '');
+    put(row.chosen, node.compared ? 'compared' : '');
     row.compare.setAttribute('aria-pressed', String(node.compared));
     put(row.compare, node.compared ? 'Compared' : 'Compare');
   }
@@ -150,12 +151,12 @@ class Tree {
     root.dataset.key = key;
     const row = {
       root, title: h('span', 'title'), state: h('span', 'doing'), tokens: h('span', 'tokens'),
-      mean: h('span', 'mean'), where: h('span', 'where'),
+      mean: h('span', 'mean'), where: h('span', 'where'), chosen: h('span'),
       compare: button('Compare', 'small', () => this.act({ do: 'compare', key }), 'Choose two to see where they part'),
     };
     row.mean.title = 'Mean log-probability in nats a token; nearer to 0 is surer.';
     const figures = h('span', 'figures');
-    figures.append(row.state, row.tokens, row.mean, row.where);
+    figures.append(row.state, row.tokens, row.mean, row.where, row.chosen);
     const tools = h('span', 'tools');
     tools.append(
       row.compare,
@@ -224,8 +225,10 @@ class Tree {
     box.maxLength = 60;
     box.placeholder = node.title;
     box.setAttribute('aria-label', `A name for ${node.title}`);
+    let over = false; // Taking the box away makes it blur.
     const end = (keep) => {
-      if (!box.isConnected) return;
+      if (over) return;
+      over = true;
       const name = box.value.trim();
       const held = document.activeElement === box;
       box.remove();
