@@ -83,8 +83,15 @@ def test_what_each_processor_did_comes_in_order() -> None:
     assert (last["removed"], last["mass"]) == (99, 0.4)
     assert last["gone"] == [[8, "<b>", 0.2, 0.0]]
     assert said["draw"] == [0.0, 1.0, 0.4375]
-    assert said["draws"] is True
+    assert (said["draws"], said["forced"]) == (True, False)
     assert engine.asked == [("stream", 2, 0, replace(OWN, effects=True, candidates=10))]
+
+
+def test_a_token_that_was_put_there_is_told_as_such() -> None:
+    put = replace(REPLAYED, forced=True, draw=None, effects=(Effect("fork", (), removed=9),))
+    key, _ = play(put, told=replace(TOLD, forced=True))
+    said = ask(key=key, position=0)
+    assert (said["forced"], said["draw"], said["stages"][0]["label"]) == (True, None, "Your branch")
 
 
 def test_sliders_begin_at_the_run_s_own_values() -> None:

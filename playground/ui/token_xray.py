@@ -33,6 +33,8 @@ _LABELS = {
     "bias": ("Bias", "Added to the score of chosen phrases."),
     "banned": ("Banned", "What may not come next."),
     "forced": ("The answer begins with", "Only the token that was asked for stays."),
+    "fork": ("Your branch", "What you put at this place, or banned from it."),
+    "dola_layers": ("DoLa", "The last layer contrasted with an earlier one."),
 }
 
 

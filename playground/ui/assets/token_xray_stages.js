@@ -113,18 +113,20 @@ function didWhat(stage) {
 }
 
 // The choice: all tokens side by side, and where the dice fell; or the highest bar.
-function drawChoice({ stages, draw, draws, id, piece, final, strategy }) {
+function drawChoice({ stages, draw, draws, forced, id, piece, final, strategy }) {
   const box = h('div', 'choice');
   const known = stages.at(-1).watched.map(([own, text, , after]) => [own, text, after ?? 0])
     .filter(([, , share]) => share > 0).sort((a, b) => b[2] - a[2]);
   const title = h('div', 'processor');
-  title.append(h('b', '', draws ? 'The draw' : 'The choice'));
+  title.append(h('b', '', draws && !forced ? 'The draw' : 'The choice'));
   box.append(title);
   const mine = known.find(([own]) => own === id) ?? [id, piece, final ?? 0];
   const low = draw ? draw[0] : known.filter((c) => c[2] > mine[2]).reduce((sum, c) => sum + c[2], 0);
   box.append(cumulative(known, mine, low, draw ? draw[2] : null));
   const words = h('p', 'did');
-  if (draw) {
+  if (forced) {
+    words.append('Put there by you: nothing was drawn.');
+  } else if (draw) {
     words.append(`The dice fell at ${draw[2].toFixed(4)}, which is where `, nameOf(mine[1]),
       ` lies: ${draw[0].toFixed(4)} to ${draw[1].toFixed(4)}.`);
   } else if (strategy === 'greedy') {
