@@ -449,10 +449,13 @@ def answers(streams: SessionStreams, session: str = "a-page") -> Any:
 
 def test_an_answer_of_another_tab_is_taken_over_with_its_prompt() -> None:
     streams, feed = shown(Raw("Once"), " upon", " a")
-    ((label, key),) = answers(streams)["choices"]
+    first, (label, key) = answers(streams)["choices"]
+    assert first[1] == answers(streams)["value"] == "", "nothing is chosen before somebody does"
     assert label == "Tokens · tiny-chat: upon a" and key == feed.key
     assert _take(key) == [" upon a", "builtin/tiny-chat", RAW, False, "Once"]
-    assert answers(streams, "b-page")["choices"] == [], "another visitor's page sees none of it"
+    assert answers(streams)["visible"] is True
+    other = answers(streams, "b-page")
+    assert (other["choices"], other["visible"]) == ([first], False), "another page sees none of it"
 
 
 def test_a_question_is_taken_over_as_one_and_a_longer_chat_as_its_exact_text() -> None:

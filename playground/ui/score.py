@@ -39,6 +39,7 @@ HINT = (
     "Each token of your text appears here, coloured by surprise: how unlikely the model found it "
     "after everything before it. Open one to see what it expected instead."
 )
+NOTHING = ("Take over an answer of another tab …", "")
 _PARIS = "The capital of France is Paris."
 _STORY = "Once upon a time there was a little dragon named Max. He liked to sing."
 
@@ -98,8 +99,8 @@ def _build_text(stage: Stage, settings: Settings, tab: gr.Tab) -> None:
         more = gr.Button("Add column", size="sm", elem_classes="tool", min_width=60)
         fewer = gr.Button("Remove column", size="sm", elem_classes="tool", min_width=60)
         taken = gr.Dropdown(
-            [], value=None, show_label=False, container=False, min_width=240, elem_id="score-take",
-            label="Take over an answer", visible=False, interactive=True,
+            [NOTHING], value=NOTHING[1], label="Take over an answer", show_label=False,
+            container=False, elem_id="score-take", visible=False, interactive=True, min_width=0,
         )
     with gr.Row(elem_classes=["lanes", "score-lanes"]):
         columns = [_build_column(settings, number) for number in range(MOST)]
@@ -287,7 +288,7 @@ def _answers(stage: Stage) -> Callable[[gr.Request], Any]:
             for place, key in enumerate(keys, 1)
             if (answer := _answer(key)) and answer[1].strip()
         ]
-        return gr.update(choices=found, value=None, visible=bool(found))
+        return gr.update(choices=[NOTHING, *found], value=NOTHING[1], visible=bool(found))
 
     return answers
 

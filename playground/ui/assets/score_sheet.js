@@ -85,9 +85,9 @@ function surprisesOf(root, { surprises }) {
     const button = h('button');
     button.type = 'button';
     button.title = `Token ${one.place + 1}: show its candidates`;
-    button.append(quoted(one.piece), ` was the ${one.choice} choice, ${one.probability}`);
-    if (one.expected !== null) button.append('; ', quoted(one.expected), ` was expected, ${one.instead}`);
-    else button.append(', and none was likelier');
+    button.append(quoted(one.piece), ' was the ');
+    if (one.expected === null) button.append(`likeliest, at only ${one.probability}`);
+    else button.append(`${one.choice} choice, ${one.probability}; `, quoted(one.expected), ` was expected, ${one.instead}`);
     button.addEventListener('click', () => openToken(root, one.place));
     item.append(button);
     list.append(item);
