@@ -69,5 +69,6 @@ def _seconds(trace: Trace) -> float | None:
         return done.prefill_seconds + done.decode_seconds
     # One forward gave all the tokens that it accepted and the one after them.
     again = {p.position + n + 1 for p in trace.proposals for n in range(p.accepted)}
-    told = [*trace.beams, *(step for step in trace.steps if step.position not in again)]
-    return sum(one.seconds for one in told) if told else None
+    told = [beams.seconds for beams in trace.beams]
+    told += [step.seconds for step in trace.steps if step.position not in again]
+    return sum(told) if told else None
