@@ -151,7 +151,8 @@ class BeamsPanel {
     const head = h('div', 'head');
     head.append(writeToken(h('bdi', 'tok'), beam.piece), h('span', 'where', `step ${s + 1} · id ${beam.id}`));
     const text = h('p', 'so-far');
-    text.append(writeVisibleNewlines(h('bdi'), search.text(s, r).slice(-240)));
+    const whole = search.text(s, r);
+    text.append(writeVisibleNewlines(h('bdi'), (whole.length > 130 ? '…' : '') + whole.slice(-130)));
     const sum = h('p', 'sum');
     sum.append(arithmetic(beam, search.rules.penalty));
     const meaning = h('p', 'note', 'Score = sum of log-probabilities ÷ length to the power of the length penalty.');

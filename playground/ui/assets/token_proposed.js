@@ -26,7 +26,7 @@ class ProposedPanel {
     this.reel.root.setAttribute('aria-label', 'Proposals, forward by forward');
     const legend = h('p', 'proposed-legend');
     for (const [kind, mark, words] of [['accepted', '✓', 'accepted'], ['rejected', '✗', 'rejected'],
-      ['unread', '·', 'thrown away with it'], ['choice', '→', 'the model’s own choice']]) {
+      ['unread', '·', 'thrown away with it'], ['own', '→', 'the model’s own choice']]) {
       const one = h('span', kind, `${mark} `);
       one.append(h('span', 'tok', words));
       legend.append(one);
@@ -100,7 +100,7 @@ class ProposedPanel {
   words() {
     const { proposed, accepted, a_forward: each } = this.figures;
     if (!proposed) return 'Proposed tokens · none yet';
-    return `Proposed tokens · ${accepted} of ${proposed} accepted (${percent(accepted / proposed)}) · ${each} tokens a forward`;
+    return `Proposed tokens · ${accepted} of ${proposed} accepted (${percent(accepted / proposed)}) · ${each.toFixed(2)} tokens a forward`;
   }
 
   column(k) {
@@ -121,7 +121,7 @@ class ProposedPanel {
     const rest = pieces.slice(accepted);
     if (rest.length) row('rejected', '✗', 'rejected', rest[0][1], rest[0][2] === 1);
     const own = this.lane.tokens[position + accepted - this.lane.first];
-    if (own) row('choice', '→', rest.length ? 'instead' : 'then', own.piece, own.special);
+    if (own) row('own', '→', rest.length ? 'instead' : 'then', own.piece, own.special);
     rest.slice(1).forEach(([, text, special]) => row('unread', '·', 'thrown away', text, special === 1));
     return column;
   }

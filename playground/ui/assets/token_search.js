@@ -115,12 +115,13 @@ function fateOf(search, s, r, winner) {
     return `Dropped: it ended, and only ${which} of a step may end.`;
   }
   if (beam.lost === 'score') {
-    return `Dropped: it ended, and lost by ${figure(beam.margin, 2)} to the worst of the ${among} that are kept of those that ended.`;
+    return `Dropped: it ended, and lost by ${figure(beam.margin, 2)} to the worst of the ${among} that ended and are kept.`;
   }
   if (beam.total === null || beam.margin === null) return 'Dropped: the settings rule it out.';
   const kept = search.steps[s].beams.filter((one) => one.state === 'kept' && one.group === beam.group);
   const last = kept.reduce((least, one) => (one.total < least.total ? one : least), kept[0]);
-  const to = last ? ` to “${spoken(last.piece)}”, the last of the ${among} that go on` : '';
+  const which = each === 1 ? `the one${rules.groups > 1 ? ' of its group' : ''} that goes on` : `the last of the ${among} that go on`;
+  const to = last ? ` to “${spoken(last.piece)}”, ${which}` : '';
   return `Dropped: it lost by ${figure(beam.margin, 2)} nats${to}.`;
 }
 
@@ -134,7 +135,11 @@ function ruleOf({ early, beams, groups }) {
 
 function endOf(search, s) {
   const { groups, early } = search.rules;
-  return search.steps[s].ends.map(({ group, why, possible, worst }) => {
+  const { ends } = search.steps[s];
+  if (groups > 1 && ends.length === groups && ends.every((end) => end.why === 'ended')) {
+    return `All groups ended at step ${s + 1}: every continuation has ended.`;
+  }
+  return ends.map(({ group, why, possible, worst }) => {
     const who = groups > 1 ? `Group ${group + 1} ended` : 'The search ended';
     const at = `${who} at step ${s + 1}: `;
     const many = search.each === 1 ? 'one hypothesis has' : `${search.each} hypotheses have`;
