@@ -4,6 +4,7 @@
 
 Beam search sends one ``Beams`` a step while it searches, and the winner's ``Step``s at its end.
 Speculative decoding sends a ``Proposed`` before the ``Step``s of the forward that judged it.
+At a fork what is inserted comes first, as ``Step``s that are ``forced``, under any strategy.
 ``Paced``, ``Amended`` and ``Unamended`` answer what is asked of a run, at any point before its end.
 """
 
@@ -88,8 +89,9 @@ class Shift:
 class Effect:
     """What one processor did to the distribution of a step.
 
-    ``name`` is the field of ``Decoding`` that switches it on; the first effect of a step is called
-    "model" and tells the model's own softmax, before and after alike. ``watched`` are the step's
+    ``name`` is the field of ``Decoding`` that switches it on, or "fork" for what a run's fork bans;
+    the first effect of a step is called "model" and tells the model's own softmax, before and after
+    alike. ``watched`` are the step's
     candidates and the chosen token. The processor ruled ``removed`` tokens out, which had ``mass``
     in all just before; ``gone`` are the likeliest of them. Of the tokens that stayed it gave
     ``moved`` another score; ``most_moved`` are those whose probability changed most.
