@@ -91,10 +91,10 @@ class Effect:
 
     ``name`` is the field of ``Decoding`` that switches it on, or "fork" for what a run's fork bans;
     the first effect of a step is called "model" and tells the model's own softmax, before and after
-    alike. ``watched`` are the step's
-    candidates and the chosen token. The processor ruled ``removed`` tokens out, which had ``mass``
-    in all just before; ``gone`` are the likeliest of them. Of the tokens that stayed it gave
-    ``moved`` another score; ``most_moved`` are those whose probability changed most.
+    alike. ``watched`` are the step's candidates and the chosen token. The processor ruled
+    ``removed`` tokens out, which had ``mass`` in all just before; ``gone`` are the likeliest of
+    them. Of the tokens that stayed it gave ``moved`` another score; ``most_moved`` are those whose
+    probability changed most.
 
     Contrastive search comes last, as "penalty_alpha": what is ``before`` is the probability, and
     ``after`` the score that decides, which may be negative. ``most_moved`` are all its candidates.
