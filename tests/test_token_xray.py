@@ -156,6 +156,12 @@ def test_a_step_that_is_gone_is_a_sentence() -> None:
     assert ask(key=key, position=0)["problem"] == "Token 1 of this run is not stored. Run it again."
 
 
+def test_a_beam_search_is_sent_to_its_tree() -> None:
+    key, engine = play(REPLAYED, replace(RUN, decoding=Decoding(num_beams=3)))
+    assert ask(key=key, position=0)["problem"].endswith("what each step kept and dropped.")
+    assert engine.asked == []
+
+
 def test_a_run_that_told_its_effects_needs_no_engine() -> None:
     """As it was told, though not under other settings."""
     own = replace(OWN, effects=True)

@@ -91,6 +91,13 @@ def _tried(own: Decoding, settings: object) -> Decoding:
 
 def _step(key: object, trace: Trace, position: int, own: Decoding, tried: Decoding) -> Step:
     """The step with the settings ``tried``: replayed, or as it was told. Raises PlaygroundError."""
+    if own.is_beam_search:
+        raise InvalidInput(
+            "A beam search keeps several texts and does not choose token by token, so no step of "
+            "it can be chosen again.",
+            field="num_beams", given=own.num_beams,
+            advice="Its tree shows what each step kept and dropped.",
+        )
     told = next((s for s in trace.steps if s.position == position), None)
     live = live_of(key)
     try:
