@@ -20,18 +20,16 @@ from playground.decode.batch import Batch, Seated
 from playground.decode.contrastive import ContrastiveSearch
 from playground.decode.faults import FORWARD_FAULTS, is_memory, problem_of
 from playground.decode.fork import spelled
-from playground.decode.guidance import GuidedBatch, GuidedRow
 from playground.decode.member import Member, Turn
 from playground.decode.pace import Paces
 from playground.decode.prefill import CHUNK, Prefill, Waiting
 from playground.decode.recent import RecentSteps
 from playground.decode.replay import replay
 from playground.decode.row import Row
-from playground.decode.speculate import Drafts, Speculation, SpeculativeBatch
-from playground.decode.strategy import member_of
+from playground.decode.speculate import Drafts
+from playground.decode.strategy import batch_of, lane_of, member_of, shares
 from playground.decode.warm import MOST_BYTES, Running, WarmCaches
 from playground.errors import PlaygroundError, Problem
-from playground.models.lanes import BATCH, RECOMPUTE
 from playground.models.loading import Model
 from playground.models.text import encode
 
@@ -164,6 +162,11 @@ class DecodeLoop:
     def _member(self, key: int) -> Member | None:
         return next((member for member in self._members() if member.key == key), None)
 
+    @property
+    def _shared(self) -> list[Batch]:
+        """The batches of members that may stand beside others."""
+        return [batch for batch in self._batches if shares(self._model, batch.members[0])]
+
     def _goes(self, batch: Batch) -> bool:
         """Whether all of a batch may go on."""
         return all(self._paces.may_go(member.key) for member in batch.members)
@@ -173,7 +176,7 @@ class DecodeLoop:
 
         Rows are only copied where some of a batch go on and some do not.
         """
-        for batch in [b for b in self._batches if self._shares(b.members[0])]:
+        for batch in self._shared:
             held = [m for m in batch.members if not self._paces.may_go(m.key)]
             if not held or len(held) == len(batch.members):
                 continue
@@ -181,7 +184,7 @@ class DecodeLoop:
             self._settle(batch, [None if m in held else Turn(()) for m in batch.members], told)
             if not isinstance(apart, Problem):
                 self._batches.append(apart)
-        going = [b for b in self._batches if self._shares(b.members[0]) and self._goes(b)]
+        going = [batch for batch in self._shared if self._goes(batch)]
         for other in going[1:]:
             self._guarded(partial(going[0].absorb, other), other.members, told)
             self._batches.remove(other)
@@ -203,7 +206,7 @@ class DecodeLoop:
     def _prefill_for(self, member: Member, ids: tuple[int, ...]) -> Prefill:
         """The prefill of a prompt: one that is wanted already, or a new one."""
         wants_states, alone = member.wants_states, member.run.decoding.alone
-        lane = self._lane(member)
+        lane = lane_of(self._model, member.run)
         for prefill in self._prefills:
             if prefill.serves(ids, lane, wants_states, alone):
                 return prefill
@@ -277,34 +280,21 @@ class DecodeLoop:
 
     def _seat(self, newcomers: list[Seated], told: Told) -> None:
         """Put members into a batch: everybody's, or one of their own where they cannot share."""
-        shared = [s for s in newcomers if self._shares(s.member)]
-        groups = [(self._room(s.member), [s]) for s in newcomers if not self._shares(s.member)]
+        groups: list[tuple[Batch, list[Seated]]] = []
+        shared: list[Seated] = []
+        for seated in newcomers:
+            if shares(self._model, seated.member):
+                shared.append(seated)
+            else:
+                groups.append((batch_of(self._model, seated.member), [seated]))
         if shared:
-            going = (b for b in self._batches if self._shares(b.members[0]) and self._goes(b))
-            batch = next(going, None)
+            batch = next((b for b in self._shared if self._goes(b)), None)
             groups.append((batch or Batch(self._model.lm), shared))
         for batch, group in groups:
             members = [seated.member for seated in group]
             joined = self._guarded(partial(batch.join, group), members, told)
             if not isinstance(joined, Problem) and batch not in self._batches:
                 self._batches.append(batch)
-
-    def _room(self, member: Member) -> Batch:
-        """A batch for this member alone."""
-        if isinstance(member, Speculation):
-            return SpeculativeBatch(self._model.lm, member)
-        if isinstance(member, GuidedRow) and self._lane(member) != RECOMPUTE:
-            return GuidedBatch(self._model.lm)
-        return Batch(self._model.lm)
-
-    def _shares(self, member: Member) -> bool:
-        """Whether a member's rows may stand beside others' in a forward."""
-        alone = member.run.decoding.alone or isinstance(member, Speculation)
-        return self._lane(member) == BATCH and not alone
-
-    def _lane(self, member: Member) -> str:
-        """How this member's texts are read: as the model can, or all anew for every token."""
-        return self._model.card.lane if member.run.decoding.use_cache else RECOMPUTE
 
     def _decode(self, batch: Batch, told: Told) -> None:
         """One forward for the members of a batch, and each one's turn."""

@@ -1,17 +1,19 @@
-"""Which member of a batch decodes a run, and what of its settings this model cannot do."""
+"""Which member decodes a run, in which batch, and what of its settings this model cannot do."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from playground.core.run import Run
+from playground.decode.batch import Batch
 from playground.decode.beam import BeamSearch
 from playground.decode.contrastive import ContrastiveSearch
 from playground.decode.dola import Contrast, DolaRow, contrast_of
-from playground.decode.guidance import GuidedRow
+from playground.decode.guidance import GuidedBatch, GuidedRow
 from playground.decode.member import Member
 from playground.decode.row import Row
-from playground.decode.speculate import Drafts, Speculation, plan
+from playground.decode.speculate import Drafts, Speculation, SpeculativeBatch, plan
+from playground.models.lanes import BATCH, RECOMPUTE
 from playground.models.loading import Model
 from playground.models.text import Encoded
 
@@ -37,3 +39,23 @@ def member_of(
             return DolaRow(model, key, run, encoded, contrast), ()
         return Row(model, key, run, encoded), (f"ignored: DoLa ({contrast}).",)
     return Row(model, key, run, encoded), ignored
+
+
+def lane_of(model: Model, run: Run) -> str:
+    """How the texts of a run are read: as the model can, or all anew for every token."""
+    return model.card.lane if run.decoding.use_cache else RECOMPUTE
+
+
+def shares(model: Model, member: Member) -> bool:
+    """Whether a member's rows may stand beside others' in a forward."""
+    alone = member.run.decoding.alone or isinstance(member, Speculation)
+    return lane_of(model, member.run) == BATCH and not alone
+
+
+def batch_of(model: Model, member: Member) -> Batch:
+    """A batch for a member that does not share."""
+    if isinstance(member, Speculation):
+        return SpeculativeBatch(model.lm, member)
+    if isinstance(member, GuidedRow) and lane_of(model, member.run) != RECOMPUTE:
+        return GuidedBatch(model.lm)
+    return Batch(model.lm)
