@@ -346,7 +346,7 @@ def test_a_search_shows_its_hypotheses_then_the_winner(page: Page) -> None:
     page.locator("#search").click()
     expect(lane.locator(".say")).to_have_text("Searching")
     expect(lane.locator(".leading")).to_contain_text("Paris, a")
-    expect(lane.locator(".column").last.locator(".beam")).to_have_count(5)
+    expect(lane.locator(".beam-step").last.locator(".node")).to_have_count(5)
     lane.locator(".ts[data-state=finished]").wait_for()
     expect(lane.locator(".leading")).to_be_hidden()
     expect(lane.locator(".body .tok")).to_have_count(12)

@@ -33,6 +33,7 @@ from playground.ui.theme import theme
 from playground.ui.token_stream import TokenFeed, piece_view, pieces_value, token_stream
 
 RUN = Run(ModelSpec("builtin/tiny-base"), Raw("The capital of France is"), PRESETS["Top-p"])
+SEARCH = Run(RUN.model, RUN.prompt, PRESETS["Beam search"])
 PROMPT = (
     Piece(1, "<|im_start|>", special=True),
     Piece(2, "user"),
@@ -153,7 +154,7 @@ def search() -> Iterator[Event]:
     for n, word in enumerate(WORDS[:12]):
         total = -0.4 * (n + 1)
         rows = tuple(
-            Beam(k, 100 + k, name, total - k, (total - k) / (n + 1), state)
+            Beam(min(k, 2), 100 + k, name, total - k, (total - k) / (n + 1), state)
             for k, (name, state) in enumerate(
                 (
                     (word, "kept"),
@@ -164,7 +165,7 @@ def search() -> Iterator[Event]:
                 )
             )
         )
-        yield Beams(n, rows, "".join(WORDS[: n + 1]))
+        yield Beams(n, rows, "".join(WORDS[: n + 1]), length=n + 1)
     for n, word in enumerate(WORDS[:12]):
         yield step(n, word)
     yield Finished("length", "", len(PROMPT), 12, 0.2, 1.5, -0.42)
@@ -251,14 +252,17 @@ def build() -> gr.Blocks:
             ]
             yield from paced(feeds, [story(words), story(words)], pause)
 
-        def one(events: Iterator[Event], pause: float) -> Iterator[str]:
-            yield from (
-                values[0] for values in paced([TokenFeed(RUN, "One", "alone")], [events], pause)
-            )
+        def one(events: Iterator[Event], pause: float, shown: Run = RUN) -> Iterator[str]:
+            feeds = [TokenFeed(shown, "One", "alone")]
+            yield from (values[0] for values in paced(feeds, [events], pause))
 
         def all_four() -> Iterator[list[str]]:
             titles = ("Greedy", "Beam search", "Top-p 0.9", "Temperature 1.5")
-            feeds = [TokenFeed(RUN, title, "tiny-base · seed 7 · top-p 0.9") for title in titles]
+            runs = (RUN, SEARCH, RUN, RUN)
+            feeds = [
+                TokenFeed(shown, title, "tiny-base · seed 7 · top-p 0.9")
+                for shown, title in zip(runs, titles, strict=True)
+            ]
             stories = [story(WORDS * 4), search(), story(WORDS * 4), story(TRICKS * 3)]
             yield from paced(feeds, stories, 0.03)
 
@@ -287,7 +291,9 @@ def build() -> gr.Blocks:
         buttons["run"].click(lambda: (yield from run(WORDS, 0.03)), None, lanes, **quiet)
         buttons["slow"].click(lambda: (yield from run(WORDS * 8, 0.06)), None, lanes, **quiet)
         buttons["tricks"].click(lambda: (yield from run(TRICKS, 0.01)), None, lanes, **quiet)
-        buttons["search"].click(lambda: (yield from one(search(), 0.08)), None, lanes[0], **quiet)
+        buttons["search"].click(
+            lambda: (yield from one(search(), 0.08, SEARCH)), None, lanes[0], **quiet
+        )
         buttons["break"].click(lambda: (yield from one(breaking(), 0.02)), None, lanes[0], **quiet)
         buttons["long"].click(
             lambda: (yield from one(story(WORDS * 174), 0.002)), None, lanes[0], **quiet
