@@ -61,6 +61,13 @@ def test_lanes_are_chosen_compared_and_sorted(page: Page, shoot: Shoot) -> None:
     expect(table.locator("[aria-sort=ascending]")).to_have_text("Forwards")
     table.get_by_role("button", name="Forwards").click()
     assert _places(page)[-1] == "Prompt lookup"
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    _button(page, "Copy as CSV").click()
+    expect(page.locator(".lane-table")).to_contain_text("Copied.")
+    copied = page.evaluate("navigator.clipboard.readText()").split("\r\n")
+    assert copied[0] == ("lane,settings,mean_logprob,perplexity,distinct_1,distinct_2,rep_4,"
+                         "length,seconds,forwards,parts_at_token")
+    assert len(copied) == 8 and re.match(r"Prompt lookup,greedy · prompt lookup 4,-0\.", copied[-1])
     shoot(page, "strategies-many")
 
 
@@ -77,6 +84,12 @@ def test_a_strategy_is_explained_by_the_keyboard(page: Page, shoot: Shoot) -> No
     page.keyboard.press("Escape")
     expect(note).to_be_hidden()
     expect(about).to_be_focused()
+    ways = _button(page, "Choose lanes")
+    ways.click()
+    page.get_by_label("Min-p", exact=True).focus()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("region", name="Choose lanes")).to_be_hidden()
+    expect(ways).to_be_focused()
 
 
 def test_a_sweep_fills_the_lanes(page: Page) -> None:

@@ -15,6 +15,11 @@ class LaneBoard {
     this.spoken = h('p', 'unseen');
     this.spoken.setAttribute('role', 'status');
     root.append(this.bar(refer), this.picker.root, this.sweep.root, this.problem, this.spoken);
+    root.addEventListener('keydown', (event) => {
+      if (event.key !== 'Escape' || (this.picker.root.hidden && this.sweep.root.hidden)) return;
+      event.preventDefault(); // Escape also stops a run.
+      this.open(null);
+    });
     watch('value', () => this.take(props.value));
     this.take(props.value);
   }
@@ -56,6 +61,7 @@ class LaneBoard {
 
   open(form) {
     for (const one of [this.picker, this.sweep]) {
+      if (one !== form && one.root.contains(document.activeElement)) one.button.focus();
       one.root.hidden = one !== form;
       one.button.setAttribute('aria-expanded', String(one === form));
     }
@@ -68,9 +74,11 @@ class LaneBoard {
   take(value) {
     const before = this.message;
     this.message = { lanes: [], running: false, reference: 0, problem: '', ...JSON.parse(value || '{}') };
-    if (this.message.filled && this.message.filled !== before.filled) this.open(null);
+    const filled = this.message.filled && this.message.filled !== before.filled;
+    if (filled) this.open(null);
     const ended = before.running && !this.message.running;
     if (ended) this.spoken.textContent = `${this.lanes.length} lanes are written.`;
+    else if (filled) this.spoken.textContent = 'The lanes below are new.';
     else if (this.message.running) this.spoken.textContent = '';
     if (ended || this.live.checked) this.arrange();
     this.draw();
