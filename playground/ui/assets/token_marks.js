@@ -139,19 +139,19 @@ const MEASURES = {
     level: (t) => [0.5, 0.2, 0.05, 0.01, 0.001].filter((edge) => probabilityOf(t.logprob) < edge).length,
   },
   rank: {
-    label: 'rank', plain: 'first choice', strong: 'far down the list',
+    label: 'rank', plain: 'first choice', strong: 'far down',
     help: 'The place of the token in the model’s own list, the likeliest first.',
     steps: ['1st', '2–3', '4–10', '11–100', '101–1000', 'below'],
     level: (t) => [1, 3, 10, 100, 1000].filter((edge) => t.rank > edge).length,
   },
   entropy: {
-    label: 'entropy', plain: 'one clear way on', strong: 'many ways on',
+    label: 'entropy', plain: 'one way on', strong: 'many',
     help: 'How open the choice was, whatever was chosen then: the mean surprise in nats.',
     steps: ['under 0.5 nats', '1', '2', '3', '4.5', 'more'],
     level: (t) => [0.5, 1, 2, 3, 4.5].filter((edge) => t.entropy === null || t.entropy >= edge).length,
   },
   surprise: {
-    label: 'surprise', plain: 'no news', strong: 'very unexpected',
+    label: 'surprise', plain: 'no news', strong: 'unexpected',
     help: 'Minus the base-2 logarithm of the probability: one bit for every time it halves.',
     steps: ['under 1 bit', '2', '4', '7', '10', 'more'],
     level: (t) => [1, 2, 4, 7, 10].filter((edge) => bitsOf(t.logprob) >= edge).length,
