@@ -32,7 +32,7 @@ from playground.settings import Settings
 from playground.ui.columns import CHAT, RAW
 from playground.ui.contest import EXAMPLES as CONTESTS
 from playground.ui.contest import _opened, read_contest
-from playground.ui.score import EXAMPLES, MOST, _answers, _fill, _request, _take, build_score
+from playground.ui.score import EXAMPLES, MOST, _fill, _request, build_score
 from playground.ui.score_feed import scored_lane
 from playground.ui.score_figures import (
     most_surprising,
@@ -47,6 +47,7 @@ from playground.ui.score_figures import (
     winners,
 )
 from playground.ui.streaming import SessionStreams, Stage
+from playground.ui.take_over import answers_of, take
 from playground.ui.token_feed import TokenFeed
 from playground.ui.token_store import read_prompt, read_tokens
 from tests.fake_engine import FakeEngine, words
@@ -155,6 +156,16 @@ def test_the_figures_are_those_of_the_scoring() -> None:
     assert view["running"] == pytest.approx([2, 2**1.5, 2 ** (4 / 3)], rel=1e-3)
     assert (lane["state"], lane["n"], lane["prompt"]) == ("finished", 3, 2)
     assert [row[1] for row in lane["rows"]] == ["a", " fox", " é"]
+
+
+def test_the_api_names_its_inputs() -> None:
+    shown = page(Scorer()).get_api_info()["named_endpoints"]
+    named = {api: [p["parameter_name"] for p in end["parameters"]] for api, end in shown.items()}
+    own = [f"{name}_{n}" for n in (1, 2, 3)
+           for name in ("model", "template", "control_tokens", "given")]
+    assert named["/score"] == ["text", "columns", *own]
+    assert named["/contest"] == [
+        "prompt", "continuations", "model", "template", "control_tokens", "spaced", "neutral"]
 
 
 def test_the_token_view_can_ask_for_what_its_value_leaves_out() -> None:
@@ -444,7 +455,7 @@ def shown(prompt: Prompt, *texts: str) -> tuple[SessionStreams, TokenFeed]:
 
 def answers(streams: SessionStreams, session: str = "a-page") -> Any:
     stage = Stage(FakeEngine(), streams)  # type: ignore[arg-type]
-    return _answers(stage)(type(REQUEST)(session_hash=session))  # type: ignore[arg-type]
+    return answers_of(stage)(type(REQUEST)(session_hash=session))  # type: ignore[arg-type]
 
 
 def test_an_answer_of_another_tab_is_taken_over_with_its_prompt() -> None:
@@ -452,7 +463,7 @@ def test_an_answer_of_another_tab_is_taken_over_with_its_prompt() -> None:
     first, (label, key) = answers(streams)["choices"]
     assert first[1] == answers(streams)["value"] == "", "nothing is chosen before somebody does"
     assert label == "Tokens · tiny-chat: upon a" and key == feed.key
-    assert _take(key) == [" upon a", "builtin/tiny-chat", RAW, False, "Once"]
+    assert take(key) == [" upon a", "builtin/tiny-chat", RAW, False, "Once"]
     assert answers(streams)["visible"] is True
     other = answers(streams, "b-page")
     assert (other["choices"], other["visible"]) == ([first], False), "another page sees none of it"
@@ -461,9 +472,9 @@ def test_an_answer_of_another_tab_is_taken_over_with_its_prompt() -> None:
 def test_a_question_is_taken_over_as_one_and_a_longer_chat_as_its_exact_text() -> None:
     user = Message("user", "Who?")
     _, feed = shown(Chat((user,)), "Me")
-    assert _take(feed.key) == ["Me", "builtin/tiny-chat", CHAT, False, "Who?"]
+    assert take(feed.key) == ["Me", "builtin/tiny-chat", CHAT, False, "Who?"]
     _, feed = shown(Chat((Message("system", "Be brief."), user)), "Me")
-    assert _take(feed.key)[2:] == [RAW, True, "<|im_start|>hi"]
+    assert take(feed.key)[2:] == [RAW, True, "<|im_start|>hi"]
 
 
 def test_a_branch_is_taken_over_with_what_stood_before_it() -> None:
@@ -476,13 +487,13 @@ def test_a_branch_is_taken_over_with_what_stood_before_it() -> None:
         feed = TokenFeed(run, stood=known)
         for event in (started, *steps, done):
             feed.add(event)
-        taken = _take(feed.key)[0]
+        taken = take(feed.key)[0]
         assert taken == text if text else "__type__" in taken
 
 
 @pytest.mark.parametrize("key", (None, "", 7, [], "no such key"))
 def test_taking_over_nothing_changes_nothing(key: Any) -> None:
-    assert all("__type__" in one for one in _take(key))
+    assert all("__type__" in one for one in take(key))
 
 
 def test_a_closed_page_is_forgotten() -> None:

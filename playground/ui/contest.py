@@ -71,7 +71,8 @@ def build_contest(stage: Stage, settings: Settings) -> None:
     with gr.Row(elem_classes="contest-form"):
         continuations = gr.Textbox(
             "", label="Continuations, one a line", lines=5, max_lines=20, scale=3, min_width=240,
-            placeholder="Paris\nLondon", elem_classes="prompt-box", info="From 2 to 20.",
+            placeholder="Paris\nLondon", elem_classes="prompt-box",
+            info="From 2 to 20. Ctrl+Enter compares.",
         )
         with gr.Column(scale=2, min_width=240):
             form = prompt_form()

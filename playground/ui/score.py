@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +11,6 @@ import gradio as gr
 
 from playground.core.prompt import Chat, Message, Raw, check_text
 from playground.core.score import Scored, ScoreRequest
-from playground.core.trace import Trace
 from playground.errors import InvalidInput, PlaygroundError, Problem
 from playground.settings import Settings
 from playground.ui.actions import Actions, action_row, examples_row, resting, running
@@ -30,7 +28,8 @@ from playground.ui.score_figures import differences, sheets
 from playground.ui.score_view import score_view
 from playground.ui.scoring import Ask, News, play
 from playground.ui.streaming import Stage
-from playground.ui.token_store import KEPT, encode
+from playground.ui.take_over import NOTHING, answers_of, cut, take
+from playground.ui.token_store import encode
 from playground.ui.token_stream import idle, token_stream
 
 TAB = "score"
@@ -39,7 +38,6 @@ HINT = (
     "Each token of your text appears here, coloured by surprise: how unlikely the model found it "
     "after everything before it. Open one to see what it expected instead."
 )
-NOTHING = ("Take over an answer of another tab …", "")
 _PARIS = "The capital of France is Paris."
 _STORY = "Once upon a time there was a little dragon named Max. He liked to sing."
 
@@ -153,8 +151,8 @@ def _wire(
     actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
     for button, step in ((more, 1), (fewer, -1)):
         button.click(partial(_resize, step), count, [count, *boxes], queue=False, **wide)
-    tab.select(_answers(stage), None, taken, queue=False, **quiet)
-    taken.input(_take, taken, [text, *columns[0].inputs], queue=False, **wide)
+    tab.select(answers_of(stage), None, taken, queue=False, **quiet)
+    taken.input(take, taken, [text, *columns[0].inputs], queue=False, **wide)
 
 
 def _resize(step: int, now: int) -> list[Any]:
@@ -275,69 +273,5 @@ def _subtitle(template: Any, given: str) -> str:
     """What differs between columns, in one quiet line."""
     if not given:
         return "the text alone"
-    words = _cut(given, 60)
+    words = cut(given, 60)
     return f"answer to “{words}” · chat template" if template == CHAT else f"after “{words}”"
-
-
-def _answers(stage: Stage) -> Callable[[gr.Request], Any]:
-    def answers(request: gr.Request) -> Any:
-        """The answers that the other tabs of this page show, to be taken over."""
-        found = [
-            (_named(tab, place if len(keys) > 1 else None, *answer), key)
-            for tab, keys in stage.streams.shown(str(request.session_hash))
-            for place, key in enumerate(keys, 1)
-            if (answer := _answer(key)) and answer[1].strip()
-        ]
-        return gr.update(choices=[NOTHING, *found], value=NOTHING[1], visible=bool(found))
-
-    return answers
-
-
-def _answer(key: Any) -> tuple[Trace, str] | None:
-    """A run that is kept, with its whole answer; None where that is not known.
-
-    The trace of a run with a fork holds only what came after it, the store what stood before, too.
-    """
-    record = KEPT.get(key)
-    if record is None or record.trace is None or record.trace.started is None:
-        return None
-    trace = record.trace
-    if trace.run.fork is None:
-        return trace, trace.text
-    rows = [json.loads(row) for row in record.tokens]
-    if len(rows) != len(trace.run.fork.ids) + len(trace.steps):
-        return None
-    tail = trace.finished.tail if trace.finished else ""
-    return trace, "".join(row[1] for row in rows if not row[7] & 1) + tail
-
-
-def _named(tab: str, place: int | None, trace: Trace, text: str) -> str:
-    """An answer in the list of those that can be taken over."""
-    column = f", column {place}" if place else ""
-    return f"{tab.capitalize()}{column} · {trace.run.model.label}: {_cut(text, 48)}"
-
-
-def _cut(text: str, most: int) -> str:
-    """A text on one line, cut where it is too long for it."""
-    words = " ".join(text.split())
-    return words if len(words) <= most else f"{words[: most - 1]}…"
-
-
-def _take(key: Any) -> list[Any]:
-    """The text, model and prompt of an answer of another tab; nothing changes without one."""
-    answer = _answer(key)
-    if answer is None:
-        return [gr.skip()] * 5
-    trace, text = answer
-    return [text, trace.run.model.repo, *_given(trace)]
-
-
-def _given(trace: Trace) -> tuple[str, bool, str]:
-    """The prompt of a run as this tab takes it: one question, or the exact text behind it."""
-    match trace.run.prompt:
-        case Raw(text, control_tokens):
-            return RAW, control_tokens, text
-        case Chat((Message("user", question),), control_tokens):
-            return CHAT, control_tokens, question
-    assert trace.started is not None
-    return RAW, True, trace.started.rendered

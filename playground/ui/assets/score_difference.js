@@ -1,6 +1,7 @@
 // Columns that scored one text, against the first of them: a bar a token, up or down.
 
 const LEAST_SCALE = 1; // nats: smaller differences look small
+const MOST_PAIRS = 1000; // drawn at once
 
 function drawDifference(root, differences) {
   root.replaceChildren();
@@ -16,12 +17,15 @@ function differenceOf({ first, second, says, alone, pairs }) {
   const scale = Math.max(LEAST_SCALE, ...pairs.map(([, , , gain]) => Math.abs(gain ?? 0)));
   const list = h('ol', 'pairs');
   let before = null;
-  for (const [at, , piece, gain] of pairs) {
+  for (const [at, , piece, gain] of pairs.slice(0, MOST_PAIRS)) {
     if (before !== null && at > before + 1) list.append(gapOf());
     list.append(pairOf(at, piece, gain, scale, [first, second]));
     before = at;
   }
   section.append(key, list);
+  if (pairs.length > MOST_PAIRS) {
+    section.append(h('p', 'said', `The first ${MOST_PAIRS} of ${pairs.length} tokens are drawn; the sums are of all.`));
+  }
   const [mine, others] = alone;
   if (mine || others) {
     section.append(h('p', 'said', `Compared where both have the same token. Without a counterpart: ${
