@@ -350,7 +350,7 @@ def test_a_search_shows_its_hypotheses_then_the_winner(page: Page) -> None:
     lane.locator(".ts[data-state=finished]").wait_for()
     expect(lane.locator(".leading")).to_be_hidden()
     expect(lane.locator(".body .tok")).to_have_count(12)
-    expect(lane.locator(".beams summary")).to_contain_text("won with −0.420")
+    expect(lane.locator(".beams > summary")).to_contain_text("won with −0.420")
 
 
 def test_a_failure_is_a_sentence_and_the_text_stays(page: Page) -> None:
