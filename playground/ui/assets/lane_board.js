@@ -14,7 +14,8 @@ class LaneBoard {
     this.problem.setAttribute('role', 'alert');
     this.spoken = h('p', 'unseen');
     this.spoken.setAttribute('role', 'status');
-    root.append(this.bar(refer), this.picker.root, this.sweep.root, this.problem, this.spoken);
+    this.marks = h('style');
+    root.append(this.marks, this.bar(refer), this.picker.root, this.sweep.root, this.problem, this.spoken);
     root.addEventListener('keydown', (event) => {
       if (event.key !== 'Escape' || (this.picker.root.hidden && this.sweep.root.hidden)) return;
       event.preventDefault(); // Escape also stops a run.
@@ -121,7 +122,24 @@ class LaneBoard {
     for (const form of [this.picker, this.sweep]) form.hold(message.running);
     const byColumn = new Map(lanes.map((lane) => [lane.column, lane]));
     for (const [number, head] of this.tab.columns) head.report(byColumn.get(number) ?? null);
+    this.mark(byColumn);
     this.tab.table?.draw(this);
+  }
+
+  // A line before the token at which a lane parts: by a rule, so that it stays when its view does
+  // not. What it says is the sentence in the lane's head.
+  mark(byColumn) {
+    const places = new Set();
+    for (const [number, head] of this.tab.columns) {
+      const box = head.root.closest('.lane-column');
+      const at = byColumn.get(number)?.at ?? null;
+      if (!box) continue;
+      if (at === null) delete box.dataset.parts;
+      else box.dataset.parts = at;
+      if (at !== null) places.add(at);
+    }
+    const rules = [...places].map((at) => `.lane-column[data-parts="${at}"] .ts .tok[data-i="${at}"] { box-shadow: inset 2px 0 0 var(--color-accent); }`);
+    if (this.marks.textContent !== rules.join('\n')) this.marks.textContent = rules.join('\n');
   }
 
   // Columns come and go.
