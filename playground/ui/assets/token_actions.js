@@ -16,7 +16,7 @@ function tokenActions(panel, token) {
   if (lane.canBranch) {
     add('Ban this token and try again', 'Go on from here; this token cannot come at this place.',
       () => fork('ban', { id: token.id }));
-    const again = add(lane.draws ? 'Draw this one again' : 'Draw this one again (greedy draws nothing)',
+    const again = add(lane.draws ? 'Draw this one again' : 'Draw this one again (nothing was drawn here)',
       'Go on from here with new dice.', () => fork('again'));
     again.disabled = !lane.draws;
     add('Put other text here…', 'Write what comes here instead; the model goes on behind it.',
