@@ -105,9 +105,10 @@ class BeamsPanel {
     const { search } = this;
     this.root.hidden = !search.rules;
     if (!search.rules) return;
-    this.findLeader();
     put(this.summary, this.summaryWords());
+    this.summary.title = this.summary.textContent;
     if (!this.root.open) return;
+    this.findLeader();
     const last = search.steps.length - 1;
     put(this.rule, (search.steps[last]?.ends.length && endOf(search, last)) || ruleOf(search.rules));
     this.greedy.draw();

@@ -64,6 +64,7 @@ class CachePanel {
     if (!this.told) return;
     this.measure(this.root.open ? Infinity : 64);
     put(this.summary, this.words());
+    this.summary.title = this.summary.textContent;
     if (!this.root.open) return;
     this.plot();
     put(this.verdict, this.say());

@@ -88,6 +88,7 @@ class ProposedPanel {
     this.root.hidden = !this.figures;
     if (!this.figures) return;
     put(this.summary, this.words());
+    this.summary.title = this.summary.textContent;
     if (!this.root.open) return;
     const most = this.forwards.slice(this.reel.count).reduce((n, one) => Math.max(n, one.pieces.length), this.tallest);
     if (most !== this.tallest) {
