@@ -138,7 +138,7 @@ def _build(
                 elem_classes="prompt-box",
             )
         head = column_head(settings, tab, number, preset, new_tokens)
-        lane = token_stream(hint="What this column writes appears here.", name=tab)
+        lane = token_stream(hint="What this column writes appears here.", name=tab, branch=True)
     return Column(number, box, head, lane, model, form, prompt)
 
 

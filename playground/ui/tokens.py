@@ -56,13 +56,14 @@ class TokensTab:
 
         def branch(request: gr.Request, event: gr.EventData) -> Iterator[list[Any]]:
             where = str(getattr(event.target, "props", {}).get("name", "")).capitalize()
-            yield [gr.Tabs(selected=TAB), *[gr.skip()] * len(self.outputs)]
-            act = partial(_branch, wish=_data(event), where=where)
-            for update in self.show(request, act):
-                yield [gr.skip(), *update]
+            yield from self.show(request, partial(_branch, wish=_data(event), where=where))
 
-        gr.on([event_of(lane, "branch") for lane in lanes], branch, None, [tabs, *self.outputs],
-              show_progress_on=self.notice, **WIDE)
+        # Two events: a gr.HTML that is told gr.skip() before it was ever in sight loses its props.
+        for does in (
+            {"fn": branch, "outputs": self.outputs, "show_progress_on": self.notice, **WIDE},
+            {"fn": lambda: gr.Tabs(selected=TAB), "outputs": tabs, "queue": False, **QUIET},
+        ):
+            gr.on([event_of(lane, "branch") for lane in lanes], inputs=None, **does)
 
 
 def build_tokens(stage: Stage, settings: Settings) -> TokensTab:
