@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from playground.ui.decoding_panel import decoding_panel
 from playground.ui.desk import Act, Desks
 from playground.ui.lanes import LANES
 from playground.ui.streaming import Stage
+from playground.ui.token_store import run_of
 from playground.ui.token_stream import token_stream
 
 TAB = "tokens"
@@ -168,7 +169,14 @@ def _drawer(show: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[
         count = _data(event).get("count")
 
         def act(branches: Branches) -> None:
-            branches.draw(make_run(model, prompt, settings), count)
+            root = run_of(branches.tree.branches[0].key) if branches.tree.branches else None
+            if root is None or text:
+                branches.draw(make_run(model, prompt, settings), count)
+                return
+            # The tree came from another tab, and so does its prompt.
+            form = read_form(settings)
+            root = replace(root, decoding=form.decoding, seed=form.dice(), fork=None, draft=None)
+            branches.draw(root, count)
 
         yield from show(request, act)
 

@@ -331,6 +331,53 @@ def test_the_step_table_is_the_same_run(page: Page) -> None:
     expect(first).to_contain_text(chosen)
 
 
+def test_a_branch_goes_on_beside_its_run_and_is_pruned_and_brought_back(
+    page: Page, shoot: Shoot
+) -> None:
+    """Greedy goes on with its own choice: what is forked by ids is the same text to the end."""
+    _tab(page, "Tokens")
+    _example(page, "Once upon a time")
+    first, second = _lanes(page).nth(0), _lanes(page).nth(1)
+    _ended(first).locator("[data-i='4']").click()
+    page.locator("#token-popover li.chosen button").click()
+    expect(_ended(second).locator(".title")).to_contain_text("at 5")
+    assert _text(second) == _text(first)
+    first.locator("[data-i='2']").click()
+    page.locator("#token-popover button[data-candidate]").nth(1).click()
+    third = _ended(_lanes(page).nth(2))
+    assert _text(third) != _text(first)
+    branches = page.get_by_role("tree", name="Branches").get_by_role("treeitem")
+    expect(branches).to_have_count(3)
+    shoot(page, "branches")
+    branches.nth(1).focus()
+    page.keyboard.press("Delete")
+    expect(branches).to_have_count(2)
+    expect(_lanes(page)).to_have_count(2)
+    page.get_by_role("button", name="Undo pruning").click()
+    expect(branches).to_have_count(3)
+    expect(_lanes(page)).to_have_count(3)
+
+
+def test_a_run_is_paused_and_goes_on_token_by_token(page: Page) -> None:
+    _tab(page, "Tokens")
+    _setting(page, "New tokens").fill(str(LONG))
+    page.get_by_label("Speed", exact=True).fill("3")
+    _example(page, "Once upon a time")
+    lane = _lanes(page).first
+    lane.locator(FIRST_TOKEN).nth(1).wait_for()
+    page.keyboard.press("p")
+    expect(lane.locator(".say")).to_have_text("Paused")
+    count = lane.locator(".tok[data-i]").count()
+    page.keyboard.press("n")
+    expect(lane.locator(".tok[data-i]")).to_have_count(count + 1)
+    expect(lane.locator(".say")).to_have_text("Paused")
+    expect(page.get_by_role("button", name="Use the settings")).to_be_enabled()
+    page.keyboard.press("p")
+    lane.locator(FIRST_TOKEN).nth(count + 2).wait_for()
+    page.keyboard.press("Escape")
+    expect(lane).to_contain_text("Stopped. What was written stays.")
+
+
 def test_models_are_swapped_and_unloaded(page: Page, shoot: Shoot) -> None:
     _tab(page, "Models")
     _choose(page, "Model", "builtin/tiny-base")
