@@ -5,6 +5,7 @@ const BEAM_WIDTH = 132;
 const BEAM_GAP = 22;
 const BEAM_ROW = 23;
 const BEAM_HEAD = 20;
+const BEAM_LABEL = 15;
 const BEAM_TALLEST = 262;
 const SVG = 'http://www.w3.org/2000/svg';
 
@@ -48,11 +49,21 @@ class BeamTree {
     this.laid = steps.length;
     if (need.length === this.rows.length && need.every((n, g) => n === this.rows[g])) return;
     this.rows = need;
-    this.tops = need.map((_, g) => BEAM_HEAD + need.slice(0, g).reduce((sum, n) => sum + n * BEAM_ROW + 8, 0));
+    this.label = need.length > 1 ? BEAM_LABEL : 0;
+    this.tops = need.map((_, g) => BEAM_HEAD + need.slice(0, g).reduce((sum, n) => sum + n * BEAM_ROW + BEAM_LABEL, 0) + this.label);
     const height = this.tops.at(-1) + need.at(-1) * BEAM_ROW + 4;
     this.reel.sheet.style.height = `${height}px`;
     this.root.style.height = `${Math.min(height, BEAM_TALLEST) + 14}px`;
     this.reel.renew();
+    if (this.label) this.tops.forEach((top, g) => this.reel.sheet.append(this.groupLine(top, g)));
+  }
+
+  // Groups lie below each other, each under its name, which stays in sight.
+  groupLine(top, g) {
+    const line = h('div', 'beam-group');
+    line.style.top = `${top - BEAM_LABEL}px`;
+    line.append(h('span', '', `group ${g + 1}`));
+    return line;
   }
 
   draw() {
@@ -104,7 +115,7 @@ class BeamTree {
   }
 
   edge(beam, s, r) {
-    const from = s === 0 ? BEAM_HEAD + BEAM_ROW / 2
+    const from = s === 0 ? this.tops[0] + BEAM_ROW / 2
       : this.search.at(s - 1, beam.parent) ? this.middle(s - 1, beam.parent) : null;
     if (from === null) return null;
     const to = this.middle(s, r);

@@ -89,6 +89,7 @@ class ProposedPanel {
     if (!this.figures) return;
     put(this.summary, this.words());
     this.summary.title = this.summary.textContent;
+    this.reel.root.hidden = !this.forwards.length;
     if (!this.root.open) return;
     const most = this.forwards.slice(this.reel.count).reduce((n, one) => Math.max(n, one.pieces.length), this.tallest);
     if (most !== this.tallest) {
@@ -100,7 +101,7 @@ class ProposedPanel {
 
   words() {
     const { proposed, accepted, a_forward: each } = this.figures;
-    if (!proposed) return 'Proposed tokens · none yet';
+    if (!proposed) return `Proposed tokens · none${this.lane.state === 'running' ? ' yet' : ''}`;
     return `Proposed tokens · ${accepted} of ${proposed} accepted (${percent(accepted / proposed)}) · ${each.toFixed(2)} tokens a forward`;
   }
 

@@ -127,10 +127,12 @@ function fateOf(search, s, r, winner) {
 
 // The rule by which a search ends, and why this one did, in words.
 function ruleOf({ early, beams, groups }) {
-  const all = groups > 1 ? `a group has ${beams / groups} that ended` : `${beams} hypotheses have ended`;
-  if (early === true) return `Early stopping is on: the search ends as soon as ${all}.`;
+  const each = beams / groups;
+  const who = groups > 1 ? 'a group’s search' : 'the search';
+  const all = each === 1 ? 'one hypothesis has ended' : `${each} hypotheses have ended`;
+  if (early === true) return `Early stopping is on: ${who} ends as soon as ${all}.`;
   const rest = early === 'never' ? ', however long it may become' : '';
-  return `Early stopping is ${early === 'never' ? '“never”' : 'off'}: the search ends when ${all} and no open one can still win${rest}.`;
+  return `Early stopping is ${early === 'never' ? '“never”' : 'off'}: ${who} ends when ${all} and no open one can still win${rest}.`;
 }
 
 function endOf(search, s) {
