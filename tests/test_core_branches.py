@@ -77,6 +77,17 @@ def test_a_full_tree_lets_its_oldest_end_go_and_counts_it(monkeypatch: pytest.Mo
     assert (keys(again), again.let_go) == ("abdf", 2)
 
 
+def test_a_full_chain_lets_its_first_branch_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each grew from the one before, so the only end was the new one's parent: none was found to
+    go, and the 65th branch of a chain failed in a way that nobody explained."""
+    monkeypatch.setattr(branches, "MOST_BRANCHES", 3)
+    tree = Tree()
+    for parent, key in zip((None, *"abc"), "abcd", strict=True):
+        tree = tree.add(Branch(key, parent))
+    assert (keys(tree), tree.let_go) == ("bcd", 1)
+    assert [(depth, one.key) for depth, one in tree.walk()] == [(0, "b"), (1, "c"), (2, "d")]
+
+
 def test_undo_takes_back_the_latest_change_and_says_which() -> None:
     history = History().then("the run", Tree().add(A)).then("“ Paris”", Tree().add(A).add(B))
     pruned = history.then("pruned “ Paris”", history.tree.prune("b"))

@@ -79,15 +79,19 @@ class Tree:
         """The tree with one more branch.
 
         A parent that is not in the tree is none. A full tree lets its oldest end of a branch go,
-        but not the parent of the new one.
+        but not the parent of the new one; where that is the only end, it lets its first branch go,
+        and what grew from that stands by itself.
         """
         if self.get(branch.parent) is None:
             branch = replace(branch, parent=None)
         kept, let_go = self.branches, self.let_go
         if len(kept) >= MOST_BRANCHES:
             parents = {one.parent for one in (*kept, branch)}
-            oldest = next(one for one in kept if one.key not in parents)
-            kept, let_go = tuple(one for one in kept if one != oldest), let_go + 1
+            oldest = next((one for one in kept if one.key not in parents), kept[0])
+            kept, let_go = tuple(
+                replace(one, parent=None) if one.parent == oldest.key else one
+                for one in kept if one != oldest
+            ), let_go + 1
         return Tree((*kept, branch), let_go)
 
     def rename(self, key: str, name: str) -> Tree:
