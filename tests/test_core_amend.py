@@ -37,3 +37,15 @@ def test_each_change_is_told_against_the_one_before_it() -> None:
     assert amendments(trace) == (
         (3, "drawn at random, temperature 1.2"), (7, "temperature 2"),
     )
+
+
+def test_only_the_last_change_of_a_place_is_kept_and_one_that_is_taken_back_is_none() -> None:
+    """While a run is paused no token is chosen, so what was changed in between chose nothing. All
+    of it stood above the lane, and a visitor who changed settings without end made it endless."""
+    trace = Trace(Run(ModelSpec("builtin/tiny-base"), Raw("One"), GREEDY))
+    hot = replace(WARM, temperature=2.0)
+    for event in (Amended(3, WARM), Amended(3, GREEDY), Amended(5, WARM), Amended(5, hot)):
+        trace = trace.add(event)
+    assert trace.amended == (Amended(3, GREEDY), Amended(5, hot))
+    assert amendments(trace) == ((5, "drawn at random, temperature 2"),)
+    assert [trace.decoding_at(place) for place in (2, 3, 5)] == [GREEDY, GREEDY, hot]

@@ -16,6 +16,7 @@ import pytest
 
 from playground.core.decoding import Decoding
 from playground.core.events import (
+    Amended,
     Beam,
     Beams,
     Candidate,
@@ -205,6 +206,13 @@ def test_a_step_keeps_its_numbers_and_its_piece() -> None:
 )
 def test_the_status_says_what_happens(events: list[Event], says: str) -> None:
     assert message(feed_of(*events).flush())["say"] == says
+
+
+def test_a_run_that_was_lengthened_names_the_limit_that_ended_it() -> None:
+    """It named the one that it had begun with."""
+    feed = feed_of(STARTED, step(0), Amended(1, Decoding(max_new_tokens=2)), step(1),
+                   finished("length"))
+    assert message(feed.flush())["say"] == "Cut off at the limit of 2 new tokens."
 
 
 def test_loading_shows_its_share_where_it_is_known() -> None:

@@ -70,4 +70,5 @@ def amendments(trace: Trace) -> tuple[tuple[int, str], ...]:
     """From which token on a run had other settings, and what was other, in words."""
     known = (trace.run.decoding, *(one.decoding for one in trace.amended))
     return tuple((one.position, changes(before, one.decoding))
-                 for before, one in zip(known, trace.amended, strict=False))
+                 for before, one in zip(known, trace.amended, strict=False)
+                 if one.decoding != before)

@@ -32,7 +32,8 @@ State = Literal["new", "queued", "loading", "running", "finished", "failed"]
 class Trace:
     """Everything known of a run so far. ``add`` gives the next trace; nothing is ever changed.
 
-    ``pace`` is what was told last of it, None before; ``refusal`` is why the latest change of its
+    ``amended`` are the changes of its settings, the last one of each place; ``pace`` is what was
+    told last of it, None before; ``refusal`` is why the latest change of its
     settings was refused, None where it was not. ``beginning`` are the steps of another run that
     stand before this one's fork, where they are known; ``steps``, the text and every figure are of
     what this run wrote itself, and ``whole`` and ``answer`` of both together. Raises ValueError for
@@ -73,7 +74,9 @@ class Trace:
             case Paced():
                 return replace(self, pace=event)
             case Amended():
-                return replace(self, amended=(*self.amended, event), refusal=None)
+                # No token was chosen with what was changed at the same place before.
+                kept = tuple(one for one in self.amended if one.position != event.position)
+                return replace(self, amended=(*kept, event), refusal=None)
             case Unamended():
                 return replace(self, refusal=event.problem)
             case Finished():

@@ -287,7 +287,9 @@ def _why(done: Finished, trace: Trace) -> str:
         case "end":
             return "The model ended here by itself."
         case "length":
-            return f"Cut off at the limit of {trace.run.decoding.max_new_tokens:,} new tokens."
+            last = trace.steps[-1].position if trace.steps else 0
+            limit = trace.decoding_at(last).max_new_tokens
+            return f"Cut off at the limit of {limit:,} new tokens."
         case "stop string":
             return "Ended at a stop string."
         case "stopped":
