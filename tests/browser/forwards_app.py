@@ -93,6 +93,16 @@ def slow() -> list[Event]:
     return [PROMPT, *steps, Finished("length", "", 2, 21, 0.5, 0.4, cache_bytes=4096)]
 
 
+def long() -> list[Event]:
+    """Forty steps of two beams, of which a message tells the last eight."""
+    steps = [
+        Beams(n, tuple(Beam(k if n else 0, 50 + n, f" s{n + 1}", -1.0 - n - k, -1.0, "kept")
+                       for k in range(2)), "…", length=n + 1)
+        for n in range(40)
+    ]
+    return [PROMPT, *steps]
+
+
 def shown(run: Run, events: Sequence[Event], title: str) -> str:
     """The value of a lane that shows this run whole; its page can ask for a greedy one."""
     engine = FakeEngine(greedy())
@@ -108,11 +118,11 @@ def build() -> gr.Blocks:
     with gr.Blocks(title="Forwards") as demo:
         lanes = [
             token_stream(elem_id=name, name=name, view="tokens", height=120)
-            for name in ("search", "lookup", "slow")
+            for name in ("search", "lookup", "slow", "long")
         ]
         demo.load(
             lambda: [shown(SEARCH, search(), "Search"), shown(LOOKUP, lookup(), "Lookup"),
-                     shown(PLAIN, slow(), "Slow")],
+                     shown(PLAIN, slow(), "Slow"), shown(SEARCH, long(), "Long")],
             None, lanes,
         )
     return demo

@@ -91,6 +91,18 @@ def test_the_tree_leads_from_the_winner_back_to_the_prompt(page: Page) -> None:
     )
 
 
+def test_steps_that_no_message_brought_are_fetched_and_only_those_in_sight_exist(
+    page: Page,
+) -> None:
+    tree = page.locator("#long .beam-tree")
+    expect(tree.locator(".beam-head").last).to_have_text("step 40")
+    assert tree.locator(".node").count() < 30
+    tree.evaluate("e => { e.scrollLeft = 0; }")
+    expect(tree.locator(".beam-head").first).to_have_text("step 1")
+    assert words(tree.locator(".node").first) == ["s1"]
+    assert tree.locator(".node").count() < 30
+
+
 def test_the_list_says_the_same_in_words(page: Page) -> None:
     lane = page.locator("#search")
     lane.get_by_role("button", name="List", exact=True).click()
