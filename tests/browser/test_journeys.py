@@ -378,6 +378,17 @@ def test_a_run_is_paused_and_goes_on_token_by_token(page: Page) -> None:
     expect(lane).to_contain_text("Stopped. What was written stays.")
 
 
+def test_a_branch_of_a_chats_answer_opens_in_the_tokens_tab(page: Page) -> None:
+    """That tab was never in sight: told gr.skip() before that, its parts once lost their props."""
+    _ask(page, "What is the capital of France?")
+    _ended(_lanes(page).first).locator(".body > .running [data-i='2']").click()
+    page.locator("#token-popover button[data-candidate]").nth(1).click()
+    branches = page.get_by_role("tree", name="Branches").get_by_role("treeitem")
+    expect(branches).to_have_count(2)
+    expect(branches.first).to_contain_text("The run in Chat")
+    expect(_ended(_lanes(page).nth(1))).to_contain_text("chat template")
+
+
 def test_models_are_swapped_and_unloaded(page: Page, shoot: Shoot) -> None:
     _tab(page, "Models")
     _choose(page, "Model", "builtin/tiny-base")
