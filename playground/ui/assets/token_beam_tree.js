@@ -223,7 +223,8 @@ class BeamCard {
     this.panel = null;
     this.box = h('div', 'token-popover beam-card');
     this.box.hidden = true;
-    this.box.setAttribute('role', 'tooltip');
+    this.box.setAttribute('role', 'dialog');
+    this.box.setAttribute('aria-label', 'Hypothesis');
     this.box.addEventListener('pointerenter', () => clearTimeout(this.closing));
     this.box.addEventListener('pointerleave', () => this.leave());
     document.addEventListener('pointerdown', (event) => {
