@@ -39,6 +39,7 @@ from playground.ui.token_feed import TokenFeed, idle
 from playground.ui.token_store import (
     KEPT,
     Live,
+    Record,
     Store,
     answer_of,
     live_of,
@@ -295,6 +296,22 @@ def test_the_store_is_bounded_by_tokens_too() -> None:
     assert [store.get(key) is not None for key in keys] == [False, False, True, True, True]
 
 
+@pytest.mark.parametrize("held", [
+    Record(beams=["x" * 600] * 3), Record(proposals=["[]"] * 6), Record(prompt="x" * 1800),
+])
+def test_a_search_proposals_and_a_prompt_count_as_tokens_do(held: Record) -> None:
+    """Only tokens were counted: a search has none before its end, and a long prompt with an answer
+    of one token was held 400 times."""
+    assert held.weight == 6
+    store = Store(most_runs=100, most_tokens=10)
+    keys = []
+    for _ in range(4):
+        key, record = store.open()
+        record.beams, record.proposals, record.prompt = held.beams, held.proposals, held.prompt
+        keys.append(key)
+    assert [store.get(key) is not None for key in keys] == [False, False, True, True]
+
+
 def test_a_run_that_still_writes_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     small = Store(most_runs=2)
     monkeypatch.setattr(token_feed, "KEPT", small)
@@ -360,7 +377,7 @@ def test_a_closed_page_leaves_its_runs_readable_and_nothing_to_ask() -> None:
     assert live_of(yours.key) is not None
 
 
-@pytest.mark.parametrize("start", [-1, "0", None, 1.5, [0]])
+@pytest.mark.parametrize("start", [-1, "0", None, 1.5, [0], True])
 def test_a_request_from_nowhere_gets_nothing(start: object) -> None:
     feed = feed_of(STARTED, step(0))
     assert read_tokens({"key": feed.key, "from": start}) == '{"gone":true}'

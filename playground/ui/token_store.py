@@ -22,6 +22,7 @@ from playground.core.trace import Trace
 from playground.engine.engine import Engine, Stream
 
 LARGEST_ANSWER = 500
+LINE_CHARACTERS = 300  # of JSON that stand for as much memory as a token with its candidates
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -98,11 +99,20 @@ class Record:
     trace: Trace | None = None
     live: Live | None = None
 
+    @property
+    def weight(self) -> int:
+        """About how many tokens it takes the memory of: steps of a search count by how long the
+        latest is, and of a prompt some fifteen pieces weigh as much as one token."""
+        searched = len(self.beams) * len(self.beams[-1]) if self.beams else 0
+        lines = len(self.tokens) + len(self.proposals)
+        return lines + (searched + len(self.prompt)) // LINE_CHARACTERS
+
 
 class Store:
     """The latest runs by key, bounded by their number and by the tokens they hold together.
 
-    A token takes about 3 kB, as a line and as a step of its trace.
+    A token takes about 3 kB, as a line and as a step of its trace; what else a record holds counts
+    as so many tokens.
     """
 
     def __init__(self, most_runs: int = 400, most_tokens: int = 60_000) -> None:
@@ -115,11 +125,11 @@ class Store:
         key, record = secrets.token_urlsafe(18), Record()
         with self._lock:
             self._records[key] = record
-            held = sum(len(r.tokens) for r in self._records.values())
+            held = sum(r.weight for r in self._records.values())
             while len(self._records) > self._most_runs or held > self._most_tokens:
                 if len(self._records) == 1:
                     break
-                held -= len(self._records.popitem(last=False)[1].tokens)
+                held -= self._records.popitem(last=False)[1].weight
         return key, record
 
     def get(self, key: object) -> Record | None:
@@ -170,7 +180,7 @@ def read_tokens(request: object) -> str:
     a browser that missed them."""
     asked = request if isinstance(request, dict) else {}
     record, start = KEPT.get(asked.get("key")), asked.get("from")
-    if record is None or not isinstance(start, int) or start < 0:
+    if record is None or isinstance(start, bool) or not isinstance(start, int) or start < 0:
         return '{"gone":true}'
     others = {"beams": record.beams, "proposals": record.proposals}
     what = asked.get("what")
