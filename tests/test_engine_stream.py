@@ -175,6 +175,14 @@ def test_a_request_bigger_than_the_house_runs_alone() -> None:
     assert desk.enter("", 5).running
 
 
+def test_who_waits_for_another_step_waits_no_longer_than_for_his_own() -> None:
+    """He waited for all before him, ten seconds each where the worker was busy, and held one of the
+    few threads that serve everybody."""
+    stream, _ = begun()
+    with stream.replaying, pytest.raises(Overloaded, match="being looked at"):
+        stream.replay(0, 0, Decoding(), 0.01)
+
+
 def test_a_visitors_second_request_waits_and_others_pass() -> None:
     desk = admission(running=9, waiting=9, by_visitor=True)
     first, second = desk.enter("ann", 1), desk.enter("ann", 1)

@@ -13,7 +13,7 @@ from playground.core.amend import check_amend
 from playground.core.decoding import Decoding
 from playground.core.events import Amended, Event, Failed, Finished, Paced, Started, Step
 from playground.core.run import Run
-from playground.errors import DeadlinePassed, InvalidInput, Problem
+from playground.errors import DeadlinePassed, InvalidInput, Overloaded, Problem
 
 SLOWEST = 60.0  # seconds for a token, at most
 
@@ -181,17 +181,27 @@ class Column:
     def replay(self, position: int, decoding: Decoding, timeout: float) -> Step:
         """Choose a recent step of this run again, under other settings, in its worker.
 
-        One step of a stream at a time, so that a slider does not fill the worker's queue. Raises
-        InvalidInput where there is no such step any more, and any other PlaygroundError.
+        One step of a stream at a time, so that a slider does not fill the worker's queue; whoever
+        waits for that waits no longer than ``timeout`` for both. Raises InvalidInput where there is
+        no such step any more, Overloaded, and any other PlaygroundError.
         """
-        with self._stream.replaying:
-            if self._joined is None:
-                raise InvalidInput(
-                    "This run has not begun, so there is no step of it to look at.",
-                    field="position", given=position,
-                )
-            batch, key = self._joined
-            return batch.replay(key, position, decoding, timeout, self.run.model.adapter)
+        if self._joined is None:
+            raise InvalidInput(
+                "This run has not begun, so there is no step of it to look at.",
+                field="position", given=position,
+            )
+        batch, key = self._joined
+        until = time.monotonic() + timeout
+        if not self._stream.replaying.acquire(timeout=timeout):
+            raise Overloaded(
+                "Other steps of these runs are being looked at.", field="position", given=position,
+                advice="Try again in a moment.",
+            )
+        try:
+            left = max(0.0, until - time.monotonic())
+            return batch.replay(key, position, decoding, left, self.run.model.adapter)
+        finally:
+            self._stream.replaying.release()
 
     def keep_time(self, now: float, seconds: float, grace: float) -> None:
         """Called every moment: the deadline of a run, and the patience with a stopped one."""
