@@ -483,8 +483,26 @@ def test_each_page_has_its_own_branches_and_the_oldest_pages_go(
     desks = Desks(lambda name: Branches(engine, 24, name, str))  # type: ignore[arg-type]
     first, second = desks.of("a"), desks.of("b")
     assert desks.of("a") is first is not second
-    next(second.show(lambda branches: branches.run(RUN)))
+    showing = [desk.show(lambda branches: branches.run(RUN)) for desk in (first, second)]
+    for frames in showing:
+        next(frames)
     desks.of("c")
-    assert ("stop", 0) in engine.streams[0].asked, "b was unused for the longest time"
+    assert ("stop", 0) in engine.streams[1].asked, "b was unused for the longest time"
+    assert desks.of("a") is first
     desks.close("a")
     assert desks.of("a") is not first
+
+
+def test_a_page_where_something_runs_outlives_those_where_nothing_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Anybody can make up pages: 500 of them stopped what other visitors were running."""
+    monkeypatch.setattr("playground.ui.desk.MOST_PAGES", 2)
+    engine = Engine()
+    desks = Desks(lambda name: Branches(engine, 24, name, str))  # type: ignore[arg-type]
+    mine = desks.of("mine")
+    frames = mine.show(lambda branches: branches.run(RUN))
+    next(frames)
+    for number in range(4):
+        desks.of(f"made up {number}")
+    assert engine.streams[0].asked == [] and desks.of("mine") is mine

@@ -306,3 +306,14 @@ def test_a_second_run_in_one_tab_ends_the_first_and_no_other_pages() -> None:
     streams.put("a-page", "chat", second)  # type: ignore[arg-type]
     streams.close("a-page")
     assert (first.stopped, second.stopped, other.stopped) == (1, 1, 0)
+
+
+def test_what_tabs_showed_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client of the API never closes a page, and each of its calls left an entry for ever."""
+    monkeypatch.setattr("playground.ui.streaming.MOST_SHOWN", 2)
+    streams = SessionStreams()
+    for session in ("a", "b", "a", "c"):
+        streams.show(session, "chat", [session])
+    assert [streams.shown(session) for session in "abc"] == [
+        [("chat", ("a",))], [], [("chat", ("c",))],
+    ]

@@ -113,7 +113,8 @@ class Desk:
 
 
 class Desks:
-    """The desk of each open page; those of pages that were never closed go, the oldest first."""
+    """The desk of each open page; those of pages that were never closed go, the longest unused
+    first, and rather one where nothing runs."""
 
     def __init__(self, make: Callable[[str], Branches]) -> None:
         self._make = make
@@ -128,7 +129,9 @@ class Desks:
             if desk is None:
                 desk = self._desks[session] = Desk(self._make(session))
                 if len(self._desks) > MOST_PAGES:
-                    left = self._desks.popitem(last=False)[1]
+                    others = [name for name in self._desks if name != session]
+                    idle = (name for name in others if not self._desks[name].branches.live)
+                    left = self._desks.pop(next(idle, others[0]))
             self._desks.move_to_end(session)
         if left is not None:
             left.close()

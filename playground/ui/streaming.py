@@ -17,6 +17,7 @@ from playground.ui.token_store import KEPT, Live
 from playground.ui.token_stream import TokenFeed
 
 FLUSH_SECONDS = 1 / 15
+MOST_SHOWN = 1000  # tabs; a client that is no browser never says that its page was closed
 
 
 class Stoppable(Protocol):
@@ -45,6 +46,8 @@ class SessionStreams:
         with self._lock:
             self._shown.pop((session, tab), None)
             self._shown[session, tab] = tuple(keys)
+            while len(self._shown) > MOST_SHOWN:
+                del self._shown[next(iter(self._shown))]
 
     def shown(self, session: str) -> list[tuple[str, tuple[str, ...]]]:
         """Each tab of this page with the keys of its latest runs, the latest tab first."""
