@@ -157,6 +157,27 @@ def test_a_branch_has_the_settings_that_were_in_force_at_its_place() -> None:
     assert [run.decoding for run in engine.history[1:]] == [RUN.decoding, warm]
 
 
+def test_a_place_that_stood_before_a_branch_has_the_settings_and_bans_of_who_wrote_it() -> None:
+    """A branch of a branch had the settings of its parent there, which had chosen other tokens with
+    them, and what had been banned at the place could come again."""
+    warm = replace(RUN.decoding, do_sample=True, temperature=1.5)
+    started, *steps, done = words("a", "b", "c", "d")
+    branches, engine = page([started, *steps[:2], Amended(2, warm), *steps[2:], done])
+    branches.run(RUN)
+    key = ended(branches).tree.branches[0].key
+    branches.branch({"key": key, "position": 1, "what": "ban"})
+    banned = ended(branches).tree.branches[1].key
+    branches.branch({"key": banned, "position": 2, "what": "take", "id": 9})
+    child = ended(branches).tree.branches[2].key
+    branches.branch({"key": child, "position": 1, "what": "ban"})
+    assert engine.history[3].fork == Fork((3,), banned=(4, 3))
+    branches.branch({"key": key, "position": 3, "what": "again"})
+    drawn = ended(branches).tree.branches[-1].key
+    branches.branch({"key": drawn, "position": 1, "what": "take", "id": 9})
+    assert [run.decoding for run in engine.history[-2:]] == [warm, RUN.decoding]
+    assert engine.history[-1] == replace(RUN, fork=Fork((3,), insert=(9,)))
+
+
 @pytest.mark.parametrize(("wish", "said"), [
     ({"key": "guessed"}, "no longer kept"),
     ({"key": None}, "no longer kept"),

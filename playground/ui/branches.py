@@ -15,6 +15,7 @@ from playground.core.decoding import Decoding
 from playground.core.events import Failed
 from playground.core.forking import forked
 from playground.core.run import LARGEST_SEED, Run
+from playground.core.trace import Trace
 from playground.engine.engine import Engine
 from playground.errors import InvalidInput, PlaygroundError
 from playground.ui.lanes import LANES, Lanes
@@ -105,7 +106,7 @@ class Branches:
                 field="key", advice="Run it again.",
             )
         answer = answer_of(key)
-        new = forked(trace, answer, wish)
+        new = forked(self._writer(key, trace, wish.get("position")), answer, wish)
         if self.tree.get(key) is None:
             self._plant(Branch(key, token=f"The run in {where}" if where else ""), "the new tree")
             self._show(key, 0)
@@ -115,6 +116,21 @@ class Branches:
         self._then(branch.title, self.tree.add(replace(branch, key=feed.key)))
         self._play([feed])
         self._show(feed.key, self.lanes.free(key, self.writing))
+
+    def _writer(self, key: str, trace: Trace, position: object) -> Trace:
+        """The run that wrote what stands at a place of an answer, as far up the tree as it is known:
+        its settings were in force there, and what it could not choose."""
+        branch = self.tree.get(key)
+        while (
+            isinstance(position, int) and trace.run.fork is not None and branch is not None
+            and position < len(trace.run.fork.ids)
+        ):
+            branch = self.tree.get(branch.parent)
+            above = trace_of(branch.key) if branch is not None else None
+            if above is None:
+                break
+            trace = above
+        return trace
 
     def stop(self, key: object = None) -> None:
         """Stop the run of a key, or every run of this tab; what was written stays."""
