@@ -23,10 +23,12 @@ class Place:
 
 
 class Admission:
-    """First come, first served, with at most one running and one waiting request of each visitor.
+    """First come, first served, with a bound on what each visitor has running and waiting.
 
-    ``by_visitor`` switches the second rule on; a request without a visitor's name is under the
-    limits of the whole house only.
+    A visitor's requests may run beside each other (a branch beside the run that it left, which may
+    be paused) while they have no more runs together than one request may have; one more may wait.
+    ``by_visitor`` switches this rule on; a request without a visitor's name is under the limits of
+    the whole house only.
     """
 
     def __init__(self, limits: Limits, by_visitor: bool) -> None:
@@ -38,16 +40,17 @@ class Admission:
     def enter(self, visitor: str, runs: int) -> Place:
         """Take a place. Raises Overloaded when too much waits already; never blocks."""
         with self._changed:
-            mine = sum(p.visitor == visitor for p in self._places)
-            if self._by_visitor and visitor and mine >= 2:
-                raise Overloaded(
-                    "You have one request running and one waiting already.",
-                    field="requests", given=3, allowed="one running and one waiting",
-                    advice="Stop one of them, or wait for it.",
-                )
             place = Place(visitor, runs)
             self._places.append(place)
             self._admit()
+            mine = sum(p.visitor == visitor and not p.running for p in self._places)
+            if self._by_visitor and visitor and not place.running and mine > 1:
+                self._places.remove(place)
+                raise Overloaded(
+                    "One request of yours is waiting already, behind those that run.",
+                    field="requests", given=mine, allowed="one that waits",
+                    advice="Stop one of them, or wait for it.",
+                )
             waiting = sum(p.runs for p in self._places if not p.running)
             if not place.running and waiting > self._limits.waiting:
                 self._places.remove(place)
@@ -86,17 +89,22 @@ class Admission:
         """Let those run whose turn it is, in the order in which they came."""
         running = [p for p in self._places if p.running]
         free = self._limits.running - sum(p.runs for p in running)
-        busy = {p.visitor for p in running if p.visitor} if self._by_visitor else set()
         for place in self._places:
-            if place.running or place.visitor in busy:
+            if place.running or not self._has_room_of_his_own(place):
                 continue
             if place.runs > free and running:
                 break  # nobody overtakes a big request for ever
             place.running = True
             running.append(place)
             free -= place.runs
-            busy |= {place.visitor} if self._by_visitor and place.visitor else set()
         self._changed.notify_all()
+
+    def _has_room_of_his_own(self, place: Place) -> bool:
+        """Whether its visitor has so few runs already that these may run beside them."""
+        if not self._by_visitor or not place.visitor:
+            return True
+        his = sum(p.runs for p in self._places if p.running and p.visitor == place.visitor)
+        return his == 0 or his + place.runs <= self._limits.columns
 
 
 def check_columns(count: int, limits: Limits) -> None:
