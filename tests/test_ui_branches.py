@@ -527,3 +527,20 @@ def test_a_page_where_something_runs_outlives_those_where_nothing_does(
     for number in range(4):
         desks.of(f"made up {number}")
     assert engine.streams[0].asked == [] and desks.of("mine") is mine
+
+
+def test_pages_that_hold_many_tokens_go_before_there_are_many_pages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A client of the API never closes a page: 500 of them held half a gigabyte and more, which the
+    store had long forgotten."""
+    monkeypatch.setattr("playground.ui.desk.MOST_TOKENS", 5)
+    desks = Desks(lambda name: Branches(Engine(), 24, name, str))  # type: ignore[arg-type]
+    first, second, third = (desks.of(name) for name in "abc")
+    for desk in (first, second, third):
+        for _ in desk.show(lambda branches: branches.run(RUN)):
+            pass
+        assert desk.branches.tokens == 2
+    desks.of("d")
+    assert (desks.of("c"), desks.of("b")) == (third, second)
+    assert desks.of("a") is not first

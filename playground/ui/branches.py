@@ -71,6 +71,14 @@ class Branches:
         return bool(self._playing)
 
     @property
+    def tokens(self) -> int:
+        """How many tokens are held here, whatever the store has forgotten."""
+        drawn = self.drawing.feeds if self.drawing else ()
+        feeds = {feed.key: feed for feed in (*self.feeds.values(), *drawn)}
+        traces = [feed.trace for feed in feeds.values()]
+        return sum(len(trace.beginning) + len(trace.steps) for trace in traces)
+
+    @property
     def paced(self) -> list[Playing]:
         """The streams that the reader can pause; samples go on freely."""
         return [one for one in self._playing if isinstance(one, Playing) and one.paced]
@@ -118,7 +126,7 @@ class Branches:
         self._show(feed.key, self.lanes.free(key, self.writing))
 
     def _writer(self, key: str, trace: Trace, position: object) -> Trace:
-        """The run that wrote what stands at a place of an answer, as far up the tree as it is known:
+        """The run that wrote what stands at a place of an answer, as far up as the tree knows it:
         its settings were in force there, and what it could not choose."""
         branch = self.tree.get(key)
         while (

@@ -21,6 +21,7 @@ LEAST_SECONDS = 0.2      # so that a handler that took over has the last word in
 QUIET_SECONDS = 0.25     # how often figures of the tree and the samples change
 PULSE_SECONDS = 1.0      # how often a handler without news finds out that its page has gone
 MOST_PAGES = 500
+MOST_TOKENS = 200_000    # of all pages together, about 3 kB each
 
 Act = Callable[[Branches], str | None]
 
@@ -114,7 +115,7 @@ class Desk:
 
 class Desks:
     """The desk of each open page; those of pages that were never closed go, the longest unused
-    first, and rather one where nothing runs."""
+    first, and rather one where nothing runs; only of these for the tokens that they hold."""
 
     def __init__(self, make: Callable[[str], Branches]) -> None:
         self._make = make
@@ -123,19 +124,28 @@ class Desks:
 
     def of(self, session: str) -> Desk:
         """The desk of a page, a new one the first time."""
-        left = None
         with self._lock:
             desk = self._desks.get(session)
             if desk is None:
                 desk = self._desks[session] = Desk(self._make(session))
-                if len(self._desks) > MOST_PAGES:
-                    others = [name for name in self._desks if name != session]
-                    idle = (name for name in others if not self._desks[name].branches.live)
-                    left = self._desks.pop(next(idle, others[0]))
             self._desks.move_to_end(session)
-        if left is not None:
-            left.close()
+            left = self._leave()
+        for one in left:
+            one.close()
         return desk
+
+    def _leave(self) -> list[Desk]:
+        """Take away the desks that are too many, or hold too much; never the latest."""
+        *others, _ = self._desks
+        idle = {name: None for name in others if not self._desks[name].branches.live}
+        held = sum(desk.branches.tokens for desk in self._desks.values())
+        left = []
+        for name in (*idle, *(name for name in others if name not in idle)):
+            if len(self._desks) <= MOST_PAGES and (held <= MOST_TOKENS or name not in idle):
+                break
+            left.append(self._desks.pop(name))
+            held -= left[-1].branches.tokens
+        return left
 
     def close(self, session: str) -> None:
         """A page was closed."""
