@@ -359,14 +359,14 @@ def test_too_many_columns_are_refused(make: Make, shelf: Shelf) -> None:
         assert caught.value.problem.field == "columns"
 
 
-def test_a_visitor_has_one_running_and_one_waiting(make: Make, shelf: Shelf) -> None:
-    engine = make(mode="shared")
+def test_what_a_visitor_has_beyond_one_requests_runs_waits(make: Make, shelf: Shelf) -> None:
+    engine = make(mode="shared", limits=limits(columns=1))
     run = Run(shelf.one, PROMPT, LONG)
     first = Reader(engine.start([run], "ann"))
     first.until(lambda: first.steps() > 0)
     second = Reader(engine.start([run], "ann"))
     second.until(lambda: Queued(1) in second.of(0))
-    with pytest.raises(Overloaded, match="running and one waiting"):
+    with pytest.raises(Overloaded, match="of yours is waiting already"):
         engine.start([run], "ann")
     bob = Reader(engine.start([Run(shelf.one, PROMPT, SHORT)], "bob"))
     assert isinstance(bob.all()[-1][1], Finished), "another visitor does not wait for her"

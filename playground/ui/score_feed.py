@@ -65,6 +65,7 @@ def scored_lane(title: str, subtitle: str, scored: Scored) -> str:
         "from": 0,
         "tail": scored.tail,
         "draws": False,
+        "given": True,  # nothing was chosen here
         "stats": [
             [f"{len(scored.steps):,}", "tokens scored", "Each has a colour and a probability."],
             [f"{len(scored.context):,}", "read before them", "The prompt, which is not scored."],

@@ -34,6 +34,8 @@ def test_a_text_is_scored_compared_and_opened(visit: Callable[..., Page]) -> Non
     panel = page.locator(".token-popover")
     expect(panel).to_be_visible()
     expect(panel.locator("li").first).to_contain_text("Italy")
+    expect(panel.locator("li", has_text="France")).to_contain_text("in the text")
+    expect(panel).not_to_contain_text("X-ray")  # nothing chose this token
     page.keyboard.press("Escape")
     expect(page.locator(".difference .verdict")).to_contain_text("Column 1 is less surprised")
 

@@ -22,8 +22,11 @@ function tokenActions(panel, token) {
     add('Put other text here…', 'Write what comes here instead; the model goes on behind it.',
       (button) => writeInstead(panel, button, (text) => fork('text', { text })));
   }
-  add('X-ray: how this token was chosen', 'Every setting in order, what it did, and the draw.',
-    () => panel.leaveFor((of, index) => of.xray.open(index)), 'x');
+  if (!lane.isGiven) {
+    add('X-ray: how this token was chosen', 'Every setting in order, what it did, and the draw.',
+      () => panel.leaveFor((of, index) => of.xray.open(index)), 'x');
+  }
+  part.hidden = !part.childElementCount;
   return part;
 }
 

@@ -46,7 +46,7 @@ class Lane {
     if (popover.lane === this || popover.lane === this.prompt.pieces) popover.close();
     Object.assign(this, {
       key: '', revision: 0, tokens: [], total: 0, tail: '', state: 'new', current: null,
-      filling: null, sticky: true, searchText: '', first: 0, draws: true,
+      filling: null, sticky: true, searchText: '', first: 0, draws: true, isGiven: false,
     });
     this.prompt.clear();
     this.panels.tell('clear');
@@ -75,6 +75,7 @@ class Lane {
     this.searchText = message.leading ?? '';
     this.first = message.first ?? 0;
     this.draws = message.draws !== false;
+    this.isGiven = message.given === true;  // a text that is scored: nothing was chosen
     if (message.rows) this.append(message.from, message.rows);
     if (this.tokens.length < this.total) this.fill();
     this.panels.tell('take', message);

@@ -98,7 +98,7 @@ class Popover {
       const stops = [...this.box.querySelectorAll('button:not(:disabled), input')].filter((e) => e.offsetParent);
       const at = stops.indexOf(document.activeElement);
       stops[Math.min(Math.max(at + walk, 0), stops.length - 1)]?.focus();
-    } else if (event.key === 'x' && !writing && this.lane.xray) {
+    } else if (event.key === 'x' && !writing && this.lane.xray && !this.lane.isGiven) {
       this.leaveFor((lane, index) => lane.xray.toggle(index));
     } else {
       return;
@@ -187,7 +187,7 @@ class Popover {
 
   candidates(token, canBranch) {
     const all = token.candidates;
-    this.verb = token.forced ? 'put here' : 'chosen';
+    this.verb = this.lane.isGiven ? 'in the text' : token.forced ? 'put here' : 'chosen';
     const inList = all.some((c) => c.id === token.id);
     const changed = Math.abs(probabilityOf(token.logprob) - token.final) > 0.0006
       || all.some((c) => Math.abs(probabilityOf(c.logprob) - c.final) > 0.0006);
@@ -215,6 +215,7 @@ class Popover {
         - (inList ? 0 : token.final)))));
     }
     table.append(titles, list, rest);
+    if (this.lane.isGiven) return [table];
     const words = changed
       ? '“as chosen” is what the settings made of the model’s own probability.'
       : 'The settings left these probabilities as the model gave them.';

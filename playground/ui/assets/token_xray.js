@@ -29,7 +29,9 @@ class Xray {
 
   get isOpen() { return !this.root.hidden; }
 
-  get remembered() { return choices.get(this.lane.name, 'xray', 'closed') === 'open'; }
+  get remembered() {
+    return !this.lane.isGiven && choices.get(this.lane.name, 'xray', 'closed') === 'open';
+  }
 
   // How many tokens fit beside each other.
   get room() { return this.root.clientWidth < 420 ? 5 : 7; }
