@@ -138,3 +138,13 @@ def test_a_stopped_search_without_tokens_is_not_compared(model: Model) -> None:
     key, _ = shown(stopped, words(" a"))
     told = ask(key)
     assert told["settled"] and "compared" not in told
+
+
+def test_who_asks_while_another_reads_waits_no_longer_than_he_would_alone() -> None:
+    """Each waited for all before him, a quarter of a second each, and held one of the few threads
+    that serve everybody."""
+    engine = FakeEngine(words("a"))
+    beside = token_greedy.Beside(Live(engine, engine, 0, "page"), greedy_of(SEARCH))  # type: ignore[arg-type]
+    with beside._lock:
+        assert beside.read(0.01) is beside.trace
+    assert beside.read(1.0).state == "finished"

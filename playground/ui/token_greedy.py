@@ -50,13 +50,18 @@ class Beside:
         return self.trace.state in ("finished", "failed")
 
     def read(self, seconds: float) -> Trace:
-        """Take what comes within so long, or until the end."""
+        """Take what comes within so long, or until the end; what somebody else takes meanwhile is
+        there as well."""
         until = time.monotonic() + seconds
-        with self._lock:
+        if not self._lock.acquire(timeout=seconds):
+            return self.trace
+        try:
             while not self.is_over and (wait := until - time.monotonic()) > 0:
                 for _, event in self._stream.read(wait):
                     self.trace = self.trace.add(event)
             return self.trace
+        finally:
+            self._lock.release()
 
 
 class BesideStore:
