@@ -46,6 +46,7 @@ from playground.ui.score_figures import (
     verdict,
     winners,
 )
+from playground.ui.scoring import Ask, play
 from playground.ui.streaming import SessionStreams, Stage
 from playground.ui.take_over import answers_of, take
 from playground.ui.token_feed import TokenFeed
@@ -304,6 +305,22 @@ def test_stop_gives_up_and_says_so() -> None:
 
 def _button(blocks: gr.Blocks, elem_id: str) -> int:
     return next(n for n, b in blocks.blocks.items() if getattr(b, "elem_id", "") == elem_id)
+
+
+def test_who_waits_for_a_text_gives_the_servers_thread_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Until there was news the handler held one of the forty threads that serve everybody, and as
+    many visitors in a queue held all of them."""
+    monkeypatch.setattr("playground.ui.scoring.POLL_SECONDS", 0.01)
+    stage = Stage(Scorer("wait"), SessionStreams())  # type: ignore[arg-type]
+    updates = play(stage, "score", REQUEST, [Ask(ModelSpec("m"), ScoreRequest(Raw("a")))])
+    rescue = threading.Timer(5.0, lambda: stage.streams.close(str(REQUEST.session_hash)))
+    rescue.start()
+    known = [next(updates) for _ in range(5)]
+    rescue.cancel()
+    assert known[-2:] == [("reading",)] * 2
+    updates.close()
 
 
 def test_a_closed_page_gives_up_what_it_asked_for() -> None:

@@ -98,7 +98,8 @@ class Scoring:
 def play(
     stage: Stage, tab: str, request: gr.Request, asks: Sequence[Ask]
 ) -> Iterator[tuple[News, ...]]:
-    """What is known of each text, whenever there is news; closing the generator gives up."""
+    """What is known of each text, whenever there is news and a few times a second without, so that
+    no thread of the server waits here for a model; closing the generator gives up."""
     known: list[News] = ["later" for _ in asks]
     session = str(request.session_hash)
     scoring = Scoring(stage.engine, asks, session)
@@ -108,8 +109,9 @@ def play(
             told = scoring.read(POLL_SECONDS)
             for place, news in told:
                 known[place] = news
-            if told or _begun(stage.engine, asks, known):
-                yield tuple(known)
+            if not told:
+                _notice_begun(stage.engine, asks, known)
+            yield tuple(known)
         # After a mistake of ours, too, nobody may wait for ever.
         yield tuple(one if _is_over(one) else _UNEXPECTED for one in known)
     finally:
@@ -121,13 +123,11 @@ def _is_over(news: News) -> bool:
     return news == "stopped" or isinstance(news, Scored | Contest | Problem)
 
 
-def _begun(engine: Engine, asks: Sequence[Ask], known: list[News]) -> bool:
+def _notice_begun(engine: Engine, asks: Sequence[Ask], known: list[News]) -> None:
     """Notice that a model has come: nobody tells when the reading begins."""
-    there = None
     for place, news in enumerate(known):
         if isinstance(news, Loading):
-            there = there or {s.spec for s in engine.models() if s.state in ("ready", "busy")}
+            there = {s.spec for s in engine.models() if s.state in ("ready", "busy")}
             if asks[place].spec in there:
                 known[place] = "reading"
-                return True
-    return False
+            return
