@@ -345,6 +345,19 @@ def test_samples_are_drawn_in_one_batch_with_seeds_that_follow_each_other() -> N
     assert (value["root"]["count"], value["done"], value["running"]) == (3, 3, False)
 
 
+def test_a_sample_that_still_writes_does_not_end_where_it_has_come_to() -> None:
+    """One that was a token behind the others stood there as if it had ended."""
+    started, first, last = words("a")
+    ended: list[int] = []
+    for script in ([started, first], [started, first, last]):
+        branches, _ = page(script, words("a", "b"))
+        branches.draw(DICE, 2)
+        for _ in range(20):
+            branches.pump()
+        ended.append(told(frame_of(branches).samples)["root"]["ended"])
+    assert ended == [0, 1]
+
+
 def test_greedy_draws_its_samples_at_random_and_says_so() -> None:
     branches, engine = page()
     branches.draw(replace(RUN, decoding=Decoding(num_beams=3, num_beam_groups=3)), 2)

@@ -7,6 +7,7 @@ A string stays the very same while nothing happens, which costs the browser noth
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from playground.core.branches import Branch, visible
 from playground.core.samples import Span, merge
 from playground.core.trace import Trace
 from playground.errors import Problem
-from playground.ui.branches import Branches
+from playground.ui.branches import OVER, Branches, Drawing
 from playground.ui.lanes import LANES
 from playground.ui.playing import SPEEDS
 from playground.ui.token_feed import idle
@@ -151,9 +152,14 @@ def _span(branches: Branches, span: Span, total: int) -> dict[str, Any]:
         "chance": span.chance, "mean": span.mean,
         "sample": span.samples[0] + 1 if span.samples else 0,
         "key": drawing.feeds[span.samples[0]].key if span.samples else "",
-        "ended": len(span.ended) if span.children else 0,
+        "ended": _over(drawing, span.ended) if span.children else 0,
         "next": [_span(branches, child, span.count) for child in span.children],
     }
+
+
+def _over(drawing: Drawing, samples: Sequence[int]) -> int:
+    """How many of these samples write no more."""
+    return sum(drawing.feeds[n].trace.state in OVER for n in samples)
 
 
 @dataclass(frozen=True, slots=True)
