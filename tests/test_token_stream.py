@@ -216,6 +216,14 @@ def test_a_run_that_was_lengthened_names_the_limit_that_ended_it() -> None:
     assert message(feed.flush())["say"] == "Cut off at the limit of 2 new tokens."
 
 
+def test_a_run_that_draws_from_a_token_on_can_be_drawn_again_there() -> None:
+    """The page said that nothing was drawn, and did not let its reader ask."""
+    feed = feed_of(STARTED, step(0))
+    assert message(feed.flush())["draws"] is False
+    feed.add(Amended(1, Decoding(do_sample=True)))
+    assert message(feed.flush())["draws"] is True
+
+
 def test_loading_shows_its_share_where_it_is_known() -> None:
     known = message(feed_of(Loading("loading", 0.45, "260 of 580 MB")).flush())
     assert (known["more"], known["bar"]) == ("45 % · 260 of 580 MB", 0.45)

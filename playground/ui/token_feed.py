@@ -181,7 +181,9 @@ class TokenFeed:
             "n": len(tokens),
             "from": start,
             "tail": trace.finished.tail if trace.finished else "",
-            "draws": trace.run.decoding.draws,
+            "draws": any(d.draws for d in (
+                trace.run.decoding, *(one.decoding for one in trace.amended)
+            )),
             "stats": self._statistics(),
             "problem": str(trace.problem) if trace.problem else "",
         }
