@@ -19,6 +19,7 @@ from playground.ui.streaming import FLUSH_SECONDS
 HAND_OVER_SECONDS = 1.0  # the former handler's last word is long on its way by then
 LEAST_SECONDS = 0.2      # so that a handler that took over has the last word in any case
 QUIET_SECONDS = 0.25     # how often figures of the tree and the samples change
+FIRST_SECONDS = 0.015    # between looks while the first token of what was just done is waited for
 PULSE_SECONDS = 1.0      # how often a handler without news finds out that its page has gone
 MOST_PAGES = 500
 MOST_TOKENS = 200_000    # of all pages together, about 3 kB each
@@ -82,22 +83,24 @@ class Desk:
 
     def _frames(self, mine: int) -> Iterator[Frame]:
         least = time.monotonic() + LEAST_SECONDS
-        frame = self._next(mine, wait=False)
+        frame = self._next(mine, 0.0)
         yield frame
         while self._turn == mine and (frame.live or time.monotonic() < least):
-            frame = self._next(mine)
+            first = time.monotonic() < least
+            frame = self._next(mine, FIRST_SECONDS if first else FLUSH_SECONDS)
             yield frame
 
-    def _next(self, mine: int, wait: bool = True) -> Frame:
+    def _next(self, mine: int, pause: float) -> Frame:
         """The next frame that differs from the last, or the same one after a pulse; at once when
-        another handler takes over."""
+        another handler takes over. Looks every ``pause`` seconds; without one the first look is
+        now."""
         until = time.monotonic() + PULSE_SECONDS
         with self._changed:
             last = self._frame
             while True:
-                if wait and self._turn == mine:
-                    self._changed.wait(FLUSH_SECONDS)
-                wait = True
+                if pause and self._turn == mine:
+                    self._changed.wait(pause)
+                pause = pause or FLUSH_SECONDS
                 self.branches.pump()
                 frame = self._now()
                 late = time.monotonic() > until
