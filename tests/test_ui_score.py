@@ -228,7 +228,7 @@ def test_columns_are_compared_token_by_token_and_their_bars_have_one_scale() -> 
 
 
 def test_three_columns_are_asked_one_after_another_with_their_own_prompts() -> None:
-    """A visitor may have one request running and one waiting: three at once would be refused."""
+    """Only one request of a visitor may wait: three at once could be refused."""
     engine = Scorer(BY_HAND, BY_HAND, BY_HAND)
     views = score(
         engine, text="a fox", columns=3, model_1="builtin/tiny-chat", given_2="Once ",

@@ -39,8 +39,7 @@ class Ask:
 class Scoring:
     """Several ``asks`` in their order: at most one of them waits or is read at any time.
 
-    In public a visitor may have one request running and one waiting; together, three would be one
-    too many.
+    In public only one request of a visitor may wait, so three at once could be refused.
     """
 
     def __init__(self, engine: Engine, asks: Sequence[Ask], visitor: str) -> None:
