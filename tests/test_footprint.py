@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from playground.core.kept import Kept
 from playground.core.run import Dtype, ModelSpec, Quantization
 from playground.models import footprint, memory, weights
-from playground.core.kept import Kept
 from playground.models.context import context_of, kept_of
 from playground.models.memory import Memory
 from playground.models.weights import Weights
