@@ -390,6 +390,31 @@ def test_a_sample_that_is_opened_is_a_branch_of_the_run_with_the_same_prompt() -
     assert branches.tree.get(other).parent is None  # type: ignore[union-attr]
 
 
+def test_samples_from_a_token_go_on_before_it_and_open_as_branches_of_its_run() -> None:
+    branches, engine, root = begun("a", "b", "c")
+    branches.branch({"key": root, "position": 2, "what": "samples"})
+    drawn = engine.history[1:]
+    assert len(drawn) == 20 and [run.seed for run in drawn] == list(range(5, 25))
+    assert all(run.fork == Fork((3, 4)) and run.decoding.draws for run in drawn)
+    value = told(frame_of(ended(branches)).samples)
+    assert value["about"].startswith("After 2 tokens of “First run”. ")
+    assert value["said"] == "All 20 begin with “xy”, all are the same.", "only what is new"
+    assert branches.drawing is not None
+    key = branches.drawing.feeds[7].key
+    branches.open_sample(key)
+    made = branches.tree.get(key)
+    assert made is not None and (made.parent, made.position) == (root, 2)
+    assert [step.piece for step in answer_of(key)] == ["a", "b", "x", "y"]
+
+
+@pytest.mark.parametrize("position", [3, -1, None, True, 1.0])
+def test_samples_from_no_token_are_refused(position: object) -> None:
+    branches, engine, root = begun("a", "b", "c")
+    with pytest.raises(InvalidInput, match="from a token"):
+        branches.branch({"key": root, "position": position, "what": "samples"})
+    assert len(engine.history) == 1 and branches.drawing is None
+
+
 def test_a_branch_from_another_tab_opens_beside_its_run_which_goes_on_there() -> None:
     branches, engine, _ = begun("a", "b")
     chat = TokenFeed(RUN)

@@ -33,14 +33,10 @@ def forked(trace: Trace, answer: Sequence[Step], wish: Mapping[str, Any]) -> For
     there (and what was banned there before), draw it "again" with new dice, or put in a "text".
     Raises InvalidInput for anything else, since a browser can send anything.
     """
-    position, what = wish.get("position"), wish.get("what")
-    if isinstance(position, bool) or not isinstance(position, int) or (
-        not 0 <= position < len(answer)
-    ):
-        raise InvalidInput("A branch grows from a token of the answer.", field="position",
-                           given=position, allowed=f"0 to {len(answer) - 1}")
-    there, ids = answer[position], tuple(step.id for step in answer[:position])
-    run = replace(trace.run, decoding=trace.decoding_at(position))
+    position, what = _place(wish.get("position"), answer), wish.get("what")
+    run = resumed(trace, answer, position)
+    assert run.fork is not None
+    there, ids = answer[position], run.fork.ids
     match what:
         case "take":
             id = wish.get("id")
@@ -61,8 +57,7 @@ def forked(trace: Trace, answer: Sequence[Step], wish: Mapping[str, Any]) -> For
                     advice="Choose a candidate, ban the token, or draw at random in the settings.",
                 )
             seed = random.randint(0, LARGEST_SEED)
-            run = replace(run, fork=Fork(ids), seed=seed)
-            return Forked(run, position, "again", "", there.piece)
+            return Forked(replace(run, seed=seed), position, "again", "", there.piece)
         case "text":
             text = wish.get("text")
             if not isinstance(text, str) or not text:
@@ -72,6 +67,25 @@ def forked(trace: Trace, answer: Sequence[Step], wish: Mapping[str, Any]) -> For
             return Forked(run, position, "text", text, there.piece)
     raise InvalidInput("There is no such way on.", field="what", given=what,
                        allowed="take, ban, again or text")
+
+
+def resumed(trace: Trace, answer: Sequence[Step], position: object) -> Run:
+    """The run that goes on before a token of the answer, with the settings in force there.
+
+    ``answer`` is as for ``forked``. Raises InvalidInput for a place that is none.
+    """
+    place = _place(position, answer)
+    ids = tuple(step.id for step in answer[:place])
+    return replace(trace.run, decoding=trace.decoding_at(place), fork=Fork(ids))
+
+
+def _place(position: object, answer: Sequence[Step]) -> int:
+    if isinstance(position, bool) or not isinstance(position, int) or (
+        not 0 <= position < len(answer)
+    ):
+        raise InvalidInput("A branch grows from a token of the answer.", field="position",
+                           given=position, allowed=f"0 to {len(answer) - 1}")
+    return position
 
 
 def _banned(fork: Fork | None, ids: tuple[int, ...]) -> tuple[int, ...]:

@@ -12,8 +12,8 @@ from typing import Any
 from playground.core.branches import Branch, History, Tree
 from playground.core.compare import parted
 from playground.core.decoding import Decoding
-from playground.core.events import Failed
-from playground.core.forking import forked
+from playground.core.events import Failed, Step
+from playground.core.forking import forked, resumed
 from playground.core.run import LARGEST_SEED, Run
 from playground.core.trace import Trace
 from playground.engine.engine import Engine
@@ -24,14 +24,17 @@ from playground.ui.token_feed import TokenFeed
 from playground.ui.token_store import Live, answer_of, trace_of
 
 OVER = ("finished", "failed")
+FROM_HERE = 20  # samples that a click on a token asks for
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Samples of one prompt, and how they were drawn, in words."""
+    """Samples of one prompt, or of how the run with the key ``origin`` goes on; how they were
+    drawn, in words."""
 
     feeds: tuple[TokenFeed, ...]
     words: str = ""
+    origin: str = ""
 
     @property
     def running(self) -> bool:
@@ -113,17 +116,27 @@ class Branches:
                 "This run is no longer kept on the server, so nothing can grow from it.",
                 field="key", advice="Run it again.",
             )
-        answer = answer_of(key)
-        new = forked(self._writer(key, trace, wish.get("position")), answer, wish)
-        if self.tree.get(key) is None:
-            self._plant(Branch(key, token=f"The run in {where}" if where else ""), "the new tree")
-            self._show(key, 0)
+        answer, writer = answer_of(key), self._writer(key, trace, wish.get("position"))
+        if wish.get("what") == "samples":
+            run = resumed(writer, answer, wish.get("position"))
+            self._root(key, where)
+            stood = answer[: wish["position"]]
+            self.draw(run, min(FROM_HERE, self.most_samples), stood, key)
+            return
+        new = forked(writer, answer, wish)
+        self._root(key, where)
         branch = Branch("", key, new.position, new.deed, new.token, new.instead)
         feed = TokenFeed(new.run, branch.title, self._describe(new.run),
                          stood=answer[: new.position])
         self._then(branch.title, self.tree.add(replace(branch, key=feed.key)))
         self._play([feed])
         self._show(feed.key, self.lanes.free(key, self.writing))
+
+    def _root(self, key: str, where: str) -> None:
+        """A run that is not in the tree begins a new one."""
+        if self.tree.get(key) is None:
+            self._plant(Branch(key, token=f"The run in {where}" if where else ""), "the new tree")
+            self._show(key, 0)
 
     def _writer(self, key: str, trace: Trace, position: object) -> Trace:
         """The run that wrote what stands at a place of an answer, as far up as the tree knows it:
@@ -256,9 +269,12 @@ class Branches:
 
     # Samples
 
-    def draw(self, run: Run, count: object) -> None:
+    def draw(
+        self, run: Run, count: object, stood: Sequence[Step] = (), origin: str = ""
+    ) -> None:
         """So many samples of a prompt in one batch, with seeds that follow each other.
 
+        Or of how an answer goes on: its tokens that ``stood`` in the run with the key ``origin``.
         Settings that draw nothing draw at random here. Raises InvalidInput for a wrong count.
         """
         most = self.most_samples
@@ -267,17 +283,22 @@ class Branches:
                 f"Samples are {count!r}; it must be a whole number from 2 to {most}.",
                 field="samples", given=count, allowed=f"a whole number from 2 to {most}",
             )
-        words = ""
+        words = []
+        branch = self.tree.get(origin)
+        if branch is not None:
+            words.append(f"After {len(stood)} tokens of “{branch.title}”.")
         if not run.decoding.draws:
-            words = f"{run.decoding.name.capitalize()} draws nothing, so these are drawn at random."
+            words.append(
+                f"{run.decoding.name.capitalize()} draws nothing, so these are drawn at random."
+            )
             run = replace(run, decoding=replace(
                 run.decoding, do_sample=True, num_beams=1, num_beam_groups=1, penalty_alpha=0.0
             ))
         self.stop_drawing()
         runs = [replace(run, seed=(run.seed + n) % (LARGEST_SEED + 1)) for n in range(count)]
-        feeds = [TokenFeed(one, f"Sample {n}", self._describe(one))
+        feeds = [TokenFeed(one, f"Sample {n}", self._describe(one), stood=stood)
                  for n, one in enumerate(runs, start=1)]
-        self.drawing = Drawing(tuple(feeds), words)
+        self.drawing = Drawing(tuple(feeds), " ".join(words), origin)
         self._play(feeds, paced=False)
 
     def stop_drawing(self) -> None:
@@ -298,13 +319,16 @@ class Branches:
                 self._show(feed.key, self.lanes.free("", self.writing))
 
     def _of_sample(self, feed: TokenFeed) -> Branch:
-        for root in self.tree.branches:
-            trace = trace_of(root.key)
-            if root.parent is None and trace and _same_prompt(trace.run, feed.trace.run):
-                ids = [step.id for step in answer_of(root.key)]
-                place = parted(ids, feed.trace.ids)
-                shared = min(len(ids), len(feed.trace.ids)) if place is None else place
-                return Branch(feed.key, root.key, shared, "sample", feed.title)
+        origin = self.tree.get(self.drawing.origin if self.drawing else "")
+        for branch in (origin, *self.tree.branches) if origin else self.tree.branches:
+            trace = trace_of(branch.key)
+            above = branch is origin or branch.parent is None
+            if above and trace and _same_prompt(trace.run, feed.trace.run):
+                ids = [step.id for step in answer_of(branch.key)]
+                own = [step.id for step in answer_of(feed.key)]
+                place = parted(ids, own)
+                shared = min(len(ids), len(own)) if place is None else place
+                return Branch(feed.key, branch.key, shared, "sample", feed.title)
         return Branch(feed.key, deed="sample", token=feed.title)
 
     def amend(self, decoding: Decoding) -> list[str]:

@@ -152,9 +152,10 @@ def token_stream(
     everything between header and figures; the tokens scroll inside it. ``open_prompt`` unfolds the
     prompt's pieces from the start. With ``branch`` a reader can ask for another way on:
     ``lane.branch(handler)`` gets ``gr.EventData`` with ``key``, ``position`` and ``what``: "take"
-    the candidate ``id``, "ban" the token ``id`` that stands there, draw it "again", or put other
-    "text" there, which is ``text``. All of it comes from a browser and may be anything;
-    ``token_store.trace_of(key)`` is the run that it speaks of, or None.
+    the candidate ``id``, "ban" the token ``id`` that stands there, draw it "again", put other
+    "text" there, which is ``text``, or draw "samples" of how it goes on before that place. All of
+    it comes from a browser and may be anything; ``token_store.trace_of(key)`` is the run that it
+    speaks of, or None.
     """
     return gr.HTML(
         value=idle(title, subtitle),

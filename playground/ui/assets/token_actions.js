@@ -19,6 +19,8 @@ function tokenActions(panel, token) {
     const again = add(lane.draws ? 'Draw this one again' : 'Draw this one again (nothing was drawn here)',
       'Go on from here with new dice.', () => fork('again'));
     again.disabled = !lane.draws;
+    add('Draw 20 from here', 'Twenty ways in which the text could go on before this token, as a tree.',
+      () => fork('samples'));
     add('Put other text here…', 'Write what comes here instead; the model goes on behind it.',
       (button) => writeInstead(panel, button, (text) => fork('text', { text })));
   }
