@@ -227,6 +227,12 @@ def test_columns_are_compared_token_by_token_and_their_bars_have_one_scale() -> 
     assert [made[n]["top"] for n in (1, 2)] == [8, 8]
 
 
+def test_no_number_of_columns_is_one() -> None:
+    """An API client may send null, which was a TypeError in the log."""
+    lanes = score(Scorer(BY_HAND), text="a fox é", columns=None)[:2]
+    assert [lane["state"] for lane in lanes] == ["finished", "new"]
+
+
 def test_three_columns_are_asked_one_after_another_with_their_own_prompts() -> None:
     """Only one request of a visitor may wait: three at once could be refused."""
     engine = Scorer(BY_HAND, BY_HAND, BY_HAND)

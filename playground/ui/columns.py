@@ -93,9 +93,10 @@ class Columns:
         """What a handler takes of them, by the names that the API shows."""
         return {"columns": self.count, **{k: v for c in self.all for k, v in c.inputs.items()}}
 
-    def of(self, count: int) -> list[Column]:
-        """The columns that run; the count's own component holds it to its range."""
-        return self.all[:count]
+    def of(self, count: int | None) -> list[Column]:
+        """The columns that run; the count's own component holds it to its range, but for none,
+        which an API client may send: that is one column."""
+        return self.all[: count or 1]
 
 
 def build_columns(

@@ -198,13 +198,14 @@ class Lane:
 
 def _runner(stage: Stage) -> Callable[..., Iterator[list[Any]]]:
     def score(
-        request: gr.Request, text: Any, columns: int, **values: Any
+        request: gr.Request, text: Any, columns: int | None, **values: Any
     ) -> Iterator[list[Any]]:
         """How likely a text is, token by token, under one to three models or after as many
         prompts; each column's tokens, its figures and the columns' differences are JSON."""
         names = ("model", "template", "control_tokens", "given")
         lanes = [
-            _plan(text, *(values[f"{name}_{n}"] for name in names)) for n in range(1, columns + 1)
+            _plan(text, *(values[f"{name}_{n}"] for name in names))
+            for n in range(1, (columns or 1) + 1)  # null, which an API client may send, is one
         ]
         asks = [lane.ask for lane in lanes if lane.ask]
         known: tuple[News, ...] = ()
