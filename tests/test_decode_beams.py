@@ -206,17 +206,18 @@ def test_a_dropped_hypothesis_says_what_it_lost_by(groups: int) -> None:
 @pytest.mark.parametrize(
     ("early", "penalty", "longest", "why"),
     [(True, 1.0, 60, "enough"), (False, 1.0, 60, "beaten"), ("never", 0.0, 60, "beaten"),
-     (False, 1.0, 3, "ended")],
+     (False, 1.0, 3, "limit")],
 )
 def test_the_search_says_why_it_ends(
     early: bool | str, penalty: float, longest: int, why: str
 ) -> None:
-    """The last step, and no other, tells it, with the two scores that were compared."""
+    """The last step, and no other, tells it, with the two scores that were compared. A limit is
+    told for what it is: a search that it cut off once said that every continuation had ended."""
     trace = searched(early_stopping=early, length_penalty=penalty, max_new_tokens=longest)
     assert [step.ends for step in trace.beams[:-1]] == [()] * (len(trace.beams) - 1)
     (end,) = trace.beams[-1].ends
     assert end.why == why
-    if why == "ended":
+    if why == "limit":
         assert (end.possible, end.worst) == (None, None)
         return
     filed = sorted(

@@ -188,14 +188,15 @@ class Beam:
 class SearchEnd:
     """Why a ``group`` searches no more, after a step.
 
-    "ended": every continuation that was looked at has ended. "enough": it has as many ended
-    hypotheses as beams, and early stopping asks for no more. "beaten": no open hypothesis can still
-    win, as early stopping reckons it: the best could come to the score ``possible``, and the
-    ``worst`` of the ended ones has no less. Both are None where no hypothesis is open.
+    "ended": every continuation that was looked at has ended. "limit": so it has, but some only
+    because the run may have no more tokens. "enough": it has as many ended hypotheses as beams, and
+    early stopping asks for no more. "beaten": no open hypothesis can still win, as early stopping
+    reckons it: the best could come to the score ``possible``, and the ``worst`` of the ended ones
+    has no less. Both are None where no hypothesis is open.
     """
 
     group: int
-    why: Literal["ended", "enough", "beaten"]
+    why: Literal["ended", "limit", "enough", "beaten"]
     possible: float | None = None
     worst: float | None = None
 

@@ -202,7 +202,8 @@ class Group:
         ids = [grown[i].id for i in kept]
         newest = torch.tensor(ids, device=totals.device)[:, None]
         self.ids = torch.cat([self.ids[parents], newest], dim=1)
-        end = self._end() if alive else SearchEnd(self.number, "ended")
+        cut = any(one.reason in ("length", "context") for one in grown)
+        end = self._end() if alive else SearchEnd(self.number, "limit" if cut else "ended")
         self.over = end is not None
         return Grown(told, tuple(parents), tuple(ids), end)
 

@@ -79,7 +79,7 @@ def test_the_tree_leads_from_the_winner_back_to_the_prompt(page: Page) -> None:
     assert words(tree.locator(".node:focus")) == ["b"]
     page.keyboard.press("ArrowDown")
     card = page.locator(".beam-card")
-    expect(card.locator(".sum")).to_have_text("−1.620 = −1.620 ÷ 11.0")
+    expect(card.locator(".sum")).to_have_text("−1.620 = −1.620 ÷ 1 to the power of 1.0")
     expect(card.locator(".fate")).to_have_text(
         "Dropped: it lost by 0.12 nats to “b”, the last of the 2 that go on."
     )
@@ -110,7 +110,7 @@ def test_the_list_says_the_same_in_words(page: Page) -> None:
     expect(lane.locator(".beam-walk span")).to_have_text("step 2 of 3")
     row = lane.locator(".beam-table tr.finished")
     expect(row.locator(".so-far")).to_have_text(" b.")
-    expect(row.locator(".figure")).to_have_text("−1.000 = −2.000 ÷ 21.0")
+    expect(row.locator(".figure")).to_have_text("−1.000 = −2.000 ÷ 2 to the power of 1.0")
     expect(row.locator(".fate")).to_have_text("Ended here: the model ended its turn.")
     lane.get_by_role("button", name="Tree", exact=True).click()
 
@@ -125,7 +125,7 @@ def test_another_length_penalty_ranks_what_is_stored_anew(page: Page) -> None:
     expect(scores).to_have_text(["−0.767", "−0.800", "−1.000", "−1.000"])
     ranking.get_by_role("slider").fill("0")
     expect(scores).to_have_text(["−2.000", "−2.300", "−2.400", "−3.000"])
-    expect(ranking.locator("li").first).to_contain_text("÷ 20.0 b.")
+    expect(ranking.locator("li").first).to_contain_text("÷ 2 to the power of 0.0 b.would win")
     expect(ranking.locator("li", has_text="won").locator("b")).to_have_text("−2.400")
     ranking.get_by_role("button", name="Back to the run’s own").click()
     expect(scores.first).to_have_text("−0.767")

@@ -70,8 +70,8 @@ class BeamTable {
     text.append(inner);
     const score = h('td', 'figure');
     score.append(arithmetic(beam, search.rules.penalty));
-    const mark = h('td', 'beam-mark', BEAM_MARKS[beam.state]);
-    mark.title = beam.state;
+    const mark = h('td', 'beam-mark', BEAM_MARKS[markOf(beam)]);
+    mark.title = markOf(beam) === 'cut' ? 'cut off' : beam.state;
     row.append(mark, text, score, h('td', 'fate', fateOf(search, s, r, winner)));
     return row;
   }
@@ -114,10 +114,10 @@ class BeamRanking {
     put(this.value, penalty.toFixed(1).replace('-', '−'));
     this.back.disabled = this.tried === null || this.tried === search.rules.penalty;
     const all = search.contenders(penalty);
-    this.list.replaceChildren(...all.slice(0, 6).map((one) => this.item(one, penalty, leader)));
+    this.list.replaceChildren(...all.slice(0, 6).map((one, n) => this.item(one, penalty, leader, n === 0)));
   }
 
-  item({ s, r, beam }, penalty, leader) {
+  item({ s, r, beam }, penalty, leader, first) {
     const item = h('li');
     const text = h('span', 'so-far');
     const inner = h('span', 'inner');
@@ -126,9 +126,11 @@ class BeamRanking {
     text.append(inner);
     item.append(arithmetic(beam, penalty), text);
     const mine = leader && leader[0] === s && leader[1] === r;
-    const state = beam.state === 'kept' ? 'open' : '';
-    const words = mine ? (this.panel.winner ? 'won' : 'leads') : state;
-    item.append(h('span', mine ? 'tag mine' : 'tag', words));
+    const { winner, search: { rules } } = this.panel;
+    const would = first && !mine && penalty !== rules.penalty;
+    const words = mine ? (winner ? 'won' : 'leads') : would ? (winner ? 'would win' : 'would lead')
+      : beam.state === 'kept' ? 'open' : '';
+    item.append(h('span', mine || would ? 'tag mine' : 'tag', words));
     return item;
   }
 }

@@ -1,6 +1,8 @@
 // The tree of a beam search: one column a step, one node a hypothesis, an edge from its parent.
 
-const BEAM_MARKS = { kept: '●', finished: '■', dropped: '○' };
+const BEAM_MARKS = { kept: '●', finished: '■', cut: '◧', dropped: '○' };
+// How a hypothesis is marked: one that the limit ended is not shown as complete.
+const markOf = (beam) => (beam.state === 'finished' && isCut(beam) ? 'cut' : beam.state);
 const BEAM_WIDTH = 132;
 const BEAM_GAP = 22;
 const BEAM_ROW = 23;
@@ -103,13 +105,13 @@ class BeamTree {
   }
 
   node(beam, s, r) {
-    const node = h('button', `node ${beam.state}`);
+    const node = h('button', `node ${beam.state} ${markOf(beam)}`);
     node.type = 'button';
     node.tabIndex = -1;
     node.dataset.s = s;
     node.dataset.r = r;
     node.style.top = `${this.middle(s, r) - BEAM_ROW / 2 + 1}px`;
-    node.append(h('i', 'beam-mark', BEAM_MARKS[beam.state]), writeToken(h('bdi', 'tok'), beam.piece));
+    node.append(h('i', 'beam-mark', BEAM_MARKS[markOf(beam)]), writeToken(h('bdi', 'tok'), beam.piece));
     node.append(h('span', 'figure', figure(Number.isFinite(this.panel.score(beam)) ? this.panel.score(beam) : null, 2)));
     return node;
   }

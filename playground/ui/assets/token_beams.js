@@ -27,10 +27,11 @@ class BeamsPanel {
   tools() {
     const tools = h('div', 'beam-tools');
     const legend = h('span', 'beam-legend');
-    for (const [mark, words] of [['●', 'goes on'], ['■', 'ended'], ['○', 'dropped']]) {
+    for (const [state, words] of [['kept', 'goes on'], ['finished', 'ended'], ['cut', 'cut off'], ['dropped', 'dropped']]) {
       const one = h('span', '', words);
-      one.prepend(h('i', 'beam-mark', mark));
+      one.prepend(h('i', 'beam-mark', BEAM_MARKS[state]));
       legend.append(one);
+      if (state === 'cut') this.cutKey = one;
     }
     this.greedyKey = h('span', '', 'greedy');
     this.greedyKey.prepend(h('i', 'greedy-key'));
@@ -109,6 +110,7 @@ class BeamsPanel {
     this.summary.title = this.summary.textContent;
     if (!this.root.open) return;
     this.findLeader();
+    this.cutKey.hidden = !search.finished.some((place) => isCut(search.at(...place)));
     const last = search.steps.length - 1;
     put(this.rule, (search.steps[last]?.ends.length && endOf(search, last)) || ruleOf(search.rules));
     this.greedy.draw();
@@ -172,7 +174,8 @@ const finite = (value) => (Number.isFinite(value) ? value : null);
 // "−3.42 = −10.26 ÷ 3^1.0", with the power raised.
 function arithmetic(beam, penalty) {
   const words = h('span', 'arithmetic');
-  const power = h('sup', '', Number.isInteger(penalty) ? penalty.toFixed(1) : String(Number(penalty.toFixed(2))));
+  const power = h('sup');
+  power.append(h('span', 'unseen', ' to the power of '), Number.isInteger(penalty) ? penalty.toFixed(1) : String(Number(penalty.toFixed(2))));
   words.append(h('b', '', figure(finite(scoreOf(beam, penalty)), 3)), ` = ${figure(beam.total, 3)} ÷ ${beam.length}`, power);
   return words;
 }

@@ -97,18 +97,22 @@ const BEAM_REASONS = {
   context: 'the context is full', stopped: 'stopped',
 };
 
+// The limit ended it, not the model: it would have gone on.
+const isCut = (beam) => beam.reason === 'length' || beam.reason === 'context';
+
 // What became of a hypothesis at its step, in one sentence.
 function fateOf(search, s, r, winner) {
   const beam = search.at(s, r);
   const { each, rules } = search;
   const among = rules.groups > 1 ? `${each} of its group` : `${each}`;
   if (winner && winner[0] === s && winner[1] === r) {
+    if (isCut(beam)) return `The winner, though cut off here: ${BEAM_REASONS[beam.reason]}.`;
     return `The winner${beam.reason ? `: it ended here (${BEAM_REASONS[beam.reason]})` : ''}.`;
   }
   if (beam.state === 'kept') return beam.reason ? 'Ended; it holds a place and cannot win.' : 'Goes on.';
   if (beam.state === 'finished') {
     const out = search.holds(s, r) ? '' : ` Pushed out by ${each === 1 ? 'a better one' : `${among} better ones`} since.`;
-    return `Ended here: ${BEAM_REASONS[beam.reason] ?? 'complete'}.${out}`;
+    return `${isCut(beam) ? 'Cut off' : 'Ended'} here: ${BEAM_REASONS[beam.reason] ?? 'complete'}.${out}`;
   }
   if (beam.lost === 'place') {
     const which = rules.draws ? `the first ${each} that are drawn` : `the best ${each} continuations`;
@@ -137,14 +141,19 @@ function ruleOf({ early, beams, groups }) {
 
 function endOf(search, s) {
   const { groups, early } = search.rules;
-  const { ends } = search.steps[s];
+  const { ends, beams } = search.steps[s];
+  const limit = beams.some((beam) => beam.reason === 'context') ? 'full context' : 'limit of new tokens';
   if (groups > 1 && ends.length === groups && ends.every((end) => end.why === 'ended')) {
     return `All groups ended at step ${s + 1}: every continuation has ended.`;
+  }
+  if (ends.length === groups && ends.every((end) => end.why === 'limit')) {
+    return `The ${limit} cut the search off at step ${s + 1}: what had not ended would have gone on.`;
   }
   return ends.map(({ group, why, possible, worst }) => {
     const who = groups > 1 ? `Group ${group + 1} ended` : 'The search ended';
     const at = `${who} at step ${s + 1}: `;
     const many = search.each === 1 ? 'one hypothesis has' : `${search.each} hypotheses have`;
+    if (why === 'limit') return `${at}the ${limit} cut it off.`;
     if (why === 'ended') return `${at}every continuation has ended.`;
     if (why === 'enough') return `${at}${many} ended, and early stopping asks for no more.`;
     if (possible === null) return `${at}no open hypothesis can still win.`;
