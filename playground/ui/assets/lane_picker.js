@@ -51,10 +51,13 @@ class LanePicker {
 
   shortcuts() {
     const row = h('div', 'shortcuts');
+    const { classic, most } = this.board.props;
     const all = Object.keys(window.decoding.schema.notes);
-    for (const [words, chosen] of [['The classic six', this.board.props.classic], ['All', all], ['None', []]]) {
+    const every = all.length > most ? `The first ${most}` : 'All';
+    for (const [words, chosen] of [['The classic six', classic], [every, all.slice(0, most)], ['None', []]]) {
       const button = h('button', 'small', words);
       button.type = 'button';
+      if (words === every && most < all.length) button.title = `There may be ${most} lanes here, and there are ${all.length} strategies.`;
       button.addEventListener('click', () => {
         for (const box of this.boxes) box.checked = chosen.includes(box.value);
         this.count();
