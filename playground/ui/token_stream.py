@@ -139,6 +139,7 @@ def token_stream(
     height: int = 320,
     name: str = "tokens",
     open_prompt: bool = False,
+    open_search: bool = True,
     branch: bool = False,
     visible: bool = True,
     elem_id: str | None = None,
@@ -150,7 +151,8 @@ def token_stream(
     ``hint`` stands in the empty lane. ``view`` is the first view; a reader's own choice is
     remembered in the browser for all lanes with the same ``name``. ``height`` (pixels) is that of
     everything between header and figures; the tokens scroll inside it. ``open_prompt`` unfolds the
-    prompt's pieces from the start. With ``branch`` a reader can ask for another way on:
+    prompt's pieces from the start, and without ``open_search`` the tree of a beam search stays
+    folded until somebody asks for it. With ``branch`` a reader can ask for another way on:
     ``lane.branch(handler)`` gets ``gr.EventData`` with ``key``, ``position`` and ``what``: "take"
     the candidate ``id``, "ban" the token ``id`` that stands there, draw it "again", put other
     "text" there, which is ``text``, or draw "samples" of how it goes on before that place. All of
@@ -176,6 +178,7 @@ def token_stream(
         height=height,
         name=name,
         open_prompt=open_prompt,
+        open_search=open_search,
         can_branch=branch,
     )
 

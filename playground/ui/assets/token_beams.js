@@ -10,7 +10,7 @@ class BeamsPanel {
     this.ranking = new BeamRanking(this);
     this.root = h('details', 'beams');
     this.root.hidden = true;
-    this.root.open = choices.get(lane.name, 'beams', 'open') === 'open';
+    this.root.open = choices.get(lane.name, 'beams', lane.props.open_search === false ? 'closed' : 'open') === 'open';
     this.root.addEventListener('toggle', () => {
       choices.set(lane.name, 'beams', this.root.open ? 'open' : 'closed');
       this.draw();
