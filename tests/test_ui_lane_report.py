@@ -16,9 +16,10 @@ from playground.core.run import ModelSpec, Run
 from playground.core.trace import Trace
 from playground.errors import InvalidInput, Problem
 from playground.settings import Settings
-from playground.ui.columns import Lane, plan_lane
+from playground.ui.columns import Lane, plan_lane, play_lanes, refusal_of
 from playground.ui.lane_board import filled, swept
 from playground.ui.lane_report import MOST_BOARDS, Board, Boards, parting
+from playground.ui.token_stream import idle
 
 STARTED = Started((Piece(1, "a"),), "a", 512)
 WORDS = {1: " Paris", 2: " Lyon", 3: ",", 4: "\n\n"}
@@ -126,6 +127,17 @@ def test_a_lane_that_was_not_run_is_said_and_never_compared_with() -> None:
     found = told(board)
     assert (found["reference"], found["lanes"][0]["parts"]) == (1, ["It was not run."])
     assert told(Board([plan_lane("Greedy", refused)]))["reference"] == 0
+
+
+def test_what_is_wrong_with_all_lanes_alike_is_said_once() -> None:
+    """Five lanes once said five times that the prompt they share is empty, as five alerts."""
+    wrong = [plan_lane(name, refused) for name in ("Greedy", "Top-k", "Top-p")]
+    refusal = refusal_of(wrong)
+    assert refusal is not None and str(refusal) == "No."
+    [update] = play_lanes(None, "strategies", None, wrong, 4)  # type: ignore[arg-type]
+    assert "No." in update[2] and update[3:] == [idle()] * 4
+    assert refusal_of([wrong[0], *lanes("Top-k")]) is None, "one lane's own fault stays with it"
+    assert refusal_of(wrong[:1]) is None and json.loads(wrong[0].value)["problem"] == "No."
 
 
 def test_a_board_speaks_twice_a_second_at_most_until_the_end(

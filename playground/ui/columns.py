@@ -15,7 +15,7 @@ from playground.core.prompt import Chat, Message, Prompt, Raw
 from playground.core.run import Run
 from playground.errors import PlaygroundError, Problem
 from playground.settings import Settings
-from playground.ui.actions import resting, running
+from playground.ui.actions import resting, running, sentence
 from playground.ui.controls import model_picker, read_model
 from playground.ui.decoding_form import read_form
 from playground.ui.decoding_panel import column_head, decoding_panel
@@ -149,13 +149,16 @@ class Lane:
     """What one column is about to show: a feed with its run, or why there is no run."""
 
     feed: TokenFeed | None
-    refusal: str = ""
+    problem: Problem | None = None
     title: str = ""
 
     @property
     def value(self) -> str:
-        """What the lane must be told now."""
-        return self.feed.flush() if self.feed else self.refusal
+        """What the lane must be told now; why there is no run stands where the text would."""
+        if self.feed:
+            return self.feed.flush()
+        return encode({"state": "failed", "title": self.title, "say": "Not run",
+                       "problem": str(self.problem)})
 
 
 def plan_lane(title: str, read: Callable[[], Run]) -> Lane:
@@ -163,14 +166,16 @@ def plan_lane(title: str, read: Callable[[], Run]) -> Lane:
     try:
         run = read()
     except PlaygroundError as error:
-        return Lane(None, _refused(title, error.problem), title)
+        return Lane(None, error.problem, title)
     title = title or run.model.label
     return Lane(TokenFeed(run, title, describe(run)), title=title)
 
 
-def _refused(title: str, problem: Problem) -> str:
-    """The value of a lane whose run cannot be: the sentence stands where the text would."""
-    return encode({"state": "failed", "title": title, "say": "Not run", "problem": str(problem)})
+def refusal_of(lanes: Sequence[Lane]) -> Problem | None:
+    """What is wrong with several lanes alike, such as a prompt that they share; else None."""
+    first, *others = lanes
+    alike = bool(others) and all(lane.problem == first.problem for lane in others)
+    return first.problem if alike else None
 
 
 def play_lanes(
@@ -178,8 +183,13 @@ def play_lanes(
 ) -> Iterator[list[Any]]:
     """Run the lanes together; yields updates for run, stop, notice and ``total`` lanes.
 
-    A browser draws some hundred of its updates a second, so many lanes are told less often.
+    A browser draws some hundred of its updates a second, so many lanes are told less often. What is
+    wrong with several lanes alike is said once, in the notice, and no lane says it again.
     """
+    refusal = refusal_of(lanes)
+    if refusal is not None:
+        yield [*resting(), sentence(refusal), *[idle()] * total]
+        return
     feeds = [lane.feed for lane in lanes if lane.feed is not None]
     rest = [idle()] * (total - len(lanes))
     if feeds:

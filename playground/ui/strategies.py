@@ -22,6 +22,7 @@ from playground.ui.columns import (
     play_lanes,
     prompt_form,
     prompt_of,
+    refusal_of,
     shown,
     wire_count,
 )
@@ -100,6 +101,10 @@ def _runner(
         chosen = [values[column.named("settings")] for column in built.of(columns)]
         lanes = [plan_lane(title_of(own), partial(make_run, model, prompt, own, fresh))
                  for own in chosen]
+        if refusal_of(lanes) is not None:
+            for update in play_lanes(stage, TAB, request, lanes, len(built.all)):
+                yield [*update, encode({})]
+            return
         board = boards.put(str(request.session_hash), lanes)
         last: list[Any] = []
         try:

@@ -33,7 +33,7 @@ class Lane {
     this.problem.setAttribute('role', 'alert');
     this.legend = new Legend(choose, { save: () => this.saveTable(), copy: () => this.copyTable() });
     this.prompt = new PromptBlock(this);
-    main.append(this.prompt.root, this.body, this.problem, this.legend.root);
+    main.append(this.problem, this.prompt.root, this.body, this.legend.root);
     this.stats = h('dl', 'stats');
     this.panels = new Panels(this);
     root.append(this.head.root, main, this.panels.root, this.stats);
