@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
-from math import log
+from math import exp, log
 
 import pytest
 
@@ -94,9 +94,17 @@ def test_the_text_has_no_control_tokens_and_has_its_tail() -> None:
 def test_perplexity_by_hand() -> None:
     """Probabilities 1/2, 1/4 and 1/8 multiply to 1/64, whose third root is 1/4: perplexity 4."""
     trace = _fold(STARTED, _step(2, "a", 1 / 2), _step(3, "b", 1 / 4), _step(4, "c", 1 / 8))
-    assert trace.total_logprob == pytest.approx(-6 * log(2))
+    assert trace.mean_logprob == pytest.approx(-2 * log(2))
     assert trace.perplexity == pytest.approx(4.0)
     assert _fold(STARTED).perplexity is None
+
+
+def test_what_the_reader_put_there_says_nothing_of_the_model() -> None:
+    """An emoji of probability e-20 before two tokens of 1/4: the perplexity is 4, not 1,980."""
+    put = replace(_step(0, "☃", exp(-20)), forced=True)
+    assert _fold(STARTED, put).perplexity is None
+    trace = _fold(STARTED, put, _step(1, "a", 1 / 4), _step(2, "b", 1 / 4))
+    assert trace.perplexity == pytest.approx(4.0)
 
 
 def test_the_speed_leaves_out_the_token_that_prefill_pays_for() -> None:
@@ -105,6 +113,34 @@ def test_the_speed_leaves_out_the_token_that_prefill_pays_for() -> None:
     assert _fold(STARTED, _finished(new_tokens=1)).tokens_per_second is None
     assert _fold(STARTED, _finished(decode_seconds=0.0)).tokens_per_second is None
     assert _fold(STARTED).tokens_per_second is None
+
+
+def test_the_speed_is_that_of_its_own_forwards() -> None:
+    """Two tokens after the first in a quarter of a second are eight a second, though decoding took
+    ten: the reader had paused it. Lanes in one loop once had the same speed, with a cache or not.
+    """
+    steps = [replace(_step(n, "a"), seconds=s) for n, s in enumerate((3.0, 0.125, 0.125))]
+    assert _fold(STARTED, *steps).tokens_per_second == pytest.approx(8.0)
+    trace = _fold(STARTED, *steps, _finished(decode_seconds=10.0))
+    assert trace.tokens_per_second == pytest.approx(8.0)
+
+
+def test_tokens_of_one_forward_share_its_time() -> None:
+    """Two proposed tokens were accepted: with the one after them three from half a second."""
+    proposed = Proposed(1, "prompt lookup", (Piece(1, "a"), Piece(2, "b")), 2)
+    steps = [replace(_step(n, "a"), seconds=0.5) for n in range(4)]
+    trace = _fold(STARTED, steps[0], proposed, *steps[1:])
+    assert trace.forward_seconds == (0.5, 0.5) and trace.tokens_per_second == pytest.approx(6.0)
+
+
+def test_a_search_is_as_fast_as_its_steps() -> None:
+    """Three steps of half a second, the first of them the prompt's: two tokens in a second; the
+    winner's tokens bring no time of their own."""
+    search = _fold(STARTED, *(Beams(n, (), "x", 0.5) for n in range(3)))
+    assert search.tokens_per_second == pytest.approx(2.0)
+    for n in range(3):
+        search = search.add(_step(n, "a"))
+    assert search.tokens_per_second == pytest.approx(2.0)
 
 
 def test_beam_search_shows_its_leader_until_the_winner_comes() -> None:

@@ -244,6 +244,18 @@ def test_statistics_by_hand() -> None:
     assert said["score"] == "−0.420"
 
 
+def test_what_the_reader_put_there_is_no_figure_of_the_model() -> None:
+    """One token of 1/4 behind a put-in one that was all but impossible, and a large perplexity."""
+    put = replace(step(0, logprob=-30.0), forced=True)
+    feed = feed_of(STARTED, put)
+    assert [value for value, *_ in message(feed.flush())["stats"]][3:] == ["–", "–"]
+    feed.add(step(1, logprob=math.log(1 / 4)))
+    said = message(feed.flush())["stats"]
+    assert [value for value, *_ in said][3:] == ["−1.39", "4.00"] and said[0][0] == "2"
+    surprised = message(feed_of(STARTED, step(0, logprob=-math.log(5160))).flush())["stats"]
+    assert surprised[4][0] == "5,160"
+
+
 def test_a_failure_keeps_the_text_and_says_what_to_do() -> None:
     problem = Problem("OOM", "Memory ended in the middle.", advice="Ask for fewer tokens.")
     feed = feed_of(STARTED, step(0, "so far"), Failed(problem))

@@ -8,7 +8,8 @@ Over ids of new tokens, control tokens left out, since what a reader sees is com
 - ``rep_4``: one minus different 4-grams over 4-grams, the share that stood before. Welleck et al.
   2019, Neural Text Generation with Unlikelihood Training (arXiv 1908.04319), as seq-rep-4.
 
-Log-probability and perplexity are the model's own, before any processor, and of all new tokens.
+Log-probability and perplexity are the model's own, before any processor, and of all new tokens but
+those that the reader put there.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class Measures:
     """The figures of one run; None where there is nothing to measure yet.
 
     ``mean_logprob`` in nats a token; ``length`` in new tokens; ``forwards`` as in ``Trace``;
-    ``seconds`` in the worker from the begin of its prompt, and while it writes those of its
-    forwards, which a run shares with those beside it.
+    ``seconds`` are those of its forwards, which a run shares with those beside it: of all that read
+    its prompt once it is over, before that of the last of them.
     """
 
     mean_logprob: float | None = None
@@ -44,7 +45,7 @@ class Measures:
 def measure(trace: Trace) -> Measures:
     """The figures of a run as it stands; its work is linear in the tokens."""
     ids = tuple(step.id for step in trace.steps if not step.special)
-    mean = trace.total_logprob / len(trace.steps) if trace.steps else None
+    mean = trace.mean_logprob
     different = distinct(ids, 4)
     return Measures(
         mean_logprob=mean,
@@ -65,10 +66,7 @@ def distinct(ids: Sequence[int], n: int) -> float | None:
 
 
 def _seconds(trace: Trace) -> float | None:
+    told = trace.forward_seconds
     if done := trace.finished:
-        return done.prefill_seconds + done.decode_seconds
-    # One forward gave all the tokens that it accepted and the one after them.
-    again = {p.position + n + 1 for p in trace.proposals for n in range(p.accepted)}
-    told = [beams.seconds for beams in trace.beams]
-    told += [step.seconds for step in trace.steps if step.position not in again]
+        return done.prefill_seconds + (sum(told[1:]) or done.decode_seconds)
     return sum(told) if told else None

@@ -138,14 +138,17 @@ class Trace:
         return _text(self.beginning) + self.text
 
     @property
-    def total_logprob(self) -> float:
-        """The sum of the new tokens' log-probabilities (nats) under the model itself."""
-        return sum(step.logprob for step in self.steps)
+    def mean_logprob(self) -> float | None:
+        """The mean log-probability (nats) of the new tokens under the model itself, without those
+        that the reader put there; None before the first."""
+        told = [step.logprob for step in self.steps if not step.forced]
+        return sum(told) / len(told) if told else None
 
     @property
     def perplexity(self) -> float | None:
-        """exp of the mean surprise per new token; None before the first."""
-        return exp(-self.total_logprob / len(self.steps)) if self.steps else None
+        """exp of the mean surprise of the tokens that ``mean_logprob`` is of."""
+        mean = self.mean_logprob
+        return None if mean is None else exp(-mean)
 
     @property
     def forwards(self) -> int:
@@ -170,8 +173,28 @@ class Trace:
         return sum(one.accepted for one in self.proposals) / proposed if proposed else None
 
     @property
+    def forward_seconds(self) -> tuple[float, ...]:
+        """The time of each forward that gave tokens, the first of which read the prompt's end; 0.0
+        where it was not told."""
+        # One forward gave all the tokens that it accepted and the one after them.
+        again = {p.position + n + 1 for p in self.proposals for n in range(p.accepted)}
+        own = [step for step in self.steps if step.position not in again]
+        before = [step.seconds for step in own if step.forced]
+        after = [step.seconds for step in own if not step.forced]
+        return (*before, *(beams.seconds for beams in self.beams), *after)
+
+    @property
     def tokens_per_second(self) -> float | None:
-        """New tokens per second of decoding, the first (which prefill pays for) left out."""
+        """New tokens per second of decoding, the first (which prefill pays for) left out.
+
+        Of the time of its own forwards, so that neither a pause nor what the model read for others
+        counts; of all the time at its end where no forward told its own.
+        """
+        spent = sum(self.forward_seconds[1:])
+        searching = all(step.forced for step in self.steps)
+        count = len(self.steps) + (len(self.beams) if searching else 0)
+        if spent > 0 and count > 1:
+            return (count - 1) / spent
         done = self.finished
         if done is None or done.new_tokens < 2 or done.decode_seconds <= 0:
             return None

@@ -53,10 +53,13 @@ _STAGES = {
 }
 _HELP = {
     "tokens": "New tokens so far.",
-    "speed": "Tokens a second of decoding; the first, which the prompt pays for, is left out.",
+    "speed": "Tokens a second of the lane's own forwards: pauses and what the model reads for "
+    "other lanes in between are left out, and so is the first token, which the prompt pays for.",
     "first": "The time in which the whole prompt was read (prefill).",
-    "mean": "Mean log-probability in nats a token; nearer to 0 is surer.",
-    "perplexity": "exp of the mean surprise: among how many tokens it chose, so to speak.",
+    "mean": "Mean log-probability in nats a token; nearer to 0 is surer. Tokens that you put there "
+    "are left out.",
+    "perplexity": "exp of the mean surprise: among how many tokens it chose, so to speak. Tokens "
+    "that you put there are left out.",
 }
 
 
@@ -92,9 +95,10 @@ class TokenFeed:
         self._sent = self._sent_before = 0
         self._card = card_of(self._record.live, run) if self.trace.started else None
         self._stood = len(self.trace.beginning)
-        self._logprob = sum(step.logprob for step in self.trace.whole)
-        self._first_token_at: float | None = None
-        self._last_token_at: float | None = None
+        self._chosen, self._logprob = 0, 0.0
+        self._count(self.trace.whole)
+        self._started_at: float | None = None
+        self._first_token_after: float | None = None
 
     @classmethod
     def of(cls, trace: Trace, title: str = "", subtitle: str = "") -> TokenFeed:
@@ -119,7 +123,7 @@ class TokenFeed:
         """Take what another feed has added to the same run."""
         trace = self._record.trace
         if trace is not None and trace is not self.trace:
-            self._logprob += sum(step.logprob for step in trace.steps[len(self.trace.steps) :])
+            self._count(trace.steps[len(self.trace.steps) :])
             self.trace, self._news = trace, True
 
     def rename(self, title: str) -> None:
@@ -134,16 +138,28 @@ class TokenFeed:
         match event:
             case Step():
                 self._record.tokens.append(encode_step(event))
-                self._logprob += event.logprob
-                self._last_token_at = time.monotonic()
-                self._first_token_at = self._first_token_at or self._last_token_at
+                self._count([event])
+                self._time_first()
             case Beams():
+                self._time_first()
                 self._record.beams.append(encode_beams(event))
             case Proposed():
                 self._record.proposals.append(encode_proposed(event))
             case Started():
+                self._started_at = time.monotonic()
                 self._record.prompt = encode_pieces(event.prompt)
                 self._card = card_of(self._record.live, self.trace.run)
+
+    def _count(self, steps: Sequence[Step]) -> None:
+        """Count what the model chose; what the reader put there says nothing of the model."""
+        told = [step.logprob for step in steps if not step.forced]
+        self._chosen += len(told)
+        self._logprob += sum(told)
+
+    def _time_first(self) -> None:
+        """How long the first token took to come here, where the reader did not hold it back."""
+        if self._first_token_after is None and self._started_at and self.trace.pace is None:
+            self._first_token_after = time.monotonic() - self._started_at
 
     def plays(self, live: Live) -> None:
         """Say where the run is in the engine, so that a reader can ask for its steps."""
@@ -223,14 +239,14 @@ class TokenFeed:
     def _statistics(self) -> list[list[str]]:
         """Figures for the footer: value (a dash where unknown), unit, and what it means."""
         trace, count = self.trace, len(self._record.tokens)
-        done = trace.finished
-        speed = trace.tokens_per_second or self._live_speed()
-        mean = self._logprob / count if count else -math.inf
+        speed, done = trace.tokens_per_second, trace.finished
+        first = done.prefill_seconds if done else self._first_token_after
+        mean = self._logprob / self._chosen if self._chosen else -math.inf
         known = math.isfinite(mean)
         return [
             [f"{count or len(self._record.beams):,}", "tokens", _HELP["tokens"]],
             [f"{speed:.1f}" if speed else "–", "tok/s", _HELP["speed"]],
-            [f"{done.prefill_seconds:.2f} s" if done else "–", "to first token", _HELP["first"]],
+            ["–" if first is None else f"{first:.2f} s", "to first token", _HELP["first"]],
             [_signed(mean, 2) if known else "–", "mean log-prob", _HELP["mean"]],
             [
                 _short(math.exp(min(-mean, 700))) if known else "–",
@@ -239,13 +255,6 @@ class TokenFeed:
             ],
         ]
 
-    def _live_speed(self) -> float | None:
-        """Tokens a second as they arrived here; None before there is a stretch to measure."""
-        first, last = self._first_token_at, self._last_token_at
-        if self.trace.finished or first is None or last is None or last - first < 0.2:
-            return None
-        return (len(self._record.tokens) - self._stood - 1) / (last - first)
-
 
 def _signed(value: float, digits: int) -> str:
     """A figure with a real minus sign, as wide as a digit."""
@@ -253,7 +262,8 @@ def _signed(value: float, digits: int) -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:.2f}" if value < 1000 else f"{value:.2e}"
+    """Two decimals of a small figure, a large one in thousands, a power of ten beyond a million."""
+    return f"{value:.2f}" if value < 1000 else f"{value:,.0f}" if value < 1e6 else f"{value:.1e}"
 
 
 def _status(trace: Trace) -> dict[str, Any]:

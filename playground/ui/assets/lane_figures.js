@@ -2,7 +2,8 @@
 
 const signed = (value, digits) => value.toFixed(digits).replace('-', '\u2212');
 const share = (value) => `${(100 * value).toFixed(value > 0 && value < 0.095 ? 1 : 0)} %`;
-const large = (value) => (value < 1000 ? value.toFixed(2) : value.toExponential(1).replace('e+', 'e'));
+const large = (value) => (value < 1000 ? value.toFixed(2)
+  : value < 1e6 ? Math.round(value).toLocaleString('en') : value.toExponential(1).replace('e+', 'e'));
 
 // `best`: whether the largest (1) or the smallest (-1) is marked.
 const FIGURES = [
@@ -18,6 +19,7 @@ const FIGURES = [
 
 // A lane's figures in one line, those that stand under its text left out.
 function lineOf({ figures }) {
+  if (!figures.forwards) return [];
   const of = (name) => written(FIGURES.find((figure) => figure.name === name), figures[name]);
   return [
     `${of('distinct_1')}/${of('distinct_2')} distinct`, `${of('rep_4')} repeated`,
