@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import gradio as gr
 
@@ -116,8 +116,7 @@ def _build_lanes(first: Frame) -> tuple[list[gr.Column], list[gr.HTML], list[gr.
     boxes, strips, lanes = [], [], []
     with gr.Row(elem_classes=["lanes", "branch-lanes"]):
         for number in range(LANES):
-            with gr.Column(min_width=280, visible=_visible(first.shown[number]),
-                           elem_classes=["lane-column", "branch-lane"]) as box:
+            with gr.Column(min_width=280, elem_classes=_lane(first.shown[number])) as box:
                 boxes.append(box)
                 strips.append(branch_part("strip", first.strips[number]))
                 lanes.append(token_stream(view="tokens", name=TAB, hint=HINT, branch=True))
@@ -139,14 +138,15 @@ def _shower(desks: Desks, stage: Stage) -> Callable[[gr.Request, Act], Iterator[
 def _updates(frame: Frame) -> list[Any]:
     stop = running() if frame.live else resting()
     notice = sentence(frame.notice) if frame.notice else ""
-    boxes = [gr.update(visible=_visible(shown)) for shown in frame.shown]
+    boxes = [gr.update(elem_classes=_lane(shown)) for shown in frame.shown]
     return [*stop, notice, *frame.lanes, *boxes, *frame.strips, frame.pace, frame.tree,
             frame.samples]
 
 
-def _visible(shown: bool) -> bool | Literal["hidden"]:
-    """Hidden and not absent: a lane that must be mounted first shows its branch 100 ms later."""
-    return True if shown else "hidden"
+def _lane(shown: bool) -> list[str]:
+    """The classes of a lane. One that is put away is there and not absent, since a lane that must
+    be mounted first shows its branch 100 ms later; a column takes no "hidden" for that."""
+    return ["lane-column", "branch-lane", *([] if shown else ["put-away"])]
 
 
 def _runner(show: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[list[Any]]]:
