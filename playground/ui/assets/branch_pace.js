@@ -32,6 +32,7 @@ class PaceBar {
 
   take({ live, held, speed, speeds }) {
     Object.assign(this, { live, held, speeds });
+    if (live) this.root.classList.add('lived');
     put(this.pauseWord, held && live ? 'Go on' : 'Pause');
     this.pause.title = held ? 'Let the runs go on' : 'Let the runs wait after the token they are at';
     this.pause.disabled = this.step.disabled = !live;

@@ -140,33 +140,34 @@ class Tree {
     put(row.tokens, node.tokens ? `${node.tokens} tokens` : '');
     put(row.mean, node.mean ? `mean ${node.mean}` : '');
     put(row.where, node.lane >= 0 ? `lane ${node.lane + 1}` : '');
-    put(row.chosen, node.compared ? 'compared' : '');
     row.compare.setAttribute('aria-pressed', String(node.compared));
     put(row.compare, node.compared ? 'Compared' : 'Compare');
+    const told = [row.title, row.state, row.tokens, row.mean, row.where].map((part) => part.textContent);
+    root.setAttribute('aria-label', [...told, node.compared ? 'compared' : ''].filter(Boolean).join(', '));
+    for (const [does, one] of [['Compare', row.compare], ['Rename', row.rename], ['Prune', row.prune]]) {
+      one.setAttribute('aria-label', `${does} ${node.title}`);
+    }
   }
 
   row(key) {
     const root = h('div', 'node');
     root.setAttribute('role', 'treeitem');
+    root.setAttribute('aria-keyshortcuts', 'F2 C Delete');
     root.dataset.key = key;
     const row = {
       root, title: h('span', 'title'), state: h('span', 'doing'), tokens: h('span', 'tokens'),
-      mean: h('span', 'mean'), where: h('span', 'where'), chosen: h('span'),
+      mean: h('span', 'mean'), where: h('span', 'where'),
       compare: button('Compare', 'small', () => this.act({ do: 'compare', key }), 'Choose two to see where they part'),
+      rename: button('Rename', 'small', () => this.rename(key), 'Give it a name of your own'),
+      prune: button('Prune', 'small', () => this.act({ do: 'prune', key }), 'Take it out, with all that grew from it; Undo brings it back'),
     };
     row.mean.title = 'Mean log-probability in nats a token; nearer to 0 is surer.';
     const figures = h('span', 'figures');
-    figures.append(row.state, row.tokens, row.mean, row.where, row.chosen);
+    figures.append(row.state, row.tokens, row.mean);
     const tools = h('span', 'tools');
-    tools.append(
-      row.compare,
-      button('Rename', 'small', () => this.rename(key), 'Give it a name of your own'),
-      button('Prune', 'small', () => this.act({ do: 'prune', key }), 'Take it out, with all that grew from it; Undo brings it back'),
-    );
+    tools.append(row.compare, row.rename, row.prune);
     for (const one of tools.children) one.tabIndex = -1;
-    const words = h('span', 'words');
-    words.append(row.title, figures);
-    root.append(words, tools);
+    root.append(row.title, row.where, figures, tools);
     root.addEventListener('click', (event) => {
       if (event.target.closest('button, input')) return;
       this.go(key);
