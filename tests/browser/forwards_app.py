@@ -77,11 +77,12 @@ def greedy() -> list[Event]:
 
 
 def lookup() -> list[Event]:
-    """Three proposed, one of them accepted, and " sea" taken instead of the second."""
+    """Three proposed, one of them accepted, and " sea" taken instead of the second: 20 ms for two
+    tokens."""
     pieces = (Piece(31, " the"), Piece(32, " hill"), Piece(33, " top"))
     return [
         PROMPT, step(0, 30, " by", -0.1), Proposed(1, "prompt lookup", pieces, 1),
-        step(1, 31, " the", -0.2), step(2, 34, " sea", -0.3),
+        step(1, 31, " the", -0.2, 0.02), step(2, 34, " sea", -0.3, 0.02),
         Finished("length", "", 2, 3, 0.1, 0.2),
     ]
 

@@ -158,6 +158,15 @@ def test_proposals_are_accepted_and_struck(page: Page) -> None:
     expect(body.locator(".instead s")).to_have_text(["·hill", "·top"])
 
 
+def test_tokens_of_one_forward_are_one_point_in_time(page: Page) -> None:
+    """Where tokens are proposed a step is a forward; each token once had a point of its own."""
+    cache = page.locator("#lookup .cache")
+    expect(cache.locator("summary")).to_contain_text("Time per forward · 20.0 ms")
+    cache.locator("summary").click()
+    expect(cache.locator(".feet span")).to_have_text(["forward 2", "forward 2"])
+    expect(cache).to_contain_text("Too few forwards yet")
+
+
 def test_the_cache_is_told_in_times_and_bytes(page: Page) -> None:
     """Medians of the first and the last five of twenty steps: 10 ms and 30 ms."""
     cache = page.locator("#slow .cache")

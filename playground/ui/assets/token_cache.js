@@ -7,12 +7,14 @@ const FEWEST_TO_COMPARE = 12;
 class CachePanel {
   constructor(lane) {
     this.lane = lane;
+    lane.cache = this;
     this.root = h('details', 'cache');
     this.root.hidden = true;
     this.root.open = choices.get(lane.name, 'cache', 'closed') === 'open';
     this.root.addEventListener('toggle', () => {
       choices.set(lane.name, 'cache', this.root.open ? 'open' : 'closed');
       this.draw();
+      for (const one of this.beside) one.lane.wake();
     });
     this.summary = h('summary');
     this.chart = document.createElementNS(SVG, 'svg');
@@ -43,20 +45,34 @@ class CachePanel {
   clear() {
     this.told = null;
     this.times = [];
+    this.highest = 0;
     this.root.hidden = true;
   }
 
   take(message) {
     this.told = message.cache ?? null;
+    this.proposes = message.speculation !== undefined;
   }
 
-  // Pairs of step and milliseconds, the latest so many. The first step is left out: it comes out of
-  // the forward that read the prompt.
+  // A forward may give several tokens, where some are proposed.
+  get unit() { return this.proposes ? 'forward' : 'step'; }
+
+  // Pairs of step, or forward, and milliseconds, the latest so many. The first is left out: it read
+  // the prompt.
   measure(most) {
-    const { search, tokens } = this.lane;
+    const { search, tokens, proposed, first } = this.lane;
     const all = search.rules ? search.steps : tokens;
-    const first = Math.max(1, all.length - most);
-    this.times = all.slice(first).map((step, k) => [first + k + 1, step?.ms ?? 0]).filter(([, time]) => time > 0);
+    const from = Math.max(1, all.length - most);
+    const isMore = (at) => at > (proposed.at.get(at)?.forward.position ?? at);
+    this.times = all.slice(from).map((step, k) => [from + k + 1, step?.ms ?? 0])
+      .filter(([n, time]) => time > 0 && !isMore(n - 1 + first));
+    if (this.proposes) this.times = this.times.map(([, time], k) => [k + 2, time]);
+  }
+
+  // The open charts that stand beside this one, which it is compared with.
+  get beside() {
+    return [...choices.lanes].filter(({ name, root }) => name === this.lane.name && root.offsetParent)
+      .map(({ cache }) => cache).filter((one) => one.root.open && one.highest > 0);
   }
 
   draw() {
@@ -75,12 +91,13 @@ class CachePanel {
   words() {
     const { times, told } = this;
     const pace = times.length ? ` · ${ms(median(times.map(([, t]) => t)))}` : '';
-    if (!told.on) return `Time per step${pace} · no KV cache`;
+    if (!told.on) return `Time per ${this.unit}${pace} · no KV cache`;
     const size = told.measured ?? told.computed;
-    return `Time per step${pace}${size ? ` · KV cache ${bytesInWords(size)}` : ''}`;
+    return `Time per ${this.unit}${pace}${size ? ` · KV cache ${bytesInWords(size)}` : ''}`;
   }
 
-  // At most so many points, the median of what falls together; the scale leaves rare peaks out.
+  // At most so many points, the median of what falls together. The scale is one for all charts
+  // that stand beside each other, and leaves rare peaks out.
   plot() {
     const { times } = this;
     const { width, height, buckets } = CHART;
@@ -91,29 +108,38 @@ class CachePanel {
       points.push([some[0][0], median(some.map(([, t]) => t))]);
     }
     const sorted = points.map(([, t]) => t).sort((a, b) => a - b);
-    const highest = (sorted[Math.floor(0.97 * (sorted.length - 1))] ?? 1) * 1.25;
+    const before = this.highest;
+    this.highest = rounded(1.1 * (sorted[Math.floor(0.97 * (sorted.length - 1))] ?? 0));
+    const { beside } = this;
+    const highest = Math.max(1e-3, this.highest, ...beside.map((one) => one.highest));
+    if (before !== this.highest) for (const one of beside) if (one !== this) one.lane.wake();
     const last = times.at(-1)?.[0] ?? 2;
     const x = (n) => (last > 2 ? ((n - 2) / (last - 2)) * width : 0);
     const y = (t) => height - Math.min(1, t / highest) * (height - 2);
     const path = points.map(([n, t], k) => `${k ? 'L' : 'M'}${x(n).toFixed(1)} ${y(t).toFixed(1)}`).join('');
     this.line.setAttribute('d', path);
     this.area.setAttribute('d', path ? `${path}L${x(points.at(-1)[0]).toFixed(1)} ${height}L0 ${height}Z` : '');
-    put(this.top, times.length ? ms(highest) : '');
-    put(this.from, times.length ? 'step 2' : '');
-    put(this.to, times.length ? `step ${last}` : '');
+    const peak = sorted.at(-1) ?? 0;
+    const notes = [ms(highest), beside.length > 1 ? 'one scale for these lanes' : '',
+      peak > highest ? `peaks up to ${ms(peak)} are cut off` : ''];
+    put(this.top, times.length ? notes.filter(Boolean).join(' · ') : '');
+    put(this.from, times.length ? `${this.unit} 2` : '');
+    put(this.to, times.length ? `${this.unit} ${last}` : '');
     this.chart.setAttribute('aria-label', this.say());
   }
 
   // Its first and its last quarter beside each other.
   say() {
     const { times, told } = this;
-    if (times.length < FEWEST_TO_COMPARE) return 'Too few steps yet to see whether their time grows.';
+    if (times.length < FEWEST_TO_COMPARE) return `Too few ${this.unit}s yet to see whether their time grows.`;
     const quarter = Math.max(3, Math.floor(times.length / 4));
     const first = median(times.slice(0, quarter).map(([, t]) => t));
     const last = median(times.slice(-quarter).map(([, t]) => t));
-    const both = `${ms(first)} a step at first, ${ms(last)} at the end`;
-    return told.on ? `${both}. Each step reads only the newest token and finds the rest in the cache.`
-      : `${both}. Without a cache each step reads the whole text again.`;
+    const both = `${ms(first)} a ${this.unit} at first, ${ms(last)} at the end`;
+    if (!told.on) return `${both}. Without a cache each ${this.unit} reads the whole text again.`;
+    const read = this.proposes ? 'the newest token and those proposed after it'
+      : `only the newest token${told.texts > 1 ? ' of each beam' : ''}`;
+    return `${both}. Each ${this.unit} reads ${read} and finds the rest in the cache.`;
   }
 
   drawPrompt() {
@@ -121,7 +147,7 @@ class CachePanel {
     this.prompt.style.setProperty('--share', prompt ? reused / prompt : 0);
     put(this.reused, !on ? `Nothing is kept: all ${prompt} prompt tokens are read at every step.`
       : reused ? `${reused} of ${prompt} prompt tokens came from the cache of another run; ${prompt - reused} had to be read.`
-        : `All ${prompt} prompt tokens had to be read: no other run had begun with them.`);
+        : `All ${prompt} prompt tokens were read; none of them came from the cache of another run.`);
   }
 
   sizes() {
@@ -141,6 +167,13 @@ class CachePanel {
 function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}
+
+// The next round number above, so that a scale seldom changes.
+function rounded(value) {
+  if (!(value > 0)) return 0;
+  const size = 10 ** Math.floor(Math.log10(value));
+  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].find((one) => one * size >= value || one === 10) * size;
 }
 
 const ms = (value) => (value >= 1000 ? `${(value / 1000).toFixed(2)} s`

@@ -125,7 +125,7 @@ function fateOf(search, s, r, winner) {
   const kept = search.steps[s].beams.filter((one) => one.state === 'kept' && one.group === beam.group);
   const last = kept.reduce((least, one) => (one.total < least.total ? one : least), kept[0]);
   const which = each === 1 ? `the one${rules.groups > 1 ? ' of its group' : ''} that goes on` : `the last of the ${among} that go on`;
-  const to = last ? ` to “${spoken(last.piece)}”, ${which}` : '';
+  const to = last ? ` to “${last.piece.trim() || spoken(last.piece)}”, ${which}` : '';
   return `Dropped: it lost by ${figure(beam.margin, 2)} nats${to}.`;
 }
 
