@@ -244,6 +244,13 @@ def test_statistics_by_hand() -> None:
     assert said["score"] == "−0.420"
 
 
+def test_what_is_left_of_the_listed_figures_is_no_token() -> None:
+    """Seven of 1/7: with four digits each the rest of 1 was shown as other tokens' share."""
+    seven = tuple(Candidate(k, "c", -2.0, 1 / 7) for k in range(7))
+    row = message(feed_of(STARTED, replace(step(0), candidates=seven)).flush())["rows"][0]
+    assert abs(1.0 - sum(final for *_, final in row[8])) < 1e-5
+
+
 def test_what_the_reader_put_there_is_no_figure_of_the_model() -> None:
     """One token of 1/4 behind a put-in one that was all but impossible, and a large perplexity."""
     put = replace(step(0, logprob=-30.0), forced=True)

@@ -49,7 +49,7 @@ def encode_step(step: Step, *, stood: bool = False) -> str:
     when its branch began.
     """
     candidates = [
-        [c.id, c.text, number(c.logprob, 5), number(c.probability)] for c in step.candidates
+        [c.id, c.text, number(c.logprob, 5), number(c.probability, 6)] for c in step.candidates
     ]
     piece = 0 if step.piece == step.text else step.piece
     return encode(
@@ -59,7 +59,7 @@ def encode_step(step: Step, *, stood: bool = False) -> str:
             piece,
             number(step.logprob, 5),
             step.rank,
-            number(step.probability),
+            number(step.probability, 6),
             number(step.entropy),
             step.special + 2 * step.forced + 4 * stood,
             candidates,

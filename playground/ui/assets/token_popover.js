@@ -211,8 +211,9 @@ class Popover {
     rest.append(h('span', 'figure', percent(Math.max(0, 1 - listed((c) => probabilityOf(c.logprob))
       - (inList ? 0 : probabilityOf(token.logprob))))));
     if (changed) {
-      rest.append(h('span', 'figure', percent(Math.max(0, 1 - listed((c) => c.final)
-        - (inList ? 0 : token.final)))));
+      const left = 1 - listed((c) => c.final) - (inList ? 0 : token.final);
+      // What six digits of each leave over is no token that the settings left.
+      rest.append(h('span', 'figure', percent(left < 1e-5 ? 0 : left)));
     }
     table.append(titles, list, rest);
     if (this.lane.isGiven) return [table];
