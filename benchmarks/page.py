@@ -120,7 +120,7 @@ def opened(browser: Browser, url: str, lanes: int) -> Page:
     page.locator("h1").wait_for()
     page.get_by_role("tab", name="Complete").click()
     for _ in range(lanes - 2):
-        page.get_by_role("button", name="Add column").click()
+        page.get_by_role("button", name="Add lane").click()
         page.wait_for_timeout(500)
     page.get_by_label("Text for every column").fill(PROMPT)
     return page

@@ -220,8 +220,8 @@ def test_columns_are_compared_token_by_token_and_their_bars_have_one_scale() -> 
     assert found["total"] == pytest.approx(math.log(2), abs=1e-4)
     assert [pair[3] for pair in found["pairs"]] == pytest.approx([0, math.log(2), 0], abs=1e-3)
     assert found["says"] == (
-        "Column 2 is less surprised, by 0.69 nats: it finds the text about 2 times as likely as "
-        "column 1 does."
+        "Lane 2 is less surprised, by 0.69 nats: it finds the text about 2 times as likely as "
+        "lane 1 does."
     )
     made = sheets([(1, BY_HAND), (2, scored(("a", 2.0**-8)))])
     assert [made[n]["top"] for n in (1, 2)] == [8, 8]
@@ -250,7 +250,7 @@ def test_three_columns_are_asked_one_after_another_with_their_own_prompts() -> N
     assert [lane["sub"] for lane in views[:3]] == [
         "the text alone", "after “Once”", "answer to “Who?” · chat template"]
     assert [one["second"] for one in views[-1]] == [2, 3]
-    assert views[-1][0]["says"] == "Columns 1 and 2 are equally surprised by this text."
+    assert views[-1][0]["says"] == "Lanes 1 and 2 are equally surprised by this text."
 
 
 @pytest.mark.parametrize(("given", "says"), (
@@ -527,8 +527,8 @@ def test_a_closed_page_is_forgotten() -> None:
 
 def test_a_verdict_of_the_impossible() -> None:
     never, once = scored(("a", 0.0)), scored(("a", 0.5))
-    assert verdict(1, 2, contrast(never, once)) == "Only column 2 finds this text possible."
-    assert verdict(1, 3, contrast(never, never)).startswith("Neither column 1 nor column 3")
+    assert verdict(1, 2, contrast(never, once)) == "Only lane 2 finds this text possible."
+    assert verdict(1, 3, contrast(never, never)).startswith("Neither lane 1 nor lane 3")
 
 
 @pytest.fixture(scope="module")

@@ -68,8 +68,8 @@ def test_a_growing_answer_is_replaced_and_not_repeated() -> None:
 def test_under_each_answer_stands_its_speed_and_count() -> None:
     shown = Transcript().asked("Hi").answered(trace("He", "llo")).messages()
     assert [message["role"] for message in shown] == ["user", "assistant", "assistant"]
-    # Two tokens, the first paid for by prefill: one token in 0.1 s is 10 tokens/s.
-    assert shown[2]["metadata"]["title"] == "2 tokens · 10 tokens/s · ended by itself"
+    # Two tokens, the first paid for by prefill: one token in 0.1 s is 10 tok/s.
+    assert shown[2]["metadata"]["title"] == "2 tokens · 10 tok/s · ended by itself"
 
 
 def test_undo_takes_back_the_last_question_and_its_answer() -> None:

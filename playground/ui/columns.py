@@ -139,7 +139,7 @@ def _build(
                 elem_classes="prompt-box",
             )
         head = column_head(settings, tab, number, preset, new_tokens)
-        lane = token_stream(hint="What this column writes appears here.", view="tokens", name=tab,
+        lane = token_stream(hint="What this lane writes appears here.", view="tokens", name=tab,
                             open_search=False, branch=True)
     return Column(number, box, head, lane, model, form, prompt)
 

@@ -40,14 +40,14 @@ EXAMPLES = (
 def build_complete(stage: Stage, settings: Settings) -> None:
     """Build the tab inside the open Blocks."""
     with gr.Row(elem_classes="tab-head"):
-        text = prompt_box("Text for every column", "The beginning of a text. Enter runs.")
+        text = prompt_box("Text for every lane", "The beginning of a text. Enter runs.")
         actions = action_row(TAB)
     actions.notice.render()
     examples = examples_row(EXAMPLES)
     with gr.Row(elem_classes="tools"):
         lens = gr.Button("Raw beside chat template", size="sm", elem_classes="tool", min_width=60)
-        more = gr.Button("Add column", size="sm", elem_classes="tool", min_width=60)
-        fewer = gr.Button("Remove column", size="sm", elem_classes="tool", min_width=60)
+        more = gr.Button("Add lane", size="sm", elem_classes="tool", min_width=60)
+        fewer = gr.Button("Remove lane", size="sm", elem_classes="tool", min_width=60)
     columns = build_columns(
         settings, TAB, LANES[: max(2, settings.limits.columns)], START,
         own_prompt=True, new_tokens=64,

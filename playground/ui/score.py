@@ -35,8 +35,8 @@ from playground.ui.token_stream import idle, token_stream
 TAB = "score"
 MOST = 3
 HINT = (
-    "Each token of your text appears here, coloured by surprise: how unlikely the model found it "
-    "after everything before it. Open one to see what it expected instead."
+    "Each token of your text appears here, coloured by how likely the model found it after "
+    "everything before it. Open one to see what it expected instead."
 )
 _PARIS = "The capital of France is Paris."
 _STORY = "Once upon a time there was a little dragon named Max. He liked to sing."
@@ -94,8 +94,8 @@ def _build_text(stage: Stage, settings: Settings, tab: gr.Tab) -> None:
     actions.notice.render()
     examples = examples_row([example.label for example in EXAMPLES])
     with gr.Row(elem_classes="tools"):
-        more = gr.Button("Add column", size="sm", elem_classes="tool", min_width=60)
-        fewer = gr.Button("Remove column", size="sm", elem_classes="tool", min_width=60)
+        more = gr.Button("Add lane", size="sm", elem_classes="tool", min_width=60)
+        fewer = gr.Button("Remove lane", size="sm", elem_classes="tool", min_width=60)
         taken = gr.Dropdown(
             [NOTHING], value=NOTHING[1], label="Take over an answer", show_label=False,
             container=False, elem_id="score-take", visible=False, interactive=True, min_width=0,

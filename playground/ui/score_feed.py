@@ -28,7 +28,7 @@ def waiting_lane(title: str, subtitle: str, news: Queued | Loading | None) -> st
 
 def later_lane(title: str, subtitle: str) -> str:
     """A lane whose turn comes after the columns before it."""
-    said = "After the column before it"
+    said = "After the lane before it"
     return encode({"state": "queued", "title": title, "sub": subtitle, "say": said})
 
 

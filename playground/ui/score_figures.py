@@ -123,17 +123,17 @@ def verdict(first: int, second: int, made: Contrast) -> str:
     """Which of two columns was less surprised, in a sentence."""
     total = made.total
     if total is None:
-        return f"Neither column {first} nor column {second} finds this text possible."
+        return f"Neither lane {first} nor lane {second} finds this text possible."
     if abs(total) < 0.005:
-        return f"Columns {first} and {second} are equally surprised by this text."
+        return f"Lanes {first} and {second} are equally surprised by this text."
     better, worse = (second, first) if total > 0 else (first, second)
     if not math.isfinite(total):
-        return f"Only column {better} finds this text possible."
+        return f"Only lane {better} finds this text possible."
     times = float(f"{math.exp(min(abs(total), 700)):.2g}")
     factor = f"{times:,g}" if times < 1e6 else f"{times:.1e}"
     return (
-        f"Column {better} is less surprised, by {abs(total):.2f} nats: it finds the text about "
-        f"{factor} times as likely as column {worse} does."
+        f"Lane {better} is less surprised, by {abs(total):.2f} nats: it finds the text about "
+        f"{factor} times as likely as lane {worse} does."
     )
 
 

@@ -36,7 +36,7 @@ from playground.ui.token_stream import idle
 
 TAB = "strategies"
 FIRST = ("Greedy", "Beam search", "Top-k", "Top-p", "Temperature 0.7")
-# "Add column" goes on with the strategies that are not there yet.
+# "Add lane" goes on with the strategies that are not there yet.
 LANES = (*FIRST, *(name for name in PRESETS if name not in FIRST))
 EXAMPLES = (
     "Once upon a time",
@@ -56,8 +56,8 @@ def build_strategies(stage: Stage, settings: Settings) -> None:
     examples = examples_row(EXAMPLES)
     with gr.Row(elem_classes="tools"):
         form = prompt_form()
-        more = gr.Button("Add column", size="sm", elem_classes="tool", min_width=60)
-        fewer = gr.Button("Remove column", size="sm", elem_classes="tool", min_width=60)
+        more = gr.Button("Add lane", size="sm", elem_classes="tool", min_width=60)
+        fewer = gr.Button("Remove lane", size="sm", elem_classes="tool", min_width=60)
     lanes = LANES[: settings.limits.columns]
     board = lane_board(settings, TAB, len(lanes))
     columns = build_columns(settings, TAB, lanes, len(FIRST), own_prompt=False, new_tokens=48)

@@ -53,8 +53,8 @@ def _answer(key: Any) -> tuple[Trace, str] | None:
 
 def _named(tab: str, place: int | None, trace: Trace, text: str) -> str:
     """An answer in the list of those that can be taken over."""
-    column = f", column {place}" if place else ""
-    return f"{tab.capitalize()}{column} · {trace.run.model.label}: {cut(text, 48)}"
+    lane = f", lane {place}" if place else ""
+    return f"{tab.capitalize()}{lane} · {trace.run.model.label}: {cut(text, 48)}"
 
 
 def cut(text: str, most: int) -> str:

@@ -116,7 +116,7 @@ def _note(trace: Trace) -> dict[str, Any] | None:
     done = trace.finished
     if done is None:
         return None
-    speed = f" · {trace.tokens_per_second:.0f} tokens/s" if trace.tokens_per_second else ""
+    speed = f" · {trace.tokens_per_second:.0f} tok/s" if trace.tokens_per_second else ""
     title = f"{done.new_tokens} tokens{speed} · {ENDINGS[done.reason]}"
     perplexity = f", perplexity {trace.perplexity:.2f}" if trace.perplexity else ""
     details = (

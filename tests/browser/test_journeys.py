@@ -41,7 +41,7 @@ def _group(page: Page, name: str) -> None:
 
 def _settings_of(page: Page, column: int) -> Locator:
     """Open the panel on a column (from 1) and give it."""
-    button = page.get_by_role("button", name=f"Settings of column {column}")
+    button = page.get_by_role("button", name=f"Settings of lane {column}")
     button.locator("visible=true").last.click()
     panel = page.locator(".decoding-panel:visible")
     expect(panel.get_by_role("heading")).to_have_text(f"Column {column}")
@@ -205,10 +205,10 @@ def test_columns_are_added_and_removed(page: Page) -> None:
     _tab(page, "Complete")
     expect(_lanes(page)).to_have_count(2)
     for count in (3, 4, 4):
-        page.get_by_role("button", name="Add column").locator("visible=true").click()
+        page.get_by_role("button", name="Add lane").locator("visible=true").click()
         expect(_lanes(page)).to_have_count(count)
     for count in (3, 2, 1, 1):
-        page.get_by_role("button", name="Remove column").locator("visible=true").click()
+        page.get_by_role("button", name="Remove lane").locator("visible=true").click()
         expect(_lanes(page)).to_have_count(count)
 
 
@@ -236,13 +236,13 @@ def test_one_panel_edits_the_column_it_names(page: Page, shoot: Shoot) -> None:
     _setting(page, "Temperature").fill("0.5")
     for place in (heads.nth(1), panel):
         expect(place).to_contain_text("ignored: Temperature")
-    panel.get_by_role("button", name="Settings of column 3").click()
-    expect(panel.get_by_role("heading")).to_have_text("Column 3")
+    panel.get_by_role("button", name="Settings of lane 3").click()
+    expect(panel.get_by_role("heading")).to_have_text("Lane 3")
     expect(_setting(page, "Strategy")).to_have_value("Top-k")
     shoot(page, "settings")
     page.keyboard.press("Escape")
     expect(panel).to_have_count(0)
-    expect(page.locator(":focus")).to_have_attribute("aria-label", "Settings of column 3")
+    expect(page.locator(":focus")).to_have_attribute("aria-label", "Settings of lane 3")
     _example(page, "Once upon a time")
     lanes = _lanes(page)
     expect(_ended(lanes.nth(1))).to_contain_text("Contrastive search, changed")
@@ -275,13 +275,13 @@ def test_settings_are_used_for_all_columns_and_outlive_them(page: Page) -> None:
     panel = _settings_of(page, 2)
     _setting(page, "Strategy").select_option("Beam search")
     _setting(page, "New tokens").fill("5")
-    panel.get_by_role("button", name="Use for all columns").click()
+    panel.get_by_role("button", name="Use for all lanes").click()
     chosen = page.locator(".decoding-head:visible select")
     for number in range(2):
         expect(chosen.nth(number)).to_have_value("Beam search")
-    page.get_by_role("button", name="Remove column").locator("visible=true").click()
+    page.get_by_role("button", name="Remove lane").locator("visible=true").click()
     expect(panel).to_have_count(0)
-    page.get_by_role("button", name="Add column").locator("visible=true").click()
+    page.get_by_role("button", name="Add lane").locator("visible=true").click()
     expect(chosen.nth(1)).to_have_value("Beam search")
     _example(page, "The capital of France is")
     for number in range(2):

@@ -37,7 +37,7 @@ def test_a_text_is_scored_compared_and_opened(visit: Callable[..., Page]) -> Non
     expect(panel.locator("li", has_text="France")).to_contain_text("in the text")
     expect(panel).not_to_contain_text("X-ray")  # nothing chose this token
     page.keyboard.press("Escape")
-    expect(page.locator(".difference .verdict")).to_contain_text("Column 1 is less surprised")
+    expect(page.locator(".difference .verdict")).to_contain_text("Lane 1 is less surprised")
 
 
 def test_a_contest_shows_a_winner_by_each_rule(visit: Callable[..., Page]) -> None:

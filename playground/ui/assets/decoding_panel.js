@@ -36,7 +36,7 @@ class Verdict {
 class Head {
   constructor(root, settings, number, tab) {
     Object.assign(this, { root, settings, number, tab });
-    const name = `column ${number + 1}`;
+    const name = `lane ${number + 1}`;
     this.menu = menuOf(() => settings);
     this.menu.select.setAttribute('aria-label', `Strategy of ${name}`);
     this.about = noteButton(() => settings.preset);
@@ -186,15 +186,15 @@ class ColumnsPanel extends Panel {
     close.addEventListener('click', () => this.close());
     this.numbers = h('div', 'numbers');
     this.numbers.setAttribute('role', 'group');
-    this.numbers.setAttribute('aria-label', 'Column');
+    this.numbers.setAttribute('aria-label', 'Lane');
     bar.append(this.title, this.numbers, close);
-    this.all = h('button', 'all', 'Use for all columns');
+    this.all = h('button', 'all', 'Use for all lanes');
     this.all.type = 'button';
     this.all.addEventListener('click', () => this.useForAll());
     root.prepend(bar);
     root.querySelector('.common').after(this.all);
     root.setAttribute('role', 'region');
-    root.setAttribute('aria-label', 'Settings of a column');
+    root.setAttribute('aria-label', 'Settings of a lane');
     root.addEventListener('keydown', (event) => {
       if (event.key !== 'Escape') return;
       event.preventDefault();
@@ -238,12 +238,12 @@ class ColumnsPanel extends Panel {
   // Which column is edited: in the title, in the row of numbers, and on the column itself.
   frame() {
     const { columns } = this.tab;
-    if (this.number !== null) this.title.textContent = `Column ${this.number + 1}`;
+    if (this.number !== null) this.title.textContent = `Lane ${this.number + 1}`;
     this.all.hidden = columns.size < 2;
     const buttons = [...columns.keys()].sort((a, b) => a - b).map((number) => {
       const button = h('button', '', String(number + 1));
       button.type = 'button';
-      button.setAttribute('aria-label', `Settings of column ${number + 1}`);
+      button.setAttribute('aria-label', `Settings of lane ${number + 1}`);
       button.setAttribute('aria-pressed', String(number === this.number));
       button.addEventListener('click', () => {
         this.openOn(number);

@@ -34,7 +34,7 @@ function differenceOf({ first, second, says, alone, pairs }) {
   return section;
 }
 
-const countOf = (count, column) => `${count} token${count === 1 ? '' : 's'} of column ${column}`;
+const countOf = (count, column) => `${count} token${count === 1 ? '' : 's'} of lane ${column}`;
 
 function gapOf() {
   const gap = h('li', 'gap', '…');
