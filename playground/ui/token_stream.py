@@ -58,6 +58,7 @@ _SCRIPTS = (
     "token_csv.js",
     "token_head.js",
     "token_legend.js",
+    "token_dock.js",
     "token_panels.js",
     "token_search.js",
     "token_reel.js",
@@ -73,7 +74,7 @@ _SCRIPTS = (
     "token_lane.js",
     "token_stream.js",
 )
-_STYLES = ("token_stream.css", "token_xray.css", "token_forwards.css")
+_STYLES = ("token_stream.css", "token_dock.css", "token_xray.css", "token_forwards.css")
 
 # The scripts come once a page, on the first mount, through a server function: a copy in each of a
 # dozen components would make the page's configuration half a megabyte. The quoted 'branch' is how

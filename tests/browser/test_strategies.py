@@ -75,6 +75,34 @@ def test_lanes_are_chosen_compared_and_sorted(page: Page, shoot: Shoot) -> None:
     shoot(page, "strategies-many")
 
 
+def test_a_panel_of_a_narrow_lane_opens_below_the_lanes(page: Page, shoot: Shoot) -> None:
+    """A tree in a fifth of the page showed one column and a half, an X-ray five bars without
+    names; and the lane that had it was twice as high as the others."""
+    _open(page)
+    _run(page)
+    lanes = page.locator(".token-stream:visible")
+    row, docked = page.locator(".lanes:visible"), page.locator(".docked")
+    expect(docked).to_have_count(0)
+    lanes.nth(1).locator(".beams > summary").click()
+    tree = docked.locator(".beam-tree")
+    expect(tree.locator(".beam-head").last).to_have_text("step 48")
+    assert tree.bounding_box()["width"] > 0.98 * row.bounding_box()["width"]
+    # One X-ray below the lanes, that of the token the reader is at.
+    for number, key in ((2, "x"), (4, "ArrowRight")):
+        lanes.nth(number).locator(".body [data-i]").first.focus()
+        page.keyboard.press(key)
+        name = lanes.nth(number).locator(".title").text_content()
+        expect(docked.filter(has=page.locator(".xray"))).to_have_count(1)
+        expect(docked.last.locator(".docked-name")).to_have_text(name)
+        expect(docked.last.locator(".verdict")).to_contain_text("Drawn with")
+    shoot(page, "strategies-docked")
+    page.keyboard.press("Escape")
+    docked.last.get_by_role("button", name="Close").click()
+    docked.get_by_role("button", name="Close").click()
+    expect(docked).to_have_count(0)
+    expect(lanes.nth(1).locator(".beams > summary")).to_be_focused()
+
+
 def test_a_strategy_is_explained_by_the_keyboard(page: Page, shoot: Shoot) -> None:
     _open(page)
     about = page.get_by_role("button", name="What Top-p does").locator("visible=true").first

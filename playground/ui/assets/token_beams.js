@@ -18,10 +18,20 @@ class BeamsPanel {
     this.summary = h('summary');
     this.rule = h('p', 'beam-rule');
     this.rule.setAttribute('role', 'status');
-    this.root.append(this.summary, this.tools(), this.tree.root, this.table.root, this.greedy.verdict,
-      this.rule, this.ranking.root);
+    this.room = h('div');
+    this.room.append(this.tools(), this.tree.root, this.table.root, this.greedy.verdict, this.rule,
+      this.ranking.root);
+    this.root.append(this.summary, this.room);
+    this.dock = new Dock(lane, this.room, {
+      kind: 'beams', title: () => this.beamsWords(), close: () => this.fold(),
+    });
     this.setView('tree');
     this.clear();
+  }
+
+  fold() {
+    this.root.open = false;
+    this.summary.focus();
   }
 
   tools() {
@@ -68,6 +78,7 @@ class BeamsPanel {
     this.table.clear();
     this.ranking.clear();
     this.root.hidden = true;
+    this.dock.place(false);
   }
 
   take(message) {
@@ -105,6 +116,8 @@ class BeamsPanel {
   draw() {
     const { search } = this;
     this.root.hidden = !search.rules;
+    const isOpen = !this.root.hidden && this.root.open;
+    if (isOpen !== this.dock.open) this.dock.place(isOpen);
     if (!search.rules) return;
     put(this.summary, this.summaryWords());
     this.summary.title = this.summary.textContent;
@@ -128,10 +141,14 @@ class BeamsPanel {
     this.leader = this.winner ?? (best ? [best.s, best.r] : null);
   }
 
+  beamsWords() {
+    const { beams, groups } = this.search.rules;
+    return `${beams} beams${groups > 1 ? ` in ${groups} groups` : ''}`;
+  }
+
   summaryWords() {
-    const { rules, steps, count } = this.search;
-    const groups = rules.groups > 1 ? ` in ${rules.groups} groups` : '';
-    const how = `${rules.beams} beams${groups}`;
+    const { steps, count } = this.search;
+    const how = this.beamsWords();
     if (!count) return `The search · ${how}`;
     if (!this.over) return `The search · ${how} · step ${steps.length}`;
     return `The search · ${how} · ${count} ${count === 1 ? 'step' : 'steps'}${this.won ? ` · won with ${this.won}` : ''}`;

@@ -35,6 +35,7 @@ class Lane {
     this.prompt = new PromptBlock(this);
     main.append(this.problem, this.prompt.root, this.body, this.legend.root);
     this.stats = h('dl', 'stats');
+    this.docks = [];
     this.panels = new Panels(this);
     root.append(this.head.root, main, this.panels.root, this.stats);
     this.body.addEventListener('scroll', () => this.scrolled(), { passive: true });
@@ -239,6 +240,7 @@ class Lane {
 
   // The lane was hidden, or its width changed.
   resized() {
+    for (const dock of this.docks) dock.place();
     if (!this.message || !this.view) return;
     if (this.sticky && !this.held()) this.body.scrollTop = this.body.scrollHeight;
     if (this.viewName === 'table') this.view.scroll();

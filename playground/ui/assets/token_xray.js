@@ -24,6 +24,7 @@ class Xray {
     sides.append(this.sliders, this.picture);
     this.root.append(top, this.trouble, this.verdict, sides);
     this.root.addEventListener('keydown', (event) => this.key(event));
+    this.dock = new Dock(lane, this.root);
     this.clear();
   }
 
@@ -72,12 +73,26 @@ class Xray {
     choices.set(this.lane.name, 'xray', 'closed');
     const inside = this.root.contains(document.activeElement);
     const { index } = this;
-    this.root.hidden = true;
-    this.clear();
+    this.hide();
     if (inside && index !== null) {
       popover.returning = true;
       this.lane.focusToken(index);
       popover.returning = false;
+    }
+  }
+
+  hide() {
+    this.root.hidden = true;
+    this.clear();
+    this.dock.place(false);
+  }
+
+  // Below the lanes there is one, that of the lane where the reader is.
+  settle() {
+    this.dock.place(true);
+    if (!this.dock.isOut) return;
+    for (const { root, xray } of choices.lanes) {
+      if (xray !== this && xray.dock.isOut && root.closest('.lanes') === this.lane.root.closest('.lanes')) xray.hide();
     }
   }
 
@@ -94,6 +109,7 @@ class Xray {
     this.index = index;
     this.serial += 1;
     this.root.hidden = false;
+    this.settle();
     this.title.replaceChildren(`X-ray of token ${this.lane.numberOf(index)}: `,
       writeToken(h('b', 'tok'), shownOf(token), { special: token.special, half: isHalf(token) }));
     this.ask();
