@@ -490,7 +490,7 @@ def test_the_table_is_saved_as_csv(page: Page) -> None:
         lane.get_by_role("button", name="Save CSV").click()
     text = Path(coming.value.path()).read_text(encoding="utf-8-sig")
     rows = list(csv.reader(io.StringIO(text, newline="")))
-    assert rows[0] == ["step", "sentence so far", "chosen", "chosen %", "rank", "top 1", "top 1 %",
+    assert rows[0] == ["step", "text before", "chosen", "chosen %", "rank", "top 1", "top 1 %",
                        "top 2", "top 2 %"]
     assert rows[1] == ["1", "", "${alert(1)}", "82", "1", "${alert(1)}", "82", " London", "9"]
     assert rows[3][1:3] == ["${alert(1)}{{value}}", "<img src=x onerror=alert(2)>"]

@@ -14,7 +14,7 @@ function csvFigure(logprob, figures) {
 
 function csvHeader(top, figures) {
   const unit = figures === 'logprob' ? 'log-probability (nats)' : '%';
-  const names = ['step', 'sentence so far', 'chosen', `chosen ${unit}`, 'rank'];
+  const names = ['step', 'text before', 'chosen', `chosen ${unit}`, 'rank'];
   for (let k = 1; k <= top; k += 1) names.push(`top ${k}`, `top ${k} ${unit}`);
   return names.map(cellOf).join(',');
 }

@@ -107,6 +107,10 @@ function spoken(text) {
   const words = { 0x09: 'tab', 0x0a: 'newline', 0x0d: 'carriage return', 0xa0: 'no-break space' };
   const trimmed = text.replace(/^ +| +$/g, '');
   if (!trimmed) return text ? (text.length > 1 ? text.length + ' spaces' : 'space') : 'nothing';
+  // " Paris" and "Paris" are two tokens, and must sound like two.
+  if (text !== trimmed) {
+    return [text[0] === ' ' ? 'space' : '', spoken(trimmed), text.endsWith(' ') ? 'space' : ''].join(' ').trim();
+  }
   return Array.from(trimmed, (char) => {
     const code = char.codePointAt(0);
     return words[code] ? ' ' + words[code] + ' ' : NAMED[code] ? ' ' + NAMED[code] + ' ' : char;
@@ -135,25 +139,25 @@ const MEASURES = {
   probability: {
     label: 'probability', plain: 'expected', strong: 'a surprise',
     help: 'How likely the model itself found the token. The stronger the colour, the less likely.',
-    steps: ['50 % or more', '20 %', '5 %', '1 %', '0.1 %', 'less'],
+    steps: ['50 % or more', '20–50 %', '5–20 %', '1–5 %', '0.1–1 %', 'under 0.1 %'],
     level: (t) => [0.5, 0.2, 0.05, 0.01, 0.001].filter((edge) => probabilityOf(t.logprob) < edge).length,
   },
   rank: {
     label: 'rank', plain: 'first choice', strong: 'far down',
     help: 'The place of the token in the model’s own list, the likeliest first.',
-    steps: ['1st', '2–3', '4–10', '11–100', '101–1000', 'below'],
+    steps: ['1st', '2–3', '4–10', '11–100', '101–1000', 'over 1000'],
     level: (t) => [1, 3, 10, 100, 1000].filter((edge) => t.rank > edge).length,
   },
   entropy: {
     label: 'entropy', plain: 'one way on', strong: 'many',
     help: 'How open the choice was, whatever was chosen then: the mean surprise in nats.',
-    steps: ['under 0.5 nats', '1', '2', '3', '4.5', 'more'],
+    steps: ['under 0.5 nats', '0.5–1', '1–2', '2–3', '3–4.5', '4.5 or more'],
     level: (t) => [0.5, 1, 2, 3, 4.5].filter((edge) => t.entropy === null || t.entropy >= edge).length,
   },
   surprise: {
     label: 'surprise', plain: 'no news', strong: 'unexpected',
     help: 'Minus the base-2 logarithm of the probability: one bit for every time it halves.',
-    steps: ['under 1 bit', '2', '4', '7', '10', 'more'],
+    steps: ['under 1 bit', '1–2', '2–4', '4–7', '7–10', '10 or more'],
     level: (t) => [1, 2, 4, 7, 10].filter((edge) => bitsOf(t.logprob) >= edge).length,
   },
 };

@@ -85,8 +85,8 @@ class Popover {
     const writing = event.target.matches('input');
     const turn = writing ? 0 : { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     const walk = { ArrowUp: -1, ArrowDown: 1 }[event.key];
-    if (event.key === 'Tab' && !event.target.closest('form')) {
-      this.close(true);
+    if (event.key === 'Tab') {
+      this.cycle(event.shiftKey ? -1 : 1);
     } else if (turn) {
       const next = this.lane.neighbour(this.index, turn);
       const anchor = next === null ? null : this.lane.elementOf(next);
@@ -95,7 +95,7 @@ class Popover {
         this.show(this.lane, next, anchor, true);
       }
     } else if (walk) {
-      const stops = [...this.box.querySelectorAll('button:not(:disabled), input')].filter((e) => e.offsetParent);
+      const { stops } = this;
       const at = stops.indexOf(document.activeElement);
       stops[Math.min(Math.max(at + walk, 0), stops.length - 1)]?.focus();
     } else if (event.key === 'x' && !writing && this.lane.xray && !this.lane.isGiven) {
@@ -105,6 +105,19 @@ class Popover {
     }
     event.preventDefault();
     event.stopPropagation();
+  }
+
+  // All that can be pressed or written in here, in order.
+  get stops() {
+    return [...this.box.querySelectorAll('button:not(:disabled), input')].filter((e) => e.offsetParent);
+  }
+
+  // Tab goes round in here, as in every dialog; Escape leaves.
+  cycle(turn) {
+    const { stops } = this;
+    const at = stops.indexOf(document.activeElement);
+    const next = at < 0 && turn < 0 ? stops.length - 1 : (at + turn + stops.length) % stops.length;
+    stops[next]?.focus();
   }
 
   choose(event) {
@@ -163,6 +176,7 @@ class Popover {
     if (token.forced) box.append(h('p', 'note', 'Put there by you: nothing chose it. The figures are what the model thought of it.'));
     if (token.stood) box.append(h('p', 'note', 'It stood already when this branch began.'));
     box.append(...this.candidates(token, lane.canBranch), tokenActions(this, token));
+    box.append(h('p', 'keys', '↑ ↓ walk here · ← → other tokens · Esc closes'));
   }
 
   facts(token) {
