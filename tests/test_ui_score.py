@@ -381,7 +381,7 @@ def test_a_contest_is_ranked_by_every_rule_by_hand() -> None:
             assert rows[text]["scores"][rule] == pytest.approx(contender.score(rule), rel=1e-9)
     assert shares(RACE) == pytest.approx((2 / 7, 1 / 7, 4 / 7))
     assert sum(row["share"] for row in made["rows"]) == pytest.approx(1, abs=1e-5)
-    assert made["neutral"] == ["<|endoftext|>"]
+    assert (made["neutral"], made["by_itself"]) == (["<|endoftext|>"], True)
 
 
 def test_the_winners_are_told_in_a_sentence() -> None:

@@ -25,6 +25,7 @@ from playground.ui.token_store import encode
 from playground.ui.token_stream import idle, token_stream
 
 TAB = "contest"
+SPACED = "A space before each"
 HINT = (
     "The continuations stand here, ranked by how likely the model finds each after the prompt: as "
     "a whole, a token, a byte, and against a neutral prompt."
@@ -77,7 +78,7 @@ def build_contest(stage: Stage, settings: Settings) -> None:
         with gr.Column(scale=2, min_width=240):
             form = prompt_form()
             with gr.Row(elem_classes="prompt-form"):
-                spaced = gr.Checkbox(True, label="A space before each", container=False)
+                spaced = gr.Checkbox(True, label=SPACED, container=False)
             neutral = gr.Textbox(
                 "", label="Neutral prompt of PMI", lines=1, max_lines=4, elem_classes="prompt-box",
                 placeholder="Empty: the token that begins a text.",
@@ -112,7 +113,15 @@ def build_contest(stage: Stage, settings: Settings) -> None:
             partial(_fill, settings, example), None, filled, queue=False, **wide
         ).then(**go)
     actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
+    # A chat's answer begins where no word needs a space, so none is put there.
+    form.template.change(_space, form.template, spaced, queue=False, **quiet)
     ranking.open(_opened, lanes, lane, queue=False, **quiet)
+
+
+def _space(template: Any) -> Any:
+    """The tick for a space, which a chat takes no notice of; it stays as the reader left it."""
+    chat = template == CHAT
+    return gr.update(interactive=not chat, label=f"{SPACED} (not in a chat)" if chat else SPACED)
 
 
 def _fill(settings: Settings, example: Example) -> list[Any]:

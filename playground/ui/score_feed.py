@@ -52,6 +52,7 @@ def scored_lane(title: str, subtitle: str, scored: Scored) -> str:
     key, record = KEPT.open()
     record.tokens += [encode_step(step) for step in scored.steps]
     record.prompt = encode_pieces(scored.context)
+    count = len(scored.steps)
     head = {
         "key": key,
         "revision": 1,
@@ -67,7 +68,7 @@ def scored_lane(title: str, subtitle: str, scored: Scored) -> str:
         "draws": False,
         "given": True,  # nothing was chosen here
         "stats": [
-            [f"{len(scored.steps):,}", "tokens scored", "Each has a colour and a probability."],
+            [f"{count:,}", f"token{'' if count == 1 else 's'} scored", "Each has a colour and a probability."],
             [f"{len(scored.context):,}", "read before them", "The prompt, which is not scored."],
         ],
         "problem": "",

@@ -54,7 +54,7 @@ def sheet(scored: Scored) -> dict[str, Any]:
 def figures(scored: Scored) -> list[dict[str, Any]]:
     """Each measure: its name, its exact value for the API, as it is shown, and what it means."""
     given = (
-        ("tokens", "tokens", float(len(scored.steps)), 0),
+        ("tokens", "token" if len(scored.steps) == 1 else "tokens", float(len(scored.steps)), 0),
         ("total", "total log-prob", scored.total_logprob, 2),
         ("mean", "mean log-prob", scored.mean_logprob, 3),
         ("bits", "bits / byte", scored.bits_per_byte, 3),
@@ -170,6 +170,7 @@ def standings(contest: Contest) -> dict[str, Any]:
         "rules": [[rule, label, MEASURES[rule]] for rule, label in RULES.items()],
         "rows": rows,
         "neutral": [piece.text for piece in contest.neutral],
+        "by_itself": len(contest.neutral) == 1 and contest.neutral[0].special,
         "notices": list(contest.notices),
     }
 

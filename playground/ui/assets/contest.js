@@ -58,6 +58,12 @@ function rank(view) {
   root.querySelector('.table').replaceChildren(table);
 }
 
+// A line may end before a space, of which only a mark is seen, and nowhere in a word.
+function wrapping(name) {
+  for (const mark of name.querySelectorAll('.mark')) mark.before(h('wbr'));
+  return name;
+}
+
 function rowOf(view, place) {
   const { contest, rule } = view;
   const row = contest.rows[place];
@@ -69,7 +75,7 @@ function rowOf(view, place) {
   button.type = 'button';
   button.title = 'Show the tokens of this continuation';
   button.setAttribute('aria-pressed', place === view.opened);
-  button.append(quoted(row.text));
+  button.append(wrapping(quoted(row.text)));
   name.append(button, h('small', '', `${row.tokens} token${row.tokens === 1 ? '' : 's'}`));
   const share = h('td', 'share');
   share.append(barOf(row.share), h('span', '', row.share_shown));
@@ -106,10 +112,11 @@ function barOf(share) {
   return bar;
 }
 
-function footOf({ neutral, notices }) {
+function footOf({ neutral, by_itself: byItself, notices }) {
   const foot = h('div', 'foot');
   const against = h('p', 'said', 'PMI compares with what is as likely after the neutral prompt ');
   for (const piece of neutral) against.append(quoted(piece));
+  if (byItself) against.append(', the token that begins a text');
   against.append('. Scores in nats. A bar is the score as a probability; for PMI it is the part of the best.');
   foot.append(against, ...notices.map((words) => h('p', 'said', words)));
   return foot;
