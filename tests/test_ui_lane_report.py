@@ -101,11 +101,21 @@ def test_a_board_tells_figures_and_marks_where_lanes_part() -> None:
     assert titles == ["Top-p (lane 1)", "Greedy", "Top-p (lane 3)"]
     assert [(one["at"], one["same"]) for one in found["lanes"]] == [
         (1, False), (None, True), (None, True)]
+    assert [one["cut"] for one in found["lanes"]] == [False] * 3
     assert found["lanes"][0]["figures"]["mean_logprob"] == -0.5
     assert found["lanes"][0]["figures"]["rep_4"] is None
     marked = json.loads(board.mark(0, some[0].value))
     assert (marked["parts_at"], marked["n"]) == (1, 2)
     assert board.mark(1, some[1].value) == some[1].value
+
+
+def test_an_answer_that_a_limit_cut_off_is_told_as_such() -> None:
+    """Its length is the limit's, and once was marked as the best of all."""
+    [lane] = lanes("Greedy")
+    assert lane.feed is not None
+    for event in (STARTED, *steps(3, 4), Finished("length", "", 1, 2, 0.1, 0.1)):
+        lane.feed.add(event)
+    assert told(Board([lane]))["lanes"][0]["cut"] is True
 
 
 def test_another_lane_can_be_compared_with_and_is_again_in_the_next_run() -> None:

@@ -145,8 +145,9 @@ class Board:
         self._at[column] = at
         figures = {name: _number(value) for name, value in asdict(measure(trace)).items()}
         same = at is None and _over(trace) and bool(trace.steps)
+        cut = trace.finished is not None and trace.finished.reason in ("length", "context")
         return {**head, "sub": lane.feed.subtitle, "at": at, "same": same, "parts": words,
-                "figures": figures}
+                "figures": figures, "cut": cut}
 
 
 def _number(value: float | None) -> float | None:

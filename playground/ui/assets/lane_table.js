@@ -23,7 +23,10 @@ class LaneTable {
     this.body = h('tbody');
     this.table.append(thead, this.body);
     scroll.append(this.table);
-    this.root.append(head, scroll);
+    const key = h('p', 'key', ' the best of its column, where one is better than most. Answers under half the longest '
+      + 'count for no mark that being short brings. 48+ was cut off by a limit.');
+    key.prepend(h('i', 'dot'));
+    this.root.append(head, scroll, key);
     this.root.hidden = true;
     tab.board?.draw();
   }
@@ -91,7 +94,7 @@ class LaneTable {
       const cell = this.rows.get(lane.column).cells[figure.name];
       const value = valueOf(lane, figure.name);
       const words = this.words(figure, lane, value);
-      const marked = best !== null && words === best;
+      const marked = best !== null && words === best && !(figure.fair && isShort(lane, lanes));
       if (cell.firstChild?.textContent === words && marked === cell.classList.contains('best')) continue;
       cell.classList.toggle('best', marked);
       cell.replaceChildren(words, ...(marked ? [h('span', 'unseen', ' (best)')] : []));
@@ -99,6 +102,7 @@ class LaneTable {
   }
 
   words(figure, lane, value) {
+    if (figure.name === 'length' && lane.cut) return `${written(figure, value)}+`;
     if (figure !== LEAVES || value !== null) return written(figure, value);
     return lane.column === this.board.message.reference ? 'compared' : lane.same ? 'never' : '–';
   }
