@@ -50,17 +50,16 @@ def test_the_same_text_by_other_ids_is_another_way() -> None:
     assert [child.ids for child in merge([steps("a"), other]).children] == [(97,), (999,)]
 
 
-def test_the_chance_is_the_product_and_the_mean_is_of_the_model() -> None:
+def test_the_chance_is_the_product() -> None:
     root = merge([steps("ab", 0.9), steps("ab", 0.9), steps("ac", 0.9)])
     assert root.chance == pytest.approx(0.9)
     (b, c) = root.children
     assert (b.chance, c.chance) == (pytest.approx(0.9), pytest.approx(0.9))
     assert merge([steps("ab", 0.9)]).chance == pytest.approx(0.81)
-    assert root.mean == b.mean == pytest.approx(OWN)
 
 
 def test_nothing_is_a_tree_of_nothing() -> None:
-    assert merge([]) == Span((), "", (), 1.0, 1.0, (), ())
+    assert merge([]) == Span((), "", (), 1.0, (), ())
     assert shape(merge([[], []])) == ("", 2)
 
 

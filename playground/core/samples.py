@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, prod
+from math import prod
 
 from playground.core.events import Step
 
@@ -18,16 +18,14 @@ class Span:
     """Tokens that all of ``samples`` (their places in the list) have in common, and how they go on.
 
     ``chance`` is the probability with which a sample that has come so far was to go this way: the
-    product of the probabilities that the tokens were chosen with. ``mean`` is their mean
-    probability under the model itself. Both are 1.0 where there are no tokens. ``ended`` are the
-    samples that have nothing after this.
+    product of the probabilities that the tokens were chosen with, 1.0 where there are none.
+    ``ended`` are the samples that have nothing after this.
     """
 
     ids: tuple[int, ...]
     text: str
     samples: tuple[int, ...]
     chance: float
-    mean: float
     ended: tuple[int, ...]
     children: tuple[Span, ...]
 
@@ -59,7 +57,6 @@ def _span(samples: Sequence[Sequence[Step]], going: tuple[int, ...], start: int)
         "".join(step.text for step in first if not step.special),
         going,
         _mean([prod(step.probability for step in samples[n][start:end]) for n in going]),
-        _mean([exp(step.logprob) for n in going for step in samples[n][start:end]]),
         tuple(n for n in going if len(samples[n]) == end),
         tuple(_span(samples, way, end) for way in _ways(samples, going, end)),
     )

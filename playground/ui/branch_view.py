@@ -69,8 +69,10 @@ def _node(branches: Branches, depth: int, branch: Branch) -> dict[str, Any]:
     }
     answer = answer_of(branch.key)
     if answer:
-        mean = sum(step.logprob for step in answer) / len(answer)
         node["tokens"] = f"{len(answer):,}"
+    # What the reader put there says nothing of the model.
+    if chosen := [step.logprob for step in answer if not step.forced]:
+        mean = sum(chosen) / len(chosen)
         node["mean"] = f"{mean:.2f}".replace("-", "\u2212") if math.isfinite(mean) else "−∞"
     return node
 
@@ -149,7 +151,7 @@ def _span(branches: Branches, span: Span, total: int) -> dict[str, Any]:
     return {
         "text": span.text[:LONGEST_PATH] + ("…" if len(span.text) > LONGEST_PATH else ""),
         "tokens": len(span.ids), "count": span.count, "total": total,
-        "chance": span.chance, "mean": span.mean,
+        "chance": span.chance,
         "sample": span.samples[0] + 1 if span.samples else 0,
         "key": drawing.feeds[span.samples[0]].key if span.samples else "",
         "ended": _over(drawing, span.ended) if span.children else 0,

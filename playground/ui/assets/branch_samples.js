@@ -1,7 +1,5 @@
 // Samples of one prompt as a weighted tree: what they share stands once, with how many go that way.
 
-const share = (value) => `${Math.round(100 * value)} %`;
-
 function chance(value) {
   const percent = 100 * value;
   if (percent >= 9.5) return `${percent.toFixed(0)} %`;
@@ -91,22 +89,16 @@ class Samples {
     fold.addEventListener('click', (event) => { event.stopPropagation(); this.fold(path, open); });
     const text = h('bdi', 'text');
     writeText(text, span.text);
-    const words = span.count > 1 ? `${span.count} of ${span.total}` : `sample ${span.sample}`;
+    const several = span.count > 1;
+    const counted = h('b', '', several ? `${span.count} of ${span.total}` : `sample ${span.sample}`);
+    if (several) counted.title = 'Of the samples that came this far, so many go this way.';
     const figures = h('span', 'figures');
-    figures.append(h('b', '', words));
-    if (span.count > 1 || depth > 0 || span.total > 1) {
-      const drawn = h('span', '', share(span.count / span.total));
-      drawn.title = 'Of the samples that came this far, so many go this way.';
-      figures.append(drawn);
-    }
-    if (span.count > 1) {
+    figures.append(counted);
+    if (several) {
       const expected = h('span', '', `expected ${chance(span.chance)}`);
       expected.title = 'The probability with which a sample that came this far was to go this way.';
       figures.append(expected);
     }
-    const mean = h('span', '', `p ${span.mean.toFixed(2)}`);
-    mean.title = 'Mean probability of these tokens under the model itself.';
-    figures.append(mean);
     if (span.ended) figures.append(h('span', '', `${span.ended} end here`));
     root.append(fold, text, figures);
     root.title = span.text;
