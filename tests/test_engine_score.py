@@ -173,10 +173,10 @@ def test_scoring_is_counted_and_turned_away_when_too_much_waits(
 
 
 def test_a_visitor_scores_one_text_and_waits_with_another(make: Make, spec: ModelSpec) -> None:
-    engine = make(mode="shared")
+    engine = make(mode="shared", columns=1)
     asking = [Asking(engine, spec, "ann") for _ in range(2)]
     eventually(lambda: len(engine._admission._places) == 2)
-    with pytest.raises(Overloaded, match="one request running and one waiting"):
+    with pytest.raises(Overloaded, match="of yours is waiting already"):
         engine.score(spec, ScoreRequest(PROMPT), "ann")
     assert engine.score(spec, ScoreRequest(PROMPT), "bob").steps
     for one in asking:
