@@ -267,7 +267,16 @@ def test_a_name_is_on_the_lane_and_in_the_tree() -> None:
 
 
 def test_two_branches_are_compared_in_words_side_by_side() -> None:
-    branches, _, key = begun("a", "b", "c")
+    """And each says what it gave to the choice of the other: e^-3.2 is 4.1 %, third of three."""
+    script = words("a", "b", "c")
+    given = tuple(
+        Candidate(id, text, logprob, 0.1)
+        for id, text, logprob in ((4, "b", -0.5), (8, "z", -1.2), (3, "x", -3.2))
+    )
+    script[2] = replace(script[2], candidates=given)  # type: ignore[call-arg]
+    branches, _ = page(script)
+    branches.run(RUN)
+    key = ended(branches).tree.branches[0].key
     branches.branch({"key": key, "position": 1, "what": "take", "id": 9})
     child = ended(branches).tree.branches[1].key
     branches.close(0)
@@ -276,7 +285,10 @@ def test_two_branches_are_compared_in_words_side_by_side() -> None:
     branches.compare(key)
     assert {key, child} <= set(branches.lanes.keys)
     said = told(tree_value(branches))["said"]
-    assert said.endswith("the same for 1 token, then “x” against “b”.")
+    assert said.endswith(
+        "the same for 1 token, then “x” against “b”. The first gave “b” too little to be among the "
+        "1 likeliest; the second gave “x” 4.1 %, rank 3."
+    )
     branches.compare(child)
     assert branches.compared == (key,)
 

@@ -13,12 +13,14 @@ from typing import Any
 
 from playground.core.amend import amendments
 from playground.core.branches import Branch, visible
+from playground.core.events import Step
 from playground.core.samples import Span, merge
 from playground.core.trace import Trace
 from playground.errors import Problem
 from playground.ui.branches import OVER, Branches, Drawing
 from playground.ui.lanes import LANES
 from playground.ui.playing import SPEEDS
+from playground.ui.score_figures import percent
 from playground.ui.token_feed import idle
 from playground.ui.token_store import answer_of, encode, trace_of
 
@@ -102,9 +104,22 @@ def _parting(branches: Branches) -> str:
     names = " and ".join(one.title for key in (a, b) if (one := branches.tree.get(key)))
     if place is None:
         return f"{names}: the same for {count}, as far as both go."
-    first, second = (visible(answer_of(key)[place].piece) for key in (a, b))
+    one, other = (answer_of(key)[place] for key in (a, b))
     same = f"the same for {count}, then" if shared else "they part at once,"
-    return f"{names}: {same} “{first}” against “{second}”."
+    return (
+        f"{names}: {same} “{visible(one.piece)}” against “{visible(other.piece)}”. "
+        f"The first gave {_gave(one, other)}; the second gave {_gave(other, one)}."
+    )
+
+
+def _gave(step: Step, other: Step) -> str:
+    """What the model thought of another token where it chose this one, from its candidates."""
+    token, listed = f"“{visible(other.piece)}”", step.candidates
+    for rank, candidate in enumerate(listed, start=1):
+        if candidate.id == other.id:
+            return f"{token} {percent(math.exp(candidate.logprob))}, rank {rank}"
+    likeliest = "ten" if len(listed) == 10 else str(len(listed))
+    return f"{token} too little to be among the {likeliest} likeliest"
 
 
 def pace_value(branches: Branches) -> str:
