@@ -68,7 +68,8 @@ def scored_lane(title: str, subtitle: str, scored: Scored) -> str:
         "draws": False,
         "given": True,  # nothing was chosen here
         "stats": [
-            [f"{count:,}", f"token{'' if count == 1 else 's'} scored", "Each has a colour and a probability."],
+            [f"{count:,}", "token scored" if count == 1 else "tokens scored",
+             "Each has a colour and a probability."],
             [f"{len(scored.context):,}", "read before them", "The prompt, which is not scored."],
         ],
         "problem": "",
