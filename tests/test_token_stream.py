@@ -244,6 +244,13 @@ def test_statistics_by_hand() -> None:
     assert said["score"] == "−0.420"
 
 
+def test_the_time_to_the_first_token_is_known_before_the_end_unless_it_was_held_back() -> None:
+    """A run that was paused while it wrote showed a dash for it, though tokens stood."""
+    for pace, known in ((Paced(None, 0.5), True), (Paced(0), False)):
+        said = message(feed_of(STARTED, pace, step(0), Paced(0)).flush())["stats"]
+        assert (said[2][0] != "–") is known
+
+
 def test_what_is_left_of_the_listed_figures_is_no_token() -> None:
     """Seven of 1/7: with four digits each the rest of 1 was shown as other tokens' share."""
     seven = tuple(Candidate(k, "c", -2.0, 1 / 7) for k in range(7))

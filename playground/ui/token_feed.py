@@ -18,6 +18,7 @@ from playground.core.events import (
     Event,
     Finished,
     Loading,
+    Paced,
     Proposed,
     Queued,
     Started,
@@ -143,6 +144,8 @@ class TokenFeed:
             case Beams():
                 self._time_first()
                 self._record.beams.append(encode_beams(event))
+            case Paced(allowed=0):
+                self._started_at = None
             case Proposed():
                 self._record.proposals.append(encode_proposed(event))
             case Started():
@@ -158,7 +161,7 @@ class TokenFeed:
 
     def _time_first(self) -> None:
         """How long the first token took to come here, where the reader did not hold it back."""
-        if self._first_token_after is None and self._started_at and self.trace.pace is None:
+        if self._first_token_after is None and self._started_at is not None:
             self._first_token_after = time.monotonic() - self._started_at
 
     def plays(self, live: Live) -> None:
