@@ -246,6 +246,13 @@ def test_the_page_stays_light() -> None:
     assert len(hidden) >= 24 - 5
 
 
+def test_one_lane_of_the_tokens_tab_is_in_sight_before_a_run() -> None:
+    """A column takes no "hidden": four empty lanes once stood side by side."""
+    lanes = [c.elem_classes for c in page(FakeEngine()).blocks.values()
+             if "branch-lane" in (getattr(c, "elem_classes", None) or ())]
+    assert ["put-away" in classes for classes in lanes] == [False, True, True, True]
+
+
 def test_24_strategies_play_in_one_request_with_the_same_dice() -> None:
     """There are more presets than lanes since one of them shows what the KV cache saves."""
     engine = FakeEngine(*[words("a") for _ in range(24)])
