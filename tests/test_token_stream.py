@@ -194,8 +194,8 @@ def test_a_step_keeps_its_numbers_and_its_piece() -> None:
         ([STARTED, Beams(0, (), "a")], "Searching"),
         ([STARTED, step(0), Paced(0)], "Paused"),
         ([STARTED, step(0), Paced(0), Paced(None)], "Writing"),
-        ([STARTED, finished("end")], "The model ended here by itself."),
-        ([STARTED, finished("length")], "Cut off at the limit of 1,500 new tokens."),
+        ([STARTED, finished("end")], "The model ended here."),
+        ([STARTED, finished("length")], "Cut off at 1,500 new tokens."),
         ([STARTED, finished("stop string")], "Ended at a stop string."),
         ([STARTED, finished("stopped")], "Stopped. What was written stays."),
         (
@@ -213,7 +213,7 @@ def test_a_run_that_was_lengthened_names_the_limit_that_ended_it() -> None:
     """It named the one that it had begun with."""
     feed = feed_of(STARTED, step(0), Amended(1, Decoding(max_new_tokens=2)), step(1),
                    finished("length"))
-    assert message(feed.flush())["say"] == "Cut off at the limit of 2 new tokens."
+    assert message(feed.flush())["say"] == "Cut off at 2 new tokens."
 
 
 def test_a_run_that_draws_from_a_token_on_can_be_drawn_again_there() -> None:

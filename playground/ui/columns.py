@@ -109,7 +109,8 @@ def build_columns(
     """
     start = min(start, len(presets))
     with gr.Row(elem_classes="lanes-and-panel"):
-        with gr.Column(min_width=0, elem_classes="lanes-side"), gr.Row(elem_classes="lanes"):
+        row = ["lanes"] if own_prompt else ["lanes", "joined"]
+        with gr.Column(min_width=0, elem_classes="lanes-side"), gr.Row(elem_classes=row):
             columns = [
                 _build(settings, tab, number, preset, number < start, own_prompt, new_tokens)
                 for number, preset in enumerate(presets)

@@ -300,11 +300,11 @@ def _why(done: Finished, trace: Trace) -> str:
     """Why the run is over, in plain words."""
     match done.reason:
         case "end":
-            return "The model ended here by itself."
+            return "The model ended here."
         case "length":
             last = trace.steps[-1].position if trace.steps else 0
             limit = trace.decoding_at(last).max_new_tokens
-            return f"Cut off at the limit of {limit:,} new tokens."
+            return f"Cut off at {limit:,} new tokens."
         case "stop string":
             return "Ended at a stop string."
         case "stopped":

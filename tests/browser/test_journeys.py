@@ -108,7 +108,7 @@ def test_a_chat_is_stopped_and_goes_on(page: Page) -> None:
     page.keyboard.press("Escape")
     _setting(page, "At least").fill("0")
     _ask(page, "Hello!")
-    expect(lane).to_contain_text(re.compile("ended here by itself|limit"))
+    expect(lane).to_contain_text(re.compile("The model ended here|Cut off at"))
 
 
 def test_a_base_model_has_no_template_and_says_where_to_go(page: Page) -> None:

@@ -57,8 +57,16 @@ class Head {
     this.menu.show(settings);
     this.about.setAttribute('aria-label', `What ${settings.preset} does`);
     this.verdict.show(settings.verdict, settings.edited);
+    this.sayOnce();
     if (this.parts?.classList.contains('quiet')) this.report(null);
     this.root.classList.toggle('bad', Boolean(settings.verdict.problem));
+  }
+
+  // A lane that was run with these settings says them itself, in the card below.
+  sayOnce() {
+    const { summary = '' } = this.settings.verdict;
+    const isTold = summary !== '' && ` · ${this.ran ?? ''} · `.includes(` · ${summary} · `);
+    this.verdict.summary.hidden = isTold || !summary;
   }
 
   // What is known of the lane below: where it leaves the others, and its figures. Before a run the
@@ -69,6 +77,8 @@ class Head {
       this.figures = h('p', 'figures');
       this.root.append(this.parts, this.figures);
     }
+    this.ran = lane?.sub;
+    this.sayOnce();
     const about = window.decoding.schema.notes[this.settings.preset]?.does[0] ?? '';
     const words = lane ? lane.parts : [about];
     const told = JSON.stringify(words);

@@ -119,8 +119,7 @@ class BeamsPanel {
     const isOpen = !this.root.hidden && this.root.open;
     if (isOpen !== this.dock.open) this.dock.place(isOpen);
     if (!search.rules) return;
-    put(this.summary, this.summaryWords());
-    this.summary.title = this.summary.textContent;
+    putLine(this.summary, ...this.summaryLine());
     if (!this.root.open) return;
     this.findLeader();
     this.cutKey.hidden = !search.finished.some((place) => isCut(search.at(...place)));
@@ -146,12 +145,13 @@ class BeamsPanel {
     return `${beams} beams${groups > 1 ? ` in ${groups} groups` : ''}`;
   }
 
-  summaryWords() {
+  summaryLine() {
     const { steps, count } = this.search;
     const how = this.beamsWords();
-    if (!count) return `The search · ${how}`;
-    if (!this.over) return `The search · ${how} · step ${steps.length}`;
-    return `The search · ${how} · ${count} ${count === 1 ? 'step' : 'steps'}${this.won ? ` · won with ${this.won}` : ''}`;
+    if (!count) return [`The search · ${how}`];
+    if (!this.over) return [`The search · ${how} · step ${steps.length}`];
+    const won = this.won ? ` · won with ${this.won}` : '';
+    return [`The search · ${how} · ${count} ${count === 1 ? 'step' : 'steps'}`, [won]];
   }
 
   score(beam) { return scoreOf(beam, this.search.rules.penalty); }

@@ -79,8 +79,7 @@ class CachePanel {
     this.root.hidden = !this.told;
     if (!this.told) return;
     this.measure(this.root.open ? Infinity : 64);
-    put(this.summary, this.words());
-    this.summary.title = this.summary.textContent;
+    putLine(this.summary, ...this.summaryLine());
     if (!this.root.open) return;
     this.plot();
     put(this.verdict, this.say());
@@ -88,12 +87,12 @@ class CachePanel {
     put(this.bytes, this.sizes());
   }
 
-  words() {
+  summaryLine() {
     const { times, told } = this;
     const pace = times.length ? ` · ${ms(median(times.map(([, t]) => t)))}` : '';
-    if (!told.on) return `Time per ${this.unit}${pace} · no KV cache`;
+    if (!told.on) return ['Time', [` per ${this.unit}`], `${pace} · no KV cache`];
     const size = told.measured ?? told.computed;
-    return `Time per ${this.unit}${pace}${size ? ` · KV cache ${bytesInWords(size)}` : ''}`;
+    return ['Time', [` per ${this.unit}`], `${pace}${size ? ` · KV cache ${bytesInWords(size)}` : ''}`];
   }
 
   // At most so many points, the median of what falls together. The scale is one for all charts

@@ -4,6 +4,14 @@ const VIEWS = { text: 'Text', tokens: 'Tokens', table: 'Table' };
 
 const put = (element, words) => { if (element.textContent !== words) element.textContent = words; };
 
+// A line of several parts; those that are in brackets, a narrow lane leaves out.
+function putLine(element, ...parts) {
+  const whole = parts.flat().join('');
+  if (element.title === whole) return;
+  element.title = whole;
+  element.replaceChildren(...parts.map((part) => (Array.isArray(part) ? h('span', 'wide', part[0]) : part)));
+}
+
 class Head {
   constructor(choose) {
     this.title = h('h2', 'title');

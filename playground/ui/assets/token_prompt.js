@@ -19,7 +19,7 @@ class PromptBlock {
 
   show(tokens) {
     this.root.hidden = false;
-    this.summary.textContent = `Prompt as the model sees it · ${tokens} tokens`;
+    putLine(this.summary, 'Prompt', [' as the model sees it'], ` · ${tokens} tokens`);
     this.fill();
   }
 
