@@ -15,17 +15,14 @@ const FIGURES = [
   { name: 'rep_4', label: 'Repetition', best: -1, fair: true, write: share, help: 'Share of runs of 4 tokens that stood before: seq-rep-4 (Welleck et al. 2019). Least is marked.' },
   { name: 'length', label: 'Length', best: 0, write: String, help: 'New tokens; + where the limit cut the answer off.' },
   { name: 'seconds', label: 'Seconds (shared)', best: 0, write: (v) => v.toFixed(v < 10 ? 2 : 1), help: 'Of its forwards, reading the prompt included. Lanes that are read in one forward each count all of its time.' },
-  { name: 'forwards', label: 'Forwards', best: -1, fair: true, write: String, help: 'How often the model read: the prompt counts once. Fewest is marked.' },
+  { name: 'forwards', label: 'Forwards', best: 0, write: String, help: 'How often the model read: the prompt counts once. Fewer than tokens where one forward gave several.' },
 ];
 
 // A lane's figures in one line, those that stand under its text left out.
 function lineOf({ figures }) {
   if (!figures.forwards) return [];
   const of = (name) => written(FIGURES.find((figure) => figure.name === name), figures[name]);
-  return [
-    `${of('distinct_1')}/${of('distinct_2')} distinct`, `${of('rep_4')} repeated`,
-    `${of('forwards')} forwards`, `${of('seconds')} s`,
-  ];
+  return [`${of('rep_4')} repeated`, `${of('forwards')} forwards`, `${of('seconds')} s`];
 }
 
 // Where a lane leaves the one that it is compared with; no figure of its own.

@@ -23,8 +23,8 @@ class LaneTable {
     this.body = h('tbody');
     this.table.append(thead, this.body);
     scroll.append(this.table);
-    const key = h('p', 'key', ' the best of its column, where one is better than most. Answers under half the longest '
-      + 'count for no mark that being short brings. 48+ was cut off by a limit.');
+    const key = h('p', 'key', ' the best of its column. Distinct and Repetition favour short answers: those under half '
+      + 'the longest are not compared there. A length with + was cut off by a limit.');
     key.prepend(h('i', 'dot'));
     this.root.append(head, scroll, key);
     this.root.hidden = true;
