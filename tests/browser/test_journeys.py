@@ -44,7 +44,7 @@ def _settings_of(page: Page, column: int) -> Locator:
     button = page.get_by_role("button", name=f"Settings of lane {column}")
     button.locator("visible=true").last.click()
     panel = page.locator(".decoding-panel:visible")
-    expect(panel.get_by_role("heading")).to_have_text(f"Column {column}")
+    expect(panel.get_by_role("heading")).to_have_text(f"Lane {column}")
     return panel
 
 
@@ -190,7 +190,7 @@ def test_two_columns_stream_together(page: Page, shoot: Shoot) -> None:
 
 def test_the_same_text_raw_and_templated(page: Page) -> None:
     _tab(page, "Complete")
-    page.get_by_label("Text for every column").fill("hello,how are you")
+    page.get_by_label("Text for every lane").fill("hello,how are you")
     page.get_by_role("button", name="Raw beside chat template").click()
     lanes = _lanes(page)
     raw, templated = _ended(lanes.nth(0)), _ended(lanes.nth(1))

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 def lanes_of_a_run(page: Page) -> tuple[Locator, Locator]:
     """A greedy lane and one that drew from the top-p, both finished."""
     page.get_by_role("tab", name="Complete").click()
-    page.get_by_label("Text for every column").fill("One day the")
+    page.get_by_label("Text for every lane").fill("One day the")
     page.keyboard.press("Enter")
     lanes = page.locator(".ts[data-state=finished]").locator("visible=true")
     expect(lanes).to_have_count(2)
