@@ -90,7 +90,7 @@ def build_contest(stage: Stage, settings: Settings) -> None:
             ranking = score_view("contest", HINT, elem_id="contest-ranking")
         with gr.Column(scale=2, min_width=300):
             lane = token_stream(
-                "Tokens", view="tokens", name=TAB, height=240,
+                "Tokens", view="tokens", name=TAB, height=240, given=True,
                 hint="The tokens of the row that is open, each with its surprise.",
             )
     lanes = gr.State(())

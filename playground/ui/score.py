@@ -119,7 +119,7 @@ def _build_column(settings: Settings, number: int) -> Column:
             "", label=f"Given this {number + 1}", lines=1, max_lines=8, elem_classes="prompt-box",
             placeholder="Read first and not scored. May be empty.",
         )
-        lane = token_stream(hint=HINT, name=TAB, view="tokens", height=220)
+        lane = token_stream(hint=HINT, name=TAB, view="tokens", height=220, given=True)
         made = score_view("sheet")
     return Column(box, model, form, given, lane, made)
 

@@ -66,7 +66,6 @@ def scored_lane(title: str, subtitle: str, scored: Scored) -> str:
         "from": 0,
         "tail": scored.tail,
         "draws": False,
-        "given": True,  # nothing was chosen here
         "stats": [
             [f"{count:,}", "token scored" if count == 1 else "tokens scored",
              "Each has a colour and a probability."],

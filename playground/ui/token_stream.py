@@ -142,6 +142,7 @@ def token_stream(
     open_prompt: bool = False,
     open_search: bool = True,
     branch: bool = False,
+    given: bool = False,
     visible: bool = True,
     elem_id: str | None = None,
     elem_classes: Sequence[str] = (),
@@ -158,7 +159,8 @@ def token_stream(
     the candidate ``id``, "ban" the token ``id`` that stands there, draw it "again", put other
     "text" there, which is ``text``, or draw "samples" of how it goes on before that place. All of
     it comes from a browser and may be anything; ``token_store.trace_of(key)`` is the run that it
-    speaks of, or None.
+    speaks of, or None. The tokens of a ``given`` text were chosen by nobody: nothing is said of
+    how, and of no cache.
     """
     return gr.HTML(
         value=idle(title, subtitle),
@@ -181,6 +183,7 @@ def token_stream(
         open_prompt=open_prompt,
         open_search=open_search,
         can_branch=branch,
+        given=given,
     )
 
 

@@ -9,7 +9,7 @@ class CachePanel {
     this.lane = lane;
     lane.cache = this;
     this.root = h('details', 'cache');
-    this.root.hidden = true;
+    this.root.hidden = lane.isGiven;
     this.root.open = choices.get(lane.name, 'cache', 'closed') === 'open';
     this.root.addEventListener('toggle', () => {
       choices.set(lane.name, 'cache', this.root.open ? 'open' : 'closed');
@@ -46,7 +46,6 @@ class CachePanel {
     this.told = null;
     this.times = [];
     this.highest = 0;
-    this.root.hidden = true;
   }
 
   take(message) {
@@ -76,8 +75,11 @@ class CachePanel {
   }
 
   draw() {
-    this.root.hidden = !this.told;
-    if (!this.told) return;
+    if (this.lane.isGiven) return;
+    if (!this.told) {
+      this.rest();
+      return;
+    }
     this.measure(this.root.open ? Infinity : 64);
     putLine(this.summary, ...this.summaryLine());
     if (!this.root.open) return;
@@ -85,6 +87,16 @@ class CachePanel {
     put(this.verdict, this.say());
     this.drawPrompt();
     put(this.bytes, this.sizes());
+  }
+
+  // Its line stands there before there is anything to tell, so that nothing jumps.
+  rest() {
+    putLine(this.summary, 'Time', [' per step'], '');
+    for (const part of [this.top, this.from, this.to, this.reused, this.bytes]) put(part, '');
+    this.line.setAttribute('d', '');
+    this.area.setAttribute('d', '');
+    this.prompt.hidden = true;
+    put(this.verdict, 'Nothing is decoded yet.');
   }
 
   summaryLine() {
@@ -143,6 +155,7 @@ class CachePanel {
 
   drawPrompt() {
     const { prompt, reused, on } = this.told;
+    this.prompt.hidden = false;
     this.prompt.style.setProperty('--share', prompt ? reused / prompt : 0);
     put(this.reused, !on ? `Nothing is kept: all ${prompt} prompt tokens are read at every step.`
       : reused ? `${reused} of ${prompt} prompt tokens came from the cache of another run; ${prompt - reused} had to be read.`

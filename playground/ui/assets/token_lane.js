@@ -8,6 +8,7 @@ class Lane {
   constructor(root, { props, server, branch }) {
     Object.assign(this, { root, server, branch, props, name: props.name, kind: 'lane' });
     this.canBranch = props.can_branch === true;
+    this.isGiven = props.given === true;
     this.build();
     this.clear();
     for (const [what, otherwise] of Object.entries(CHOICES)) {
@@ -47,7 +48,7 @@ class Lane {
     if (popover.lane === this || popover.lane === this.prompt.pieces) popover.close();
     Object.assign(this, {
       key: '', revision: 0, tokens: [], total: 0, tail: '', state: 'new', current: null,
-      filling: null, sticky: true, searchText: '', first: 0, draws: true, isGiven: false,
+      filling: null, sticky: true, searchText: '', first: 0, draws: true,
     });
     this.prompt.clear();
     this.panels.tell('clear');
@@ -76,7 +77,6 @@ class Lane {
     this.searchText = message.leading ?? '';
     this.first = message.first ?? 0;
     this.draws = message.draws !== false;
-    this.isGiven = message.given === true;  // a text that is scored: nothing was chosen
     if (message.rows) this.append(message.from, message.rows);
     if (this.tokens.length < this.total) this.fill();
     this.panels.tell('take', message);
