@@ -114,7 +114,7 @@ def settings_now() -> Settings:
 
 
 def opened(browser: Browser, url: str, lanes: int) -> Page:
-    """The Complete tab with so many columns."""
+    """The Complete tab with so many lanes."""
     page = browser.new_page(viewport={"width": 1600, "height": 1000})
     page.goto(url)
     page.locator("h1").wait_for()
@@ -122,7 +122,7 @@ def opened(browser: Browser, url: str, lanes: int) -> Page:
     for _ in range(lanes - 2):
         page.get_by_role("button", name="Add lane").click()
         page.wait_for_timeout(500)
-    page.get_by_label("Text for every column").fill(PROMPT)
+    page.get_by_label("Text for every lane").fill(PROMPT)
     return page
 
 
@@ -159,7 +159,7 @@ def wire(browser: Browser, tokens: int, rate: float) -> None:
     engine = Playback(settings, tokens, rate)
     with served(engine, settings) as url:
         page = opened(browser, url, 2)
-        page.get_by_role("button", name="Remove column").click()
+        page.get_by_role("button", name="Remove lane").click()
         page.wait_for_timeout(500)
         devtools = page.context.new_cdp_session(page)
         devtools.send("Network.enable")

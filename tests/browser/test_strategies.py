@@ -23,6 +23,15 @@ def _button(page: Page, name: str | re.Pattern[str]) -> Locator:
     return page.get_by_role("button", name=name).locator("visible=true").first
 
 
+def _reload(page: Page) -> None:
+    """Gradio's own client complains of the event stream that a reload cuts, where one is open."""
+    page.reload()
+    _open(page)
+    cut = ("AbortError: signal is aborted", "Unexpected error Connection errored out")
+    said = page.watch.complaints
+    said[:] = [one for one in said if not any(words in one for words in cut)]
+
+
 def _heads(page: Page) -> Locator:
     return page.locator(".decoding-head:visible")
 
@@ -154,8 +163,7 @@ def test_a_preset_of_ones_own_outlives_the_page_until_it_is_deleted(page: Page) 
     panel.get_by_label("Name of the preset").fill("<b>Calm</b>")
     page.keyboard.press("Enter")
     expect(panel).to_contain_text("Saved as “<b>Calm</b>” in this browser.")
-    page.reload()
-    _open(page)
+    _reload(page)
     choice = _heads(page).nth(0).get_by_label("Strategy of lane 1")
     choice.select_option(label="<b>Calm</b>")
     expect(_heads(page).nth(0)).to_contain_text("temperature 0.6 · top-p 0.9")
@@ -169,8 +177,7 @@ def test_presets_that_somebody_tampered_with_are_a_sentence(page: Page) -> None:
     kept = {"Good": {"preset": "Top-p"}, "<img src=x onerror=alert(1)>": {"top_p": 7},
             "Bad": {"preset": "Top-p", "__proto__": {"x": 1}}}
     page.evaluate("kept => localStorage.setItem('playground:presets', kept)", json.dumps(kept))
-    page.reload()
-    _open(page)
+    _reload(page)
     options = _heads(page).nth(0).locator("optgroup[label=Yours] option")
     expect(options).to_have_text(["Good"])
     _button(page, "Settings of lane 1").click()
