@@ -97,6 +97,8 @@ def app(
         process = subprocess.Popen(
             [sys.executable, str(root / "app.py"), "--port", str(urlsplit(url).port)],
             cwd=home, env=environ, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
+            # Where these tests run in the background, Ctrl+C is ignored, and by every child too.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
     try:
         _wait_for(url, process, log)
