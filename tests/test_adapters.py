@@ -76,7 +76,8 @@ def test_it_does_so_on_quantized_weights(quantization: Any, tmp_path: Path) -> N
     tuned(lm=wide).save_pretrained(folder)
     made = attach(base, SPEC, folder)
     expected = tuned(lm=copy.deepcopy(base.lm))
-    assert torch.equal(made.lm(IDS).logits, expected(IDS).logits)
+    with torch.no_grad():  # bitsandbytes has other 4-bit kernels where gradients are wanted
+        assert torch.equal(made.lm(IDS).logits, expected(IDS).logits)
 
 
 def test_no_weight_is_copied(base: Model, folder: Path) -> None:

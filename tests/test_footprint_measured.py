@@ -17,6 +17,7 @@ from playground.core.run import ModelSpec, Quantization
 from playground.models import footprint
 from playground.models.context import kept_of
 from playground.models.footprint import of_files
+from playground.models.lanes import cache_argument
 from playground.models.placement import quantization_of
 from playground.models.weights import text_config
 
@@ -135,8 +136,8 @@ def test_the_cache_is_what_a_forward_leaves_behind(kind: str, tmp_path: Path) ->
     lm = made(kind)
     cache = DynamicCache(config=lm.config.get_text_config(decoder=True))
     with torch.inference_mode():
-        lm(input_ids=torch.arange(20)[None] + 5, past_key_values=cache, use_cache=True)
-        lm(input_ids=torch.tensor([[7]]), past_key_values=cache, use_cache=True)
+        lm(input_ids=torch.arange(20)[None] + 5, **{cache_argument(lm): cache}, use_cache=True)
+        lm(input_ids=torch.tensor([[7]]), **{cache_argument(lm): cache}, use_cache=True)
     lm.config.save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     real = _numbers(cache)

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import LlamaForCausalLM
 
 from playground.core.messages import LoadProgress
 from playground.core.run import ModelSpec
 from playground.errors import InvalidInput, ModelInvalid, ModelNotFound, ModelUnsafe
-from playground.models.lanes import choose_lane
-from playground.models.loading import _CAUSAL, PROVEN, load
+from playground.models.lanes import RECOMPUTE, WHOLE, choose_lane
+from playground.models.loading import _CAUSAL, PROVEN, assemble, load
 from tests.tiny_adapters import save_adapter
 from tests.tiny_models import KINDS, byte_level_tokenizer, save, tiny_lm
 
@@ -386,6 +387,39 @@ def test_the_lane_that_is_taken_for_granted_is_the_one_that_a_trial_finds(kind: 
     lm = tiny_lm(kind, 400).eval()
     assert type(lm).__name__ in PROVEN
     assert choose_lane(lm, 400) == ("batch", "")
+
+
+def without_cache(self: Any, input_ids: Any = None, attention_mask: Any = None,
+                  position_ids: Any = None, memory: Any = None, **more: Any) -> Any:
+    """A forward that calls its KV cache by a name that nobody knows."""
+    return LlamaForCausalLM.forward(
+        self, input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids,
+        use_cache=False,
+    )
+
+
+def forgetful(self: Any, input_ids: Any = None, attention_mask: Any = None,
+              position_ids: Any = None, cache: Any = None, **more: Any) -> Any:
+    """A forward that takes a cache and reads nothing into it."""
+    return without_cache(self, input_ids, attention_mask, position_ids)
+
+
+@pytest.mark.parametrize(("forward", "lanes"), (
+    (without_cache, (RECOMPUTE,)),
+    (forgetful, (RECOMPUTE, WHOLE)),  # generate() writes the same nonsense with it
+))
+def test_a_proven_kind_that_forgets_what_it_read_is_not_taken_for_granted(
+    forward: Any, lanes: tuple[str, ...]
+) -> None:
+    """transformers 5.24 renamed ``past_key_values`` to ``cache``. The old name was then left out
+    as an argument that the forward does not take, weights of a proven kind were not tried, and
+    every model decoded each token as if no text stood before it, without a word."""
+    kind = type("LlamaForCausalLM", (LlamaForCausalLM,), {"forward": forward})
+    tokenizer = byte_level_tokenizer()
+    lm = tiny_lm("llama", len(tokenizer))
+    lm.__class__ = kind
+    card = assemble(ModelSpec("test/forgetful"), lm, tokenizer).card
+    assert card.lane in lanes and card.notices
 
 
 @pytest.mark.parametrize("quantization", ("nf4", "int8"))

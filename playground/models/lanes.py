@@ -43,6 +43,8 @@ _BY_LENGTH = ("dynamic", "longrope")
 _NOT_IN_BATCH = "This model decodes one text at a time."
 _NOT_IN_CHUNKS = "This model decodes one text at a time, and reads a prompt all at once."
 _NO_CACHE = "This model's cache is of its own kind: every token reads the whole text again."
+_CHANGED = (ValueError, TypeError, AttributeError)  # how a renamed argument or method shows
+_CACHES = ("cache", "past_key_values", "cache_params")  # before 5.24 the last two
 _NOT_GENERATE = (
     "Every token reads the whole text again; this model's own generate(), with its cache, gives "
     "other numbers than such a reading."
@@ -52,6 +54,17 @@ _NOT_GENERATE = (
 def takes(lm: Any, name: str) -> bool:
     """Whether the model's forward has an argument of this name."""
     return name in _arguments(type(lm))
+
+
+def cache_argument(lm: Any) -> str:
+    """What the model's forward calls its KV cache: transformers renamed it in 5.24.
+
+    Raises ValueError where it takes none: left out, every token would be read without the text.
+    """
+    found = next((name for name in _CACHES if takes(lm, name)), None)
+    if found is None:
+        raise ValueError(f"{type(lm).__name__} takes no KV cache")
+    return found
 
 
 @lru_cache(maxsize=64)
@@ -80,13 +93,13 @@ def inputs_of(
         return {
             name: value for name, value in whole.items() if name == "input_ids" or takes(lm, name)
         }
-    new = ids.shape[1]
-    # State-space models have a name of their own for it, and a mask for the new tokens only.
-    states = takes(lm, "cache_params")
+    new, named = ids.shape[1], cache_argument(lm)
+    # State-space models have a mask for the new tokens only.
+    states = named == "cache_params" or (bool(cache.layers) and all(cache.is_linear))
     inputs = {
         "attention_mask": mask[:, -new:] if states else mask,
         "position_ids": (column - padding).clamp(min=0)[:, -new:],
-        "cache_params" if states else "past_key_values": cache,
+        named: cache,
         "use_cache": True,
         "logits_to_keep": last,
     }
@@ -99,6 +112,18 @@ def new_cache(lm: Any) -> DynamicCache:
     cache = DynamicCache(config=lm.config.get_text_config(decoder=True))
     cache.layers = [SlabLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache
+
+
+def remembers(lm: Any) -> bool:
+    """Whether the cache holds a token that was read into it: a look of one forward, at weights
+    whose kind is proven, that an unknown version of the library still means what it meant."""
+    cache = new_cache(lm)
+    try:
+        token = torch.zeros((1, 1), dtype=torch.long, device=lm.device)
+        lm(**inputs_of(lm, token, cache, [1]))
+        return int(cache.get_seq_length()) == 1
+    except _CHANGED:
+        return False
 
 
 def has_only_attention(cache: DynamicCache) -> bool:

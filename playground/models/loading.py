@@ -28,7 +28,7 @@ from playground.models.checks import check_folder, notice_of_own_code, read_json
 from playground.models.context import kept_of
 from playground.models.footprint import needed_bytes
 from playground.models.hub_cache import commit_of
-from playground.models.lanes import BATCH, RECOMPUTE, choose_lane, rotates_by_length
+from playground.models.lanes import BATCH, RECOMPUTE, choose_lane, remembers, rotates_by_length
 from playground.models.parking import can_park
 from playground.models.placement import (
     Placement,
@@ -202,10 +202,9 @@ def _devices(lm: Any) -> str:
 
 @torch.inference_mode()
 def _lane(lm: Any, rows: int) -> tuple[str, str]:
-    """The lane and why; weights of a proven kind only read one token, to see that they can."""
+    """The lane and why; weights of a proven kind only read one token, and must remember it."""
     proven = type(lm).__name__ in PROVEN and not rotates_by_length(lm)
-    if proven and not hasattr(lm, "hf_quantizer"):
-        lm(input_ids=torch.zeros((1, 1), dtype=torch.long, device=lm.device))
+    if proven and not hasattr(lm, "hf_quantizer") and remembers(lm):
         return BATCH, ""
     return choose_lane(lm, rows)
 
