@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -36,6 +37,11 @@ def handler(blocks: gr.Blocks, name: str) -> tuple[Any, dict[str, Any]]:
     event = next(f for f in blocks.fns.values() if f.api_name == name)
     values = [getattr(component, "value", None) for component in event.inputs]
     return event.fn, dict(zip(event.input_parameter_names, values, strict=True))
+
+
+def pressed(blocks: gr.Blocks, event: str) -> Any:
+    """The function behind a button of the chat's own."""
+    return next(f.fn for f in blocks.fns.values() if any(name == event for _, name in f.targets))
 
 
 def test_every_wide_event_shows_progress_in_one_place() -> None:
@@ -154,6 +160,72 @@ def test_what_is_typed_while_an_answer_streams_stays() -> None:
     first, *later = [update[5] for update in ask(REQUEST, **inputs)]
     assert first == ""
     assert all("value" not in box for box in later)
+
+
+def test_what_is_pressed_last_wins_over_an_answer_that_is_still_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Clear in the moment in which a handler had not ended yet was undone by its last update."""
+    monkeypatch.setattr("playground.ui.turns.HAND_OVER_SECONDS", 0.0)
+    engine = FakeEngine(words("a", "b", "c"))
+    blocks = page(engine)
+    ask, inputs = handler(blocks, "chat")
+    answer = ask(REQUEST, **{**inputs, "message": "Hi"})
+    for _ in range(3):
+        next(answer)
+    (cleared,) = pressed(blocks, "clear")(REQUEST)
+    assert engine.streams[0].stopped == 1
+    assert (cleared[3], cleared[4]) == (Transcript(), [])
+    assert cleared[0]["visible"] is True and cleared[1]["visible"] is False
+    (last,) = answer
+    assert last == [gr.skip()] * 7, "Gradio says it twice, and it changes nothing"
+
+
+def test_a_later_handler_waits_until_the_former_has_said_its_last_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("playground.ui.turns.HAND_OVER_SECONDS", 60.0)
+    engine = FakeEngine(words("a", "b", "c"))
+    blocks = page(engine)
+    ask, inputs = handler(blocks, "chat")
+    answer = ask(REQUEST, **{**inputs, "message": "Hi"})
+    before = next(answer)[3]
+    next(answer)
+    next(answer)  # by now there is a stream
+    said: list[Transcript] = []
+    other = threading.Thread(
+        target=lambda: said.extend(update[3] for update in pressed(blocks, "undo")(REQUEST, before))
+    )
+    other.start()
+    while not engine.streams[0].stopped:
+        other.join(0.01)
+    assert next(answer) == [gr.skip()] * 7
+    assert said == []
+    assert list(answer) == []
+    other.join(60)
+    assert said == [Transcript()]
+
+
+def test_a_message_is_refused_while_an_answer_is_written_and_heard_as_soon_as_it_is_whole() -> None:
+    """Gradio drops an event while its last one runs, also in the moment after the last token."""
+    blocks = page(FakeEngine(words("a", "b"), words("c")))
+    ask, inputs = handler(blocks, "chat")
+    answer = ask(REQUEST, **{**inputs, "message": "Hi"})
+    next(answer)
+    (refused,) = ask(REQUEST, **{**inputs, "message": "And?"})
+    assert "still being written" in refused[2]
+    assert refused[3:] == [gr.skip()] * 4
+    for update in answer:
+        if json.loads(update[6])["state"] == "finished":
+            assert update[0]["visible"] is True, "the end is told together with the button"
+            break
+    # The former handler has not ended: it stands behind its last update.
+    again = ask(REQUEST, **{**inputs, "message": "And?", "chat": update[3]})
+    other = threading.Thread(target=lambda: list(answer))
+    other.start()
+    *_, final = again
+    other.join(10)
+    assert [turn.text for turn in final[3].turns] == ["Hi", "ab", "And?", "c"]
 
 
 def test_a_wrong_column_says_why_and_the_others_run() -> None:

@@ -102,6 +102,11 @@ class Trace:
                 return "new"
 
     @property
+    def is_over(self) -> bool:
+        """Whether nothing more happens in it."""
+        return self.state in ("finished", "failed")
+
+    @property
     def is_paused(self) -> bool:
         """Whether it waits to be let on."""
         return self.state == "running" and self.pace is not None and self.pace.allowed == 0

@@ -33,6 +33,8 @@ SYSTEM_EXAMPLES = (
     "Answer in JSON.",
 )
 
+BUSY = "The answer is still being written. Escape stops it, and then Enter sends."
+
 
 @dataclass(frozen=True)
 class _Parts:
@@ -141,34 +143,46 @@ def _wire(stage: Stage, parts: _Parts) -> None:
     ask = _asker(stage, parts)
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     wide = {**quiet, "show_progress_on": parts.actions.notice}
-    go = {**wide, "concurrency_limit": None}
+    # Whatever is pressed while another handler has not ended is heard: see ``Turns.show``.
+    go = {**wide, "concurrency_limit": None, "trigger_mode": "multiple"}
 
     def send(
         request: gr.Request, message: Any, chat: Transcript, system: Any, prefill: Any, model: Any,
         settings: Any,
     ) -> Iterator[list[Any]]:
         """A message and its answer; ``settings`` is a JSON object such as {"preset": "Top-p"}."""
-        yield from ask(request, message, chat, (system, prefill, model, settings))
+        if stage.is_busy(TAB, request):
+            same = [gr.skip() for _ in outputs]
+            yield [*same[:2], sentence(BUSY), *same[3:]]
+            return
+        answer = ask(request, message, chat, (system, prefill, model, settings))
+        yield from stage.show(TAB, request, answer)
 
     # Gradio fills the request and the event in by position, so they come before the star.
     def retry(request: gr.Request, chat: Transcript, *settings: Any) -> Iterator[list[Any]]:
         earlier, text = chat.before_last_question()
-        yield from ask(request, text, earlier, settings, kept=chat)
+        yield from stage.show(TAB, request, ask(request, text, earlier, settings, kept=chat))
 
     def edit(
         request: gr.Request, event: gr.EditData, chat: Transcript, *settings: Any
     ) -> Iterator[list[Any]]:
         number = event.index[0] if isinstance(event.index, (list, tuple)) else event.index
         earlier, text = chat.edited(number, str(event.value))
-        if text:
-            yield from ask(request, text, earlier, settings, kept=chat)
-        else:
-            yield [*resting(), "", earlier, earlier.messages(), gr.update(), gr.update()]
+        answer = ask(request, text, earlier, settings, kept=chat) if text else rest(earlier)
+        yield from stage.show(TAB, request, answer)
 
     def example(
         request: gr.Request, event: gr.SelectData, chat: Transcript, *settings: Any
     ) -> Iterator[list[Any]]:
-        yield from ask(request, event.value["text"], chat, settings)
+        yield from stage.show(TAB, request, ask(request, event.value["text"], chat, settings))
+
+    def undo(request: gr.Request, chat: Transcript) -> Iterator[list[Any]]:
+        """Take the last question and its answer back; the question returns to the box."""
+        earlier, text = chat.before_last_question()
+        yield from stage.show(TAB, request, rest(earlier, message=text))
+
+    def clear(request: gr.Request) -> Iterator[list[Any]]:
+        yield from stage.show(TAB, request, rest(Transcript(), lane=idle()))
 
     inputs, outputs, chatbot = list(parts.inputs.values()), parts.outputs, parts.chatbot
     gr.on(
@@ -181,21 +195,16 @@ def _wire(stage: Stage, parts: _Parts) -> None:
     chatbot.retry(retry, inputs, outputs, **go)
     chatbot.edit(edit, inputs, outputs, **go)
     chatbot.example_select(example, inputs, outputs, **go)
-    chatbot.undo(_undo, parts.state, [parts.state, chatbot, parts.message], queue=False, **wide)
-    chatbot.clear(
-        lambda: (Transcript(), idle(), ""),
-        None,
-        [parts.state, parts.lane, parts.actions.notice],
-        queue=False,
-        **wide,
-    )
+    chatbot.undo(undo, parts.state, outputs, **go)
+    chatbot.clear(clear, None, outputs, **go)
     parts.actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
 
 
-def _undo(chat: Transcript) -> list[Any]:
-    """Take the last question and its answer back; the question returns to the box."""
-    earlier, text = chat.before_last_question()
-    return [earlier, earlier.messages(), text]
+def rest(chat: Transcript, message: Any = None, lane: Any = None) -> Iterator[list[Any]]:
+    """The one update of a chat in which nothing runs; what is not given stays as it is."""
+    same = gr.skip()
+    told = [same if value is None else value for value in (message, lane)]
+    yield [*resting(), "", chat, chat.messages(), *told]
 
 
 def _asker(stage: Stage, parts: _Parts) -> Callable[..., Iterator[list[Any]]]:
@@ -225,9 +234,11 @@ def _asker(stage: Stage, parts: _Parts) -> Callable[..., Iterator[list[Any]]]:
         box = same if kept is not None else ""
         yield [*running(), "", asked, asked.messages(), box, feed.flush()]
         for _ in stage.play(TAB, request, [feed]):
+            if feed.trace.is_over:
+                continue  # that it ended is told together with the button
             answer = asked.answered(feed.trace)
             chat = answer if answer.turns[-1].text else asked
-            yield [*running(), "", chat, chat.messages(), same, feed.flush()]
+            yield [*running(), same, chat, chat.messages(), same, feed.flush()]
         trace = feed.trace
         chat, box = (asked.answered(trace), same) if trace.text or not trace.problem else back
         notice = sentence(trace.problem) if trace.problem else ""

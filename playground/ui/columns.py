@@ -198,6 +198,8 @@ def play_lanes(
         for _ in stage.play(tab, request, feeds):
             if time.monotonic() - shown < SECONDS_A_LANE * len(lanes):
                 continue
+            if all(feed.trace.is_over for feed in feeds):
+                continue  # that they ended is told together with the button
             shown = time.monotonic()
             yield [*running(), "", *(lane.value for lane in lanes), *rest]
     yield [*resting(), "", *(lane.value for lane in lanes), *rest]

@@ -71,7 +71,7 @@ def _wire(
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     wide = {**quiet, "show_progress_on": actions.notice}
     go = {**wide, "fn": _runner(stage, columns), "inputs_kwargs": {"text": text, **columns.inputs},
-          "outputs": outputs, "concurrency_limit": None}
+          "outputs": outputs, "concurrency_limit": None, "trigger_mode": "multiple"}
 
     actions.run.click(**{**go, "api_visibility": "public", "api_name": "complete"})
     gr.on([text.submit, *(prompt.submit for prompt in prompts)], **go)
@@ -117,6 +117,8 @@ def _runner(stage: Stage, built: Columns) -> Callable[..., Iterator[list[Any]]]:
             model, template, control, own, decoding = (values[name] for name in column.inputs)
             prompt = partial(prompt_of, template, control, own or text)
             lanes.append(plan_lane("", partial(make_run, model, prompt, decoding)))
-        yield from play_lanes(stage, TAB, request, lanes, len(built.all))
+        yield from stage.show(
+            TAB, request, play_lanes(stage, TAB, request, lanes, len(built.all))
+        )
 
     return run

@@ -16,6 +16,7 @@ from playground.settings import Settings
 from playground.ui.actions import action_row, examples_row
 from playground.ui.columns import (
     Columns,
+    Lane,
     build_columns,
     make_run,
     plan_lane,
@@ -72,7 +73,7 @@ def build_strategies(stage: Stage, settings: Settings) -> None:
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     wide = {**quiet, "show_progress_on": actions.notice}
     go = {**wide, "fn": _runner(stage, columns, boards), "inputs_kwargs": inputs,
-          "outputs": outputs, "concurrency_limit": None}
+          "outputs": outputs, "concurrency_limit": None, "trigger_mode": "multiple"}
     actions.run.click(**{**go, "api_visibility": "public", "api_name": "strategies"})
     text.submit(**go)
     for button, example in zip(examples, EXAMPLES, strict=True):
@@ -101,6 +102,9 @@ def _runner(
         chosen = [values[column.named("settings")] for column in built.of(columns)]
         lanes = [plan_lane(title_of(own), partial(make_run, model, prompt, own, fresh))
                  for own in chosen]
+        yield from stage.show(TAB, request, play(request, lanes))
+
+    def play(request: gr.Request, lanes: list[Lane]) -> Iterator[list[Any]]:
         if refusal_of(lanes) is not None:
             for update in play_lanes(stage, TAB, request, lanes, len(built.all)):
                 yield [*update, encode({})]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import gradio as gr
 
@@ -15,6 +15,7 @@ from playground.engine.engine import Engine, Stream
 from playground.errors import PlaygroundError
 from playground.ui.token_store import KEPT, Live
 from playground.ui.token_stream import TokenFeed
+from playground.ui.turns import Turns
 
 FLUSH_SECONDS = 1 / 15
 MOST_SHOWN = 1000  # tabs; a client that is no browser never says that its page was closed
@@ -90,10 +91,23 @@ class SessionStreams:
 
 @dataclass(frozen=True)
 class Stage:
-    """What a tab needs to run things: the engine, and where its streams are kept."""
+    """What a tab needs to run things: the engine, where its streams are kept, and whose turn it is
+    to be shown."""
 
     engine: Engine
     streams: SessionStreams
+    turns: Turns = field(default_factory=Turns)
+
+    def show(
+        self, tab: str, request: gr.Request, updates: Iterator[list[Any]]
+    ) -> Iterator[list[Any]]:
+        """The updates of one handler, until a later one of this tab of the page begins."""
+        return self.turns.show(str(request.session_hash), tab, updates)
+
+    def is_busy(self, tab: str, request: gr.Request) -> bool:
+        """Whether something still runs in this tab of the page, or is about to."""
+        turn = self.turns.of(str(request.session_hash), tab)
+        return turn is not None and turn.busy
 
     def play(self, tab: str, request: gr.Request, feeds: Sequence[TokenFeed]) -> Iterator[None]:
         """Play each feed's run into it, side by side; yields whenever there may be news to show.
@@ -110,6 +124,9 @@ class Stage:
             yield
             return
         self.streams.put(session, tab, stream)
+        turn = self.turns.of(session, tab)
+        if turn is not None:
+            turn.played = stream
         self.streams.show(session, tab, [feed.key for feed in feeds])
         for column, feed in enumerate(feeds):
             feed.plays(Live(self.engine, stream, column, session))

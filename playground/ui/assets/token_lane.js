@@ -50,6 +50,7 @@ class Lane {
       key: '', revision: 0, tokens: [], total: 0, tail: '', state: 'new', current: null,
       filling: null, sticky: true, searchText: '', first: 0, draws: true,
     });
+    this.root.dataset.state = 'new';  // with its tokens, and not a frame later
     this.prompt.clear();
     this.panels.tell('clear');
     this.notices.replaceChildren();
