@@ -1,6 +1,6 @@
 """One group of beams: which continuations are kept, filed or dropped; it knows no other group.
 
-The arithmetic is that of ``GenerationMixin._beam_search`` (transformers 5.23), written for one
+The arithmetic is that of ``GenerationMixin._beam_search`` (transformers 5.24), written for one
 prompt: the same tensors in the same order, so that ids and scores equal those of ``generate()``.
 """
 
@@ -152,7 +152,9 @@ class Group:
             order = torch.multinomial(
                 torch.softmax(flat, dim=-1), count, generator=self.row.generator
             )
-            totals = torch.gather(flat, 1, order)
+            # In order of their totals, and not as they were drawn, since transformers 5.24.
+            totals, place = torch.gather(flat, 1, order).sort(dim=-1, descending=True)
+            order = order.gather(1, place)
         return totals[0], order[0]
 
     def _grow(self, beam: int, id: int, total: float) -> Continuation:

@@ -3,7 +3,7 @@
 Sanchez et al. 2023, "Stay on topic with Classifier-Free Guidance" (arXiv 2306.17806): log p is
 moved from what the model says behind the other prompt towards, and past, what it says behind the
 prompt. The numbers are those of ``UnbatchedClassifierFreeGuidanceLogitsProcessor`` (transformers
-5.23), which comes first of all processors; the other text goes through the batch's own forwards.
+5.24), which comes first of all processors; the other text goes through the batch's own forwards.
 """
 
 from __future__ import annotations

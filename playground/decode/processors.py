@@ -1,6 +1,6 @@
 """The chain of logits processors, in order and by name; it knows no model and no loop.
 
-Classes and order are those of ``GenerationMixin._get_logits_processor`` (transformers 5.23), so
+Classes and order are those of ``GenerationMixin._get_logits_processor`` (transformers 5.24), so
 that the chain leaves the scores that ``generate()`` would have. Ours stand around them:
 
 - frequency and presence penalty, DRY and top-n-sigma, in this order (llama.cpp's), before the
