@@ -114,6 +114,14 @@ CHANGES: dict[str, dict[str, Any]] = {
         "num_hidden_layers": 2,
         "decoder_config": {"hidden_size_global": 32},
     },
+    "dory": {  # its layers are those of three parts, and it says itself how many
+        "n_input_layers": 1, "n_recurrent_layers": 1, "n_output_layers": 1,
+        "num_hidden_layers": 3,
+        "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+        "rope_parameters": {"sliding_attention": _ROPE, "full_attention": _ROPE},
+    },
+    "inkling2_loop_text": {"unpadded_vocab_size": VOCABULARY},
+    "inkling2_text": {"unpadded_vocab_size": VOCABULARY},
     "cohere_compass_text": {
         "layer_types": ["sliding_attention", "full_attention"],
         "rope_parameters": {"sliding_attention": _ROPE, "full_attention": _ROPE},
