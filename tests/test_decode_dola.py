@@ -189,6 +189,7 @@ def test_the_contrast_by_hand() -> None:
     last = torch.tensor([[8.0, 4.0, 3.0, 1.0]]).log()
     found = contrast(torch.tensor([[1]]), last)
     assert found.exp().tolist()[0] == pytest.approx([2.0, 1.0, 0.75, 0.25])
+    assert contrast.layer == 0
     rare = contrast(torch.tensor([[1]]), torch.tensor([[8.0, 4.0, 3.0, 0.79]]).log())
     assert rare[0, 3] == -math.inf
 
@@ -299,3 +300,20 @@ def test_a_step_tells_the_contrast_as_the_first_processor() -> None:
     step = trace.steps[0]
     assert step.logprob == pytest.approx(float(own[step.id]), abs=1e-4)
     assert step.effects[1].removed > 300
+
+
+def test_each_step_tells_the_layer_that_differed_most() -> None:
+    """Reckoned here from the whole text; the model's own layers and other processors have none."""
+    m = model("gpt2", ("n_layer", 8))
+    head = m.lm.get_output_embeddings()
+    decoding = Decoding(dola_layers="high", effects=True, max_new_tokens=12, min_new_tokens=12)
+    trace = decode(m, [Run(m.spec, PROMPTS[1], decoding)])[0]
+    assert trace.started is not None
+    told = [effect.layer for step in trace.steps for effect in step.effects]
+    assert told[::3] == told[2::3] == [None] * 12
+    ids = [*trace.started.prompt_ids, *trace.ids]
+    for place, layer in enumerate(told[1::3], len(trace.started.prompt_ids)):
+        out = m.lm(torch.tensor([ids[:place]]), output_hidden_states=True)
+        apart = {k: divergence(out.logits[0, -1], head(out.hidden_states[k][0, -1]))
+                 for k in (4, 6)}
+        assert layer == max(apart, key=lambda k: apart[k])

@@ -98,6 +98,8 @@ class Effect:
 
     Contrastive search comes last, as "penalty_alpha": what is ``before`` is the probability, and
     ``after`` the score that decides, which may be negative. ``most_moved`` are all its candidates.
+    DoLa, "dola_layers", tells the early ``layer`` that this step was contrasted with; 0 are the
+    embeddings.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Effect:
     gone: tuple[Shift, ...] = ()
     moved: int = 0
     most_moved: tuple[Shift, ...] = ()
+    layer: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

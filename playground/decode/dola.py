@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch.nn import functional as F
 from transformers import LogitsProcessor
 
-from playground.core.events import Event
+from playground.core.events import Event, Step
 from playground.core.run import Run
 from playground.decode.member import Forwarded, States
 from playground.decode.processors import Chain, Link
@@ -48,17 +49,20 @@ class Contrast(LogitsProcessor):
     """Gives log-probabilities of the last layer minus those of the early layer furthest from it.
 
     ``states`` [rows, width], one for the embeddings and one for each layer, are set before every
-    call. Tokens with less than a tenth of the likeliest one's probability are ruled out.
+    call; ``layer`` is the early one that the last call took. Tokens with less than a tenth of the
+    likeliest one's probability are ruled out.
     """
 
     def __init__(self, head: Head, early: Sequence[int]) -> None:
         self._head, self._early = head, early
         self.states: Sequence[torch.Tensor] = ()
+        self.layer = early[0]
 
     def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """See the class."""
         early = self._head(torch.stack([self.states[layer] for layer in self._early]))
-        base = early[furthest(scores, early) if len(self._early) > 1 else 0]
+        place = furthest(scores, early) if len(self._early) > 1 else 0
+        self.layer, base = self._early[place], early[place]
         last, base = torch.log_softmax(scores, dim=-1), torch.log_softmax(base, dim=-1)
         low = last < last.max(dim=-1, keepdim=True).values + math.log(_RELATIVE_TOP)
         return last.masked_fill(low, -math.inf) - base.masked_fill(low, _OUT)
@@ -95,7 +99,16 @@ class DolaRow(Row):
     def choose(self, forwarded: Forwarded) -> list[Event]:
         """See Row."""
         self._contrast.states = forwarded.layers
-        return super().choose(forwarded)
+        return [self._with_layer(event) for event in super().choose(forwarded)]
+
+    def _with_layer(self, event: Event) -> Event:
+        """A step whose processors are told says which early layer it was."""
+        if not isinstance(event, Step) or not event.effects:
+            return event
+        return replace(event, effects=tuple(
+            replace(effect, layer=self._contrast.layer) if effect.name == "dola_layers" else effect
+            for effect in event.effects
+        ))
 
 
 def contrast_of(model: Model, which: str) -> Contrast | str:

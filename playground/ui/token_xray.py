@@ -34,7 +34,7 @@ _LABELS = {
     "banned": ("Banned", "What may not come next."),
     "forced": ("The answer begins with", "Only the token that was asked for stays."),
     "fork": ("Your branch", "What you put at this place, or banned from it."),
-    "dola_layers": ("DoLa", "The last layer contrasted with an earlier one."),
+    "dola_layers": ("DoLa", "The last layer contrasted with the early one that differs most from it."),
 }
 
 
@@ -140,6 +140,8 @@ def _stage(effect: Effect, decoding: Decoding) -> dict[str, Any]:
     if name in KNOBS:
         label, help = KNOBS[name].label, KNOBS[name].help
         value = f"{getattr(decoding, name):g}"
+    if effect.layer is not None:
+        value = f"against layer {effect.layer}" if effect.layer else "against the embeddings"
     return {
         "name": name, "label": label, "value": value, "help": help,
         "removed": effect.removed, "mass": number(effect.mass),
