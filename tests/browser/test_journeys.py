@@ -361,10 +361,12 @@ def test_a_branch_goes_on_beside_its_run_and_is_pruned_and_brought_back(
 def test_a_run_is_paused_and_goes_on_token_by_token(page: Page) -> None:
     _tab(page, "Tokens")
     _setting(page, "New tokens").fill(str(LONG))
-    page.get_by_label("Speed", exact=True).fill("3")
     _example(page, "Once upon a time")
     lane = _lanes(page).first
+    page.get_by_label("Speed", exact=True).fill("3")
     lane.locator(FIRST_TOKEN).nth(1).wait_for()
+    # The slider that was just moved still has the focus: it writes no letters, so keys go on.
+    expect(page.get_by_label("Speed", exact=True)).to_be_focused()
     page.keyboard.press("p")
     expect(lane.locator(".say")).to_have_text("Paused")
     count = lane.locator(".tok[data-i]").count()

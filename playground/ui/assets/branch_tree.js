@@ -18,7 +18,9 @@ function button(label, className, does, help) {
   return made;
 }
 
-const typing = (target) => target.closest?.('input, textarea, select, [contenteditable="true"]');
+// Where letters are written or looked for; a slider or a tick takes none.
+const typing = (target) => target.closest?.('input:not([type=range], [type=checkbox], [type=radio]), '
+  + 'textarea, select, [contenteditable="true"]');
 
 // The lane that takes what the reader walks to; all parts of the page agree on it.
 const focus = {
