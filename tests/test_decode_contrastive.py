@@ -302,6 +302,15 @@ def test_a_model_without_hidden_states_gets_a_sentence() -> None:
     assert len(other.ids) == 3
 
 
+def test_its_cache_holds_a_text_for_each_candidate() -> None:
+    m = model("llama")
+    decoding = Decoding(penalty_alpha=0.6, top_k=3, max_new_tokens=6, min_new_tokens=6)
+    trace = decode(m, [Run(m.spec, Raw("The capital of France is"), decoding)])[0]
+    assert trace.started is not None and trace.finished is not None
+    read = len(trace.started.prompt) + 6
+    assert trace.finished.cache_bytes == 3 * m.card.cache_bytes(read) > 0
+
+
 def test_its_clock_and_its_events() -> None:
     m = model("llama")
     started, *steps, finished = events(m, Run(m.spec, PROMPTS[0], PLAIN))

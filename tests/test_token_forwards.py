@@ -137,7 +137,18 @@ def test_the_caches_bytes_are_computed_for_what_was_read() -> None:
     events = [Beams(n, (Beam(0, 1, "x", -1.0, -1.0, "kept"),), "x") for n in range(2)]
     beams = cache_of(trace_of(STARTED, *events, run=search), card(Kept(10)))
     assert beams is not None
-    assert [beams[name] for name in ("tokens", "texts", "computed")] == [4, 2, 160]
+    assert [beams[name] for name in ("tokens", "texts", "computed", "of")] == [4, 2, 160, "beam"]
+
+
+def test_a_contrastive_search_keeps_a_text_for_each_candidate() -> None:
+    """To choose the third token after a prompt of three it read four texts of six, 20 bytes a
+    token: 480. It said 120 beside a measured 480. Before the first there is the prompt alone."""
+    run = replace(RUN, decoding=Decoding(penalty_alpha=0.6, top_k=4))
+    told = cache_of(trace_of(STARTED, step(0), step(1), step(2), run=run), card(Kept(10)))
+    assert told is not None
+    assert [told[n] for n in ("tokens", "texts", "computed", "of")] == [6, 4, 480, "candidate"]
+    first = cache_of(trace_of(STARTED, run=run), card(Kept(10)))
+    assert first is not None and [first[n] for n in ("texts", "computed")] == [1, 60]
 
 
 def test_a_window_keeps_no_more_than_its_tokens() -> None:

@@ -84,8 +84,9 @@ def cache_of(trace: Trace, card: ModelCard | None = None) -> dict[str, Any] | No
     bytes, computed by the model's ``card`` for what has been read up to now, and measured at its
     end. None before the start.
 
-    The newest token has not been read, and every beam has a text of its own; guidance reads a
-    second text of another length, for which nothing is computed.
+    The newest token has not been read, and every beam has a text of its own; so has every candidate
+    of a contrastive search, which reads them all to choose. Guidance reads a second text of another
+    length, for which nothing is computed.
     """
     if trace.started is None:
         return None
@@ -98,9 +99,12 @@ def cache_of(trace: Trace, card: ModelCard | None = None) -> dict[str, Any] | No
     if card is not None and decoding.use_cache and not decoding.is_guided:
         inserted = sum(step.forced for step in trace.steps)
         new = inserted + len(trace.beams) if trace.beams else len(trace.steps)
-        tokens = prompt + max(0, new - 1)
-        told["tokens"], told["texts"] = tokens, decoding.num_beams
-        told["computed"] = card.cache_bytes(tokens) * decoding.num_beams
+        contrasts = decoding.is_contrastive
+        tokens = prompt + (new if contrasts else max(0, new - 1))
+        texts = (decoding.top_k if new else 1) if contrasts else decoding.num_beams
+        told["tokens"], told["texts"] = tokens, texts
+        told["of"] = "candidate" if contrasts else "beam"
+        told["computed"] = card.cache_bytes(tokens) * texts
         if not card.kept.windows and not card.kept.fixed:
             told["each"] = card.cache_bytes(1)
     if trace.finished is not None and trace.finished.cache_bytes:

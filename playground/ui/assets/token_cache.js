@@ -149,7 +149,7 @@ class CachePanel {
     const both = `${ms(first)} a ${this.unit} at first, ${ms(last)} at the end`;
     if (!told.on) return `${both}. Without a cache each ${this.unit} reads the whole text again.`;
     const read = this.proposes ? 'the newest token and those proposed after it'
-      : `only the newest token${told.texts > 1 ? ' of each beam' : ''}`;
+      : `only the newest token${told.texts > 1 ? ` of each ${told.of}` : ''}`;
     return `${both}. Each ${this.unit} reads ${read} and finds the rest in the cache.`;
   }
 
@@ -163,11 +163,11 @@ class CachePanel {
   }
 
   sizes() {
-    const { on, computed, measured, each, tokens, texts } = this.told;
+    const { on, computed, measured, each, tokens, texts, of } = this.told;
     if (!on) return 'The cache takes no memory.';
     const parts = [];
     if (computed) {
-      const many = texts > 1 ? ` × ${texts} beams` : '';
+      const many = texts > 1 ? ` × ${texts} ${of}s` : '';
       const how = each ? ` = ${each.toLocaleString('en')} bytes a token × ${tokens} tokens${many}` : ` for ${tokens} tokens${many}`;
       parts.push(`Computed: ${bytesInWords(computed)}${how}.`);
     }
