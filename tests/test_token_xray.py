@@ -94,10 +94,11 @@ def test_a_token_that_was_put_there_is_told_as_such() -> None:
     assert (said["forced"], said["draw"], said["stages"][0]["label"]) == (True, None, "Your branch")
 
 
-@pytest.mark.parametrize(("layer", "words"), [(0, "against the embeddings"), (4, "against layer 4")])
-def test_dola_says_which_layer_it_took(layer: int, words: str) -> None:
-    key, _ = play(replace(REPLAYED, effects=(EFFECTS[0], Effect("dola_layers", (), layer=layer))))
-    assert [s["value"] for s in ask(key=key, position=0)["stages"]] == ["", words]
+def test_dola_says_which_layer_it_took() -> None:
+    for layer, words in ((0, "against the embeddings"), (4, "against layer 4")):
+        dola = Effect("dola_layers", (), layer=layer)
+        key, _ = play(replace(REPLAYED, effects=(EFFECTS[0], dola)))
+        assert [s["value"] for s in ask(key=key, position=0)["stages"]] == ["", words]
 
 
 def test_sliders_begin_at_the_run_s_own_values() -> None:

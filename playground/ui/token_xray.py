@@ -34,7 +34,7 @@ _LABELS = {
     "banned": ("Banned", "What may not come next."),
     "forced": ("The answer begins with", "Only the token that was asked for stays."),
     "fork": ("Your branch", "What you put at this place, or banned from it."),
-    "dola_layers": ("DoLa", "The last layer contrasted with the early one that differs most from it."),
+    "dola_layers": ("DoLa", "The last layer contrasted with the early one furthest from it."),
 }
 
 

@@ -311,6 +311,18 @@ def test_the_table_shows_every_step_and_holds_few_rows(
     shoot(page, "token-stream-table")
 
 
+def test_a_table_without_a_step_has_no_head(open_page: Open) -> None:
+    """Its columns are those of its steps: the head of none drew all its words over each other."""
+    page = open_page()
+    show(page, "table")
+    lane = page.locator("#lane-0")
+    expect(lane.locator(".hint")).to_be_visible()
+    expect(lane.locator(".steps .head")).to_be_hidden()
+    run(page, "run")
+    cells = lane.locator(".steps .head .cell")
+    expect(cells).to_have_text(["Step", "Text so far", "Chosen", *(f"Top {k}" for k in range(1, 6))])
+
+
 def test_lost_slices_are_filled_in_a_tab_that_was_hidden(open_page: Open) -> None:
     """The lane was not mounted while its run went by, and nine of ten slices were lost."""
     page = open_page()

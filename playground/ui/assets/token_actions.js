@@ -16,7 +16,7 @@ function tokenActions(panel, token) {
   if (lane.canBranch) {
     add('Ban this token and try again', 'Go on from here; this token cannot come at this place.',
       () => fork('ban', { id: token.id }));
-    const again = add(lane.draws ? 'Draw this one again' : 'Draw this one again (nothing was drawn here)',
+    const again = add(lane.draws ? 'Draw this one again' : 'Draw again (nothing was drawn)',
       'Go on from here with new dice.', () => fork('again'));
     again.disabled = !lane.draws;
     add('Draw 20 from here', 'Twenty ways in which the text could go on before this token, as a tree.',
@@ -25,7 +25,7 @@ function tokenActions(panel, token) {
       (button) => writeInstead(panel, button, (text) => fork('text', { text })));
   }
   if (!lane.isGiven) {
-    add('X-ray: how this token was chosen', 'Every setting in order, what it did, and the draw.',
+    add('X-ray: how it was chosen', 'Every setting in order, what it did, and the draw.',
       () => panel.leaveFor((of, index) => of.xray.open(index)), 'x');
   }
   part.hidden = !part.childElementCount;
