@@ -115,7 +115,8 @@ def build_contest(stage: Stage, settings: Settings) -> None:
     actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
     # A chat's answer begins where no word needs a space, so none is put there.
     form.template.change(_space, form.template, spaced, queue=False, **quiet)
-    ranking.open(_opened, lanes, lane, queue=False, **quiet)
+    # Whoever opens row after row sees the last one.
+    ranking.open(_opened, lanes, lane, queue=False, trigger_mode="always_last", **quiet)
 
 
 def _space(template: Any) -> Any:

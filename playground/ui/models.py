@@ -77,11 +77,12 @@ def build_models(engine: Engine, settings: Settings) -> gr.HTML:
     desk = _Desk(engine, settings)
     both = [notice, listing]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    wide = {**quiet, "concurrency_limit": None}
+    # Another row, or Stop of one that loads, is heard while a handler has not ended yet.
+    wide = {**quiet, "concurrency_limit": None, "trigger_mode": "multiple"}
     load.click(desk.load, chosen, both, **wide)
     swap.click(desk.swap, chosen, both, **wide)
     gr.on([ask.click, model.input, dtype.input, quantization.input],
-          desk.fit, chosen, fit, trigger_mode="always_last", **wide)
+          desk.fit, chosen, fit, **{**wide, "trigger_mode": "always_last"})
     listing.wish(desk.wish, None, both, **wide)
     return listing
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -287,23 +287,22 @@ def build() -> gr.Blocks:
             given = event.text if event.what == "text" else event._data.get("id")
             return f"{event.what}:{event.position}:{given}"
 
-        quiet = {"show_progress": "hidden", "show_progress_on": [status]}
-        buttons["run"].click(lambda: (yield from run(WORDS, 0.03)), None, lanes, **quiet)
-        buttons["slow"].click(lambda: (yield from run(WORDS * 8, 0.06)), None, lanes, **quiet)
-        buttons["tricks"].click(lambda: (yield from run(TRICKS, 0.01)), None, lanes, **quiet)
-        buttons["search"].click(
-            lambda: (yield from one(search(), 0.08, SEARCH)), None, lanes[0], **quiet
-        )
-        buttons["break"].click(lambda: (yield from one(breaking(), 0.02)), None, lanes[0], **quiet)
-        buttons["long"].click(
-            lambda: (yield from one(story(WORDS * 174), 0.002)), None, lanes[0], **quiet
-        )
-        buttons["gap"].click(gap, None, [hidden], **quiet)
-        buttons["pieces"].click(
-            lambda: pieces_value(PROMPT, ("The template has no system role.",)), None, shown
-        )
-        buttons["fork"].click(forked, None, [hidden, lanes[0]], **quiet)
-        buttons["all"].click(all_four, None, four, **quiet)
+        def press(name: str, does: Callable[..., object], outputs: object) -> None:
+            """What a button does; the page counts the handlers that have ended."""
+            buttons[name].click(
+                does, None, outputs, show_progress="hidden", show_progress_on=[status]
+            ).then(None, None, None, js="() => { window.ended = (window.ended ?? 0) + 1; }")
+
+        press("run", lambda: (yield from run(WORDS, 0.03)), lanes)
+        press("slow", lambda: (yield from run(WORDS * 8, 0.06)), lanes)
+        press("tricks", lambda: (yield from run(TRICKS, 0.01)), lanes)
+        press("search", lambda: (yield from one(search(), 0.08, SEARCH)), lanes[0])
+        press("break", lambda: (yield from one(breaking(), 0.02)), lanes[0])
+        press("long", lambda: (yield from one(story(WORDS * 174), 0.002)), lanes[0])
+        press("gap", gap, [hidden])
+        press("pieces", lambda: pieces_value(PROMPT, ("The template has no system role.",)), shown)
+        press("fork", forked, [hidden, lanes[0]])
+        press("all", all_four, four)
         hidden.branch(branched, None, said)
     return demo
 

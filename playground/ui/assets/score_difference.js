@@ -1,4 +1,4 @@
-// Columns that scored one text, against the first of them: a bar a token, up or down.
+// Lanes that scored one text, against the first of them: a bar a token, up or down.
 
 const LEAST_SCALE = 1; // nats: smaller differences look small
 const MOST_PAIRS = 1000; // drawn at once
@@ -10,10 +10,10 @@ function drawDifference(root, differences) {
 
 function differenceOf({ first, second, says, alone, pairs }) {
   const section = h('section');
-  section.append(h('h3', '', `Column ${second} against column ${first}`), h('p', 'verdict', says));
+  section.append(h('h3', '', `Lane ${second} against lane ${first}`), h('p', 'verdict', says));
   const key = h('p', 'key');
-  key.append(h('i', 'up'), ` column ${second} was less surprised by this token `);
-  key.append(h('i', 'down'), ` column ${first} was. Numbers in nats.`);
+  key.append(h('i', 'up'), ` lane ${second} was less surprised by this token `);
+  key.append(h('i', 'down'), ` lane ${first} was. Numbers in nats.`);
   const scale = Math.max(LEAST_SCALE, ...pairs.map(([, , , gain]) => Math.abs(gain ?? 0)));
   const list = h('ol', 'pairs');
   let before = null;
@@ -34,11 +34,11 @@ function differenceOf({ first, second, says, alone, pairs }) {
   return section;
 }
 
-const countOf = (count, column) => `${count} token${count === 1 ? '' : 's'} of lane ${column}`;
+const countOf = (count, lane) => `${count} token${count === 1 ? '' : 's'} of lane ${lane}`;
 
 function gapOf() {
   const gap = h('li', 'gap', '…');
-  gap.title = 'Here the columns have other tokens.';
+  gap.title = 'Here the lanes have other tokens.';
   return gap;
 }
 
@@ -51,7 +51,7 @@ function pairOf(at, piece, gain, scale, [first, second]) {
   const shown = gain === null ? '–' : Math.abs(gain) < 0.005 ? '0'
     : `${gain > 0 ? '+' : ''}${figure(gain, 2)}`;
   const better = gain > 0 ? second : first;
-  item.title = gain ? `Token ${at + 1}: column ${better} less surprised by ${figure(Math.abs(gain), 3)} nats`
+  item.title = gain ? `Token ${at + 1}: lane ${better} less surprised by ${figure(Math.abs(gain), 3)} nats`
     : `Token ${at + 1}: alike`;
   item.append(box, writeToken(h('bdi', 'tok'), piece), h('span', 'figure', shown));
   return item;
