@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import inspect
 import json
 import threading
 from dataclasses import replace
@@ -50,6 +51,14 @@ def test_every_wide_event_shows_progress_in_one_place() -> None:
     wide = [f for f in page(FakeEngine()).fns.values() if len(f.outputs) > 3 and f.fn is not None]
     assert wide
     assert [f.api_name for f in wide if not f.show_progress_on] == []
+
+
+def test_what_is_pressed_is_heard_while_a_handler_has_not_ended() -> None:
+    """Gradio drops a press of the same button until its last event has ended, which is a moment
+    after its last word: "Pinned." was read and Unpin pressed, and nothing came of it."""
+    writers = [f for f in page(FakeEngine()).fns.values() if inspect.isgeneratorfunction(f.fn)]
+    assert len(writers) > 10
+    assert [f.fn.__name__ for f in writers if f.trigger_mode == "once"] == []
 
 
 def test_no_event_can_be_called_past_the_queue() -> None:

@@ -27,7 +27,7 @@ from playground.core.score import (
 from playground.core.trace import Trace
 from playground.engine.engine import Engine
 from playground.engine.process import Abandoned
-from playground.errors import ContextOverflow, Overloaded
+from playground.errors import ContextOverflow, InvalidInput, Overloaded
 from playground.settings import Settings
 from playground.ui.columns import CHAT, RAW
 from playground.ui.contest import EXAMPLES as CONTESTS
@@ -340,6 +340,24 @@ def test_a_closed_page_gives_up_what_it_asked_for() -> None:
     for thread in threads:
         thread.join(5)
     assert not any(thread.is_alive() for thread in threads)
+
+
+@pytest.mark.parametrize(("api", "text"), [("score", "text"), ("contest", "prompt")])
+def test_another_text_ends_the_one_that_is_still_read(
+    api: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gradio dropped the press of an example while its last one had not ended; and of two others
+    the former's last update showed its text, and Score for Stop, over the later one's."""
+    monkeypatch.setattr("playground.ui.turns.HAND_OVER_SECONDS", 0.0)
+    engine = Scorer("wait", InvalidInput("Too long."))
+    run, inputs = handler(page(engine), api)
+    form = {**inputs, "continuations": " Paris\n Rome"} if api == "contest" else inputs
+    former = run(REQUEST, **{**form, text: "a"})
+    next(former)
+    assert engine.waiting.wait(5)
+    *_, later = run(REQUEST, **{**form, text: "b"})
+    assert later[0]["visible"] is True and "Too long." in str(later)
+    assert [update for update in former if update != [gr.skip()] * len(later)] == []
 
 
 def test_a_full_engine_is_a_sentence() -> None:

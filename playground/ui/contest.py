@@ -104,7 +104,7 @@ def build_contest(stage: Stage, settings: Settings) -> None:
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     wide = {**quiet, "show_progress_on": actions.notice}
     go = {**wide, "fn": _runner(stage), "inputs_kwargs": inputs, "outputs": outputs,
-          "concurrency_limit": None}
+          "concurrency_limit": None, "trigger_mode": "multiple"}
     actions.run.click(**{**go, "api_visibility": "public", "api_name": "contest"})
     gr.on([prompt.submit, neutral.submit], **go)
     filled = [prompt, continuations, model, form.template, neutral]
@@ -138,9 +138,13 @@ def _runner(stage: Stage) -> Callable[..., Iterator[list[Any]]]:
     ) -> Iterator[list[Any]]:
         """Two to twenty continuations of a prompt, one a line, ranked by sum, by mean of a token
         and of a byte, and by PMI against the neutral prompt; the ranking is JSON."""
+        yield from stage.show(TAB, request, updates(
+            request, prompt, continuations, model, template, control_tokens, spaced, neutral
+        ))
+
+    def updates(request: gr.Request, *form: Any) -> Iterator[list[Any]]:
         try:
-            asked = read_contest(prompt, continuations, template, control_tokens, spaced, neutral)
-            ask = Ask(read_model(model), asked)
+            ask = _ask(*form)
         except PlaygroundError as error:
             yield [*resting(), sentence(error.problem), "", idle("Tokens"), ()]
             return
@@ -153,6 +157,12 @@ def _runner(stage: Stage) -> Callable[..., Iterator[list[Any]]]:
         yield [*resting(), *_outcome(news, label)]
 
     return contest
+
+
+def _ask(prompt: Any, continuations: Any, model: Any, *others: Any) -> Ask:
+    """What is asked of which model. Raises PlaygroundError."""
+    asked = read_contest(prompt, continuations, *others)
+    return Ask(read_model(model), asked)
 
 
 def _outcome(news: News, label: str) -> list[Any]:

@@ -26,7 +26,7 @@ from playground.ui.score_feed import (
 )
 from playground.ui.score_figures import differences, sheets
 from playground.ui.score_view import score_view
-from playground.ui.scoring import Ask, News, play
+from playground.ui.scoring import Ask, News, is_over, play
 from playground.ui.streaming import Stage
 from playground.ui.take_over import NOTHING, answers_of, cut, take
 from playground.ui.token_store import encode
@@ -143,7 +143,7 @@ def _wire(
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     wide = {**quiet, "show_progress_on": actions.notice}
     go = {**wide, "fn": _runner(stage), "inputs_kwargs": inputs, "outputs": outputs,
-          "concurrency_limit": None}
+          "concurrency_limit": None, "trigger_mode": "multiple"}
     actions.run.click(**{**go, "api_visibility": "public", "api_name": "score"})
     gr.on([text.submit, *(column.given.submit for column in columns)], **go)
     for button, example in zip(examples, EXAMPLES, strict=True):
@@ -207,11 +207,15 @@ def _runner(stage: Stage) -> Callable[..., Iterator[list[Any]]]:
             _plan(text, *(values[f"{name}_{n}"] for name in names))
             for n in range(1, (columns or 1) + 1)  # null, which an API client may send, is one
         ]
+        yield from stage.show(TAB, request, updates(request, lanes))
+
+    def updates(request: gr.Request, lanes: Sequence[Lane]) -> Iterator[list[Any]]:
         asks = [lane.ask for lane in lanes if lane.ask]
         known: tuple[News, ...] = ()
         told = _Told(lanes)
         for known in play(stage, TAB, request, asks) if asks else ():
-            yield [*running(), "", *told.values(known)]
+            if not all(is_over(one) for one in known):  # the end is told together with the button
+                yield [*running(), "", *told.values(known)]
         yield [*resting(), "", *told.values(known)]
 
     return score

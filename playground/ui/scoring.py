@@ -103,6 +103,9 @@ def play(
     session = str(request.session_hash)
     scoring = Scoring(stage.engine, asks, session)
     stage.streams.put(session, tab, scoring)
+    turn = stage.turns.of(session, tab)
+    if turn is not None:
+        turn.played = scoring
     try:
         while not scoring.done:
             told = scoring.read(POLL_SECONDS)
@@ -112,13 +115,14 @@ def play(
                 _notice_begun(stage.engine, asks, known)
             yield tuple(known)
         # After a mistake of ours, too, nobody may wait for ever.
-        yield tuple(one if _is_over(one) else _UNEXPECTED for one in known)
+        yield tuple(one if is_over(one) else _UNEXPECTED for one in known)
     finally:
         scoring.close()
         stage.streams.forget(session, tab, scoring)
 
 
-def _is_over(news: News) -> bool:
+def is_over(news: News) -> bool:
+    """Whether nothing more will be told of a text."""
     return news == "stopped" or isinstance(news, Scored | Contest | Problem)
 
 
