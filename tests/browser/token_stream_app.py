@@ -125,13 +125,13 @@ def step(position: int, text: str, piece: str | None = None, special: bool = Fal
 
 
 def story(words: tuple[str, ...]) -> Iterator[Event]:
-    """Waiting, loading, the words, a character out of three bytes, a control token, the end."""
+    """Waiting, loading, the words, a space and a character out of three tokens, a control token."""
     yield Queued(2)
     yield Loading("loading", 0.45, "260 of 580 MB")
     yield Started(PROMPT, "…", 2048, ("The template has no system role.",))
     steps = [step(n, word) for n, word in enumerate(words)]
     n = len(steps)
-    steps += [step(n, "", "<0xE4>"), step(n + 1, "", "<0xB8>"), step(n + 2, "中", "<0xAD>")]
+    steps += [step(n, " ", " <0xE4>"), step(n + 1, "", "<0xB8>"), step(n + 2, "中", "<0xAD>")]
     steps += [step(n + 3, "<|im_end|>", special=True)]
     yield from steps
     yield Finished("end", "", len(PROMPT), len(steps), 0.31, len(steps) / 40)

@@ -20,7 +20,8 @@ function readToken(row) {
 }
 
 const BYTES = /<0x[0-9A-F]{2}>/;
-const isHalf = (token) => token.text === '' && !token.special && BYTES.test(token.piece);
+// What it adds is less than it has: the rest are bytes that wait for those of a character to come.
+const isHalf = ({ text, piece, special }) => !special && BYTES.test(piece) && piece !== text && piece.startsWith(text);
 
 // The bytes of a token in hexadecimal, as its tokenizer has them.
 function bytesOf(piece) {
@@ -32,7 +33,7 @@ function bytesOf(piece) {
 }
 
 // A token by itself; the one that completes a character shows the character, not its last byte.
-const shownOf = (token) => (token.text && BYTES.test(token.piece) ? token.text : token.piece);
+const shownOf = (token) => (BYTES.test(token.piece) && !isHalf(token) ? token.text : token.piece);
 
 const GLYPHS = { 0x09: '⇥', 0x0a: '⏎', 0x20: '·' };
 const NAMED = {

@@ -19,7 +19,7 @@ class PromptBlock {
 
   show(tokens) {
     this.root.hidden = false;
-    putLine(this.summary, 'Prompt', [' as the model sees it'], ` · ${tokens} tokens`);
+    putLine(this.summary, 'Prompt', [' as the model sees it'], ` · ${tokens} ${tokens === 1 ? 'token' : 'tokens'}`);
     this.fill();
   }
 
