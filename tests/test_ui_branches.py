@@ -505,6 +505,34 @@ def test_frames_come_until_all_is_quiet() -> None:
     assert not one.branches.live
 
 
+def test_the_first_frame_has_the_first_token_where_it_comes_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An empty frame before it kept the browser busy until the token's own frame had come."""
+    monkeypatch.setattr("playground.ui.desk.BEGIN_SECONDS", 30.0)
+    one, _ = desk(words("a", "b"))
+    frame = next(one.show(lambda branches: branches.run(RUN)))
+    assert told(frame.lanes[0])["n"] >= 1
+
+
+def test_the_first_frame_does_not_wait_long_for_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("playground.ui.desk.BEGIN_SECONDS", 0.0)
+    one, _ = desk(words("a", "b"))
+    frame = next(one.show(lambda branches: branches.run(RUN)))
+    assert frame.live and told(frame.lanes[0])["n"] == 0
+
+
+def test_what_was_put_in_is_no_token_of_the_run_itself() -> None:
+    started, step, _ = words("a")
+    branches, _ = page([started, replace(step, forced=True), replace(step, position=1)])
+    branches.run(RUN)
+    begun = []
+    for _ in range(3):
+        branches.pump()
+        begun.append(branches.begun)
+    assert begun == [False, False, True]
+
+
 def test_a_later_handler_takes_over_and_the_former_ends_with_what_it_has_begun() -> None:
     """Gradio says a last frame once more when a handler ends: an old one emptied a new lane."""
     one, engine = desk(words(*"abcdefgh"))

@@ -42,6 +42,11 @@ class Drawing:
         return any(feed.trace.state not in OVER for feed in self.feeds)
 
 
+def _has_begun(trace: Trace) -> bool:
+    """Whether a run has told a token of its own, and not only what was put in, or a beam step."""
+    return bool(trace.beams) or bool(trace.steps) and not trace.steps[-1].forced
+
+
 class Branches:
     """The branches of one page. Every method returns at once; one at a time may be called.
 
@@ -72,6 +77,12 @@ class Branches:
     def live(self) -> bool:
         """Whether anything may still happen."""
         return bool(self._playing)
+
+    @property
+    def begun(self) -> bool:
+        """Whether every run that plays has told something that it chose, or is over."""
+        return all(one.over or _has_begun(feed.trace)
+                   for one in self._playing for feed in one.feeds)
 
     @property
     def tokens(self) -> int:

@@ -19,6 +19,7 @@ from playground.ui.streaming import FLUSH_SECONDS
 HAND_OVER_SECONDS = 1.0  # the former handler's last word is long on its way by then
 LEAST_SECONDS = 0.2      # so that a handler that took over has the last word in any case
 QUIET_SECONDS = 0.25     # how often figures of the tree and the samples change
+BEGIN_SECONDS = 0.06     # that a first frame waits for the first token of what was just begun
 FIRST_SECONDS = 0.015    # between looks while the first token of what was just done is waited for
 PULSE_SECONDS = 1.0      # how often a handler without news finds out that its page has gone
 MOST_PAGES = 500
@@ -83,12 +84,22 @@ class Desk:
 
     def _frames(self, mine: int) -> Iterator[Frame]:
         least = time.monotonic() + LEAST_SECONDS
+        self._await_first(mine)
         frame = self._next(mine, 0.0)
         yield frame
         while self._turn == mine and (frame.live or time.monotonic() < least):
             first = time.monotonic() < least
             frame = self._next(mine, FIRST_SECONDS if first else FLUSH_SECONDS)
             yield frame
+
+    def _await_first(self, mine: int) -> None:
+        """Wait a moment for the first tokens: a frame without them would have the browser at work
+        when they come, and a branch would be on the screen later."""
+        until = time.monotonic() + BEGIN_SECONDS
+        with self._changed:
+            while self._turn == mine and not self.branches.begun and time.monotonic() < until:
+                self._changed.wait(BEGIN_SECONDS / 15)
+                self.branches.pump()
 
     def _next(self, mine: int, pause: float) -> Frame:
         """The next frame that differs from the last, or the same one after a pulse; at once when
