@@ -171,6 +171,19 @@ CHANGES: dict[str, dict[str, Any]] = {
     "zaya": {"num_experts_per_tok": 1},
 }
 
+_LONGER: dict[str, Any] = {
+    "original_max_position_embeddings": 16,
+    "rope_parameters": {
+        **_ROPE,
+        "rope_type": "longrope",
+        "short_factor": [1.0] * 4,
+        "long_factor": [1.0, 2.0, 4.0, 8.0],
+        "short_mscale": 1.0,  # of phimoe alone
+        "long_mscale": 1.2,
+        "original_max_position_embeddings": 16,
+    },
+}
+
 # Other shapes of a type that real checkpoints have: name, type, what differs.
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "falcon, alibi": ("falcon", {"alibi": True}),
@@ -193,19 +206,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
         "llama",
         {"rope_parameters": {**_ROPE, "rope_type": "dynamic", "factor": 2.0}},
     ),
-    "phi3, longer by its longest text": (
-        "phi3",
-        {
-            "original_max_position_embeddings": 16,
-            "rope_parameters": {
-                **_ROPE,
-                "rope_type": "longrope",
-                "short_factor": [1.0] * 4,
-                "long_factor": [1.0, 2.0, 4.0, 8.0],
-                "original_max_position_embeddings": 16,
-            },
-        },
-    ),
+    "phi3, longer by its longest text": ("phi3", _LONGER),
+    "phimoe, longer by its longest text": ("phimoe", _LONGER),
     "qwen2, sliding": ("qwen2", {"use_sliding_window": True, "max_window_layers": 1}),
 }
 

@@ -13,10 +13,10 @@ from playground.core.decoding import Decoding
 from playground.core.prompt import Ids
 from playground.core.run import ModelSpec, Run
 from playground.core.trace import Trace
-from playground.models.lanes import BATCH, choose_lane
+from playground.models.lanes import BATCH, choose_lane, switches_at
 from playground.models.loading import PROVEN, Model, assemble
 from tests.architectures import CORE, LANES, LEFT_OUT, UNCACHED, VARIANTS, lane_of, tiny
-from tests.reference import decode
+from tests.reference import decode, generate
 from tests.tiny_models import byte_level_tokenizer
 
 TYPES = [kind for kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES if kind not in LEFT_OUT]
@@ -100,6 +100,42 @@ def test_ids_equal_generate(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("kind", OTHERS)
 def test_ids_equal_generate_in_the_sweep(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ids_equal_generate(kind, monkeypatch)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in VARIANTS if kind.startswith("phi")])
+@pytest.mark.parametrize("tokens", (9, 15, 16, 17))
+@pytest.mark.parametrize(
+    "how",
+    (
+        Decoding(max_new_tokens=12),
+        Decoding(do_sample=True, temperature=1.3, max_new_tokens=12),
+        Decoding(num_beams=3, max_new_tokens=12),
+        Decoding(guidance_scale=1.5, max_new_tokens=12),
+    ),
+    ids=("greedy", "sampled", "beams", "guided"),
+)
+def test_a_text_that_grows_past_the_short_rope_is_read_once_more(
+    kind: str, tokens: int, how: Decoding
+) -> None:
+    """From 17 tokens on these turn by other frequencies, and generate() drops the cache there; read
+    on with the keys of the first 16 the numbers are others."""
+    lm = tiny(kind)
+    model = assemble(ModelSpec(f"tiny/{kind}"), lm, byte_level_tokenizer())
+    assert switches_at(lm) == 16
+    trace = decode(model, [Run(model.spec, Ids(LONG[:tokens]), how, seed=1)])[0]
+    assert trace.ids == generate(model, trace)[0]
+    if how.is_guided or how.is_beam_search:
+        return
+    ids = torch.tensor([[*LONG[:tokens], *trace.ids]])
+    # The logits of the last step, of all texts that are longer than 16, are those of a whole
+    # reading.
+    whole = torch.log_softmax(lm(ids[:, :-1], use_cache=False).logits[0, -1].float(), -1)
+    assert trace.steps[-1].logprob == pytest.approx(float(whole[trace.ids[-1]]), abs=1e-3)
+
+
+def test_other_types_read_on_as_the_library_does() -> None:
+    assert switches_at(tiny("llama, longer by its longest text")) is None
+    assert switches_at(tiny("phi3")) is None
 
 
 def _tables() -> Iterator[tuple[str, str]]:

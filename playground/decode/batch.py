@@ -15,7 +15,7 @@ from playground.decode import cache as kv
 from playground.decode.choice import read
 from playground.decode.faults import FORWARD_FAULTS
 from playground.decode.member import Forwarded, Member, Turn
-from playground.models.lanes import inputs_of
+from playground.models.lanes import inputs_of, new_cache, switches_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +172,14 @@ class Batch:
     def _read(self, with_states: bool) -> Read:
         if self._cache is None:
             return self._whole(with_states)
+        if must_read_anew(self._lm, self._cache, max(self.lengths)):
+            # Rows that do not share with others: all texts of one member, and of one length.
+            (member,) = self.members
+            texts = torch.cat([member.whole(text) for text in range(len(member.lengths))])
+            cache = new_cache(self._lm)
+            told = forward(self._lm, texts, cache, self.lengths, with_states)
+            self._cache = cache
+            return told
         newest = torch.cat([member.newest() for member in self.members])
         return forward(self._lm, newest, self._cache, self.lengths, with_states)
 
@@ -207,6 +215,12 @@ class Batch:
         where it is the last, it says how many bytes these fill."""
         cached = [length - unread for length in lengths]
         return weighed(turn, [(self._cache, cached)])
+
+
+def must_read_anew(lm: Any, cache: DynamicCache, length: int) -> bool:
+    """Whether a text of so many tokens cannot be read on with this cache, see ``switches_at``."""
+    at = switches_at(lm)
+    return at is not None and length > at >= kv.width(cache)
 
 
 def said(told: Read, candidates: int, began: float) -> Forwarded:

@@ -20,13 +20,14 @@ from playground.core.events import Event
 from playground.core.prompt import Raw
 from playground.core.run import Run
 from playground.decode import cache as kv
-from playground.decode.batch import Batch, Read, Seated, forward, said, weighed
+from playground.decode.batch import Batch, Read, Seated, forward, must_read_anew, said, weighed
 from playground.decode.faults import FORWARD_FAULTS
 from playground.decode.member import Forwarded, Member, Turn
 from playground.decode.processors import Chain, Link
 from playground.decode.recent import Moment
 from playground.decode.row import Row
 from playground.errors import ContextOverflow, InvalidInput
+from playground.models.lanes import new_cache
 from playground.models.loading import Model
 from playground.models.text import Encoded, encode
 
@@ -151,16 +152,25 @@ class GuidedBatch(Batch):
         began = time.perf_counter()
         try:
             logits = torch.cat([
-                forward(self._lm, newest[None], cache, [length]).logits
-                for newest, cache, length in zip(
-                    row.newest(), self._caches, row.lengths, strict=True
-                )
+                self._read_on(text, row.newest()[text], length)
+                for text, length in enumerate(row.lengths)
             ])
             return said(Read(logits), candidates, began)
         except FORWARD_FAULTS:
             for snapshot in before:
                 snapshot.restore()
             raise
+
+    def _read_on(self, text: int, newest: torch.Tensor, length: int) -> torch.Tensor:
+        """The logits [1, vocabulary] after the newest token [1] of one of the texts."""
+        ids, cache = newest[None], self._caches[text]
+        # The library reads the other text on, whatever its length.
+        if text == 0 and must_read_anew(self._lm, cache, length):
+            (row,) = self.members
+            ids, cache = row.whole(text), new_cache(self._lm)
+        logits = forward(self._lm, ids, cache, [length]).logits
+        self._caches[text] = cache
+        return logits
 
     def weighed(self, turn: Turn, lengths: Sequence[int], unread: int = 0) -> Turn:
         """See Batch."""

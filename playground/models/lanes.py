@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from transformers import DynamicCache
+from transformers import DynamicCache, GenerationMixin
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from playground.models import joining
@@ -189,6 +189,21 @@ def rotates_by_length(lm: Any) -> bool:
     # One rope for all layers, or one for each kind of layer.
     ropes = [rope, *(value for value in rope.values() if isinstance(value, dict))]
     return any(one.get("rope_type") in _BY_LENGTH for one in ropes)
+
+
+def switches_at(lm: Any) -> int | None:
+    """The most tokens that a cache may hold to be read on with; None where any cache may.
+
+    Behind ``original_max_position_embeddings`` tokens longrope turns by other frequencies, and so
+    ``generate()`` of Phi-3 and its kin reads a text that grows past it once more from its begin.
+    Of other types it reads on, with what was turned by the first ones.
+    """
+    config: Any = lm.config.get_text_config(decoder=True)
+    prepare = type(lm).prepare_inputs_for_generation
+    at = getattr(config, "original_max_position_embeddings", None)
+    if prepare is GenerationMixin.prepare_inputs_for_generation or not isinstance(at, int):
+        return None
+    return at if rotates_by_length(lm) else None
 
 
 def _written(lm: Any, vocabulary: int, prompt: int, new: int) -> _Text:
