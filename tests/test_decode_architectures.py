@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from playground.core.decoding import Decoding
 from playground.core.prompt import Ids
 from playground.core.run import ModelSpec, Run
 from playground.core.trace import Trace
-from playground.models.lanes import BATCH, choose_lane, switches_at
+from playground.models.lanes import BATCH, choose_lane, sees_ahead, switches_at
 from playground.models.loading import PROVEN, Model, assemble
 from tests.architectures import CORE, LANES, LEFT_OUT, UNCACHED, VARIANTS, lane_of, tiny
 from tests.reference import decode, generate
@@ -136,6 +137,29 @@ def test_a_text_that_grows_past_the_short_rope_is_read_once_more(
 def test_other_types_read_on_as_the_library_does() -> None:
     assert switches_at(tiny("llama, longer by its longest text")) is None
     assert switches_at(tiny("phi3")) is None
+
+
+@pytest.mark.parametrize("decodes", (False, True))
+def test_a_bert_that_is_no_decoder_is_told(decodes: bool) -> None:
+    """The config of nearly every BERT leaves is_decoder out: tokens see those behind them."""
+    torch.manual_seed(0)
+    config = replace_decoder(tiny("bert").config, decodes)
+    lm = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    ids = torch.tensor([LONG])
+    same = torch.allclose(lm(ids).logits[0, 8], lm(ids[:, :9]).logits[0, 8], atol=1e-4)
+    assert same == decodes
+    card = assemble(ModelSpec("tiny/bert"), lm, byte_level_tokenizer()).card
+    assert any("does not say is_decoder" in one for one in card.notices) != decodes
+
+
+def replace_decoder(config: Any, decodes: bool) -> Any:
+    return type(config)(**{**config.to_dict(), "is_decoder": decodes})
+
+
+def test_a_decoder_without_the_word_in_its_config_is_none_of_these() -> None:
+    lm = tiny("gpt_neox")
+    lm.config.is_decoder = False
+    assert not sees_ahead(lm, 400)
 
 
 def _tables() -> Iterator[tuple[str, str]]:

@@ -191,6 +191,22 @@ def rotates_by_length(lm: Any) -> bool:
     return any(one.get("rope_type") in _BY_LENGTH for one in ropes)
 
 
+@torch.inference_mode()
+def sees_ahead(lm: Any, vocabulary: int) -> bool:
+    """Whether each token of a text sees those behind it, as in an encoder.
+
+    So do models of BERT's kind whose config has no ``is_decoder``; others may leave it out.
+    """
+    if getattr(lm.config.get_text_config(decoder=True), "is_decoder", True):
+        return False
+    ids = _trial_ids(vocabulary, _LONG, lm.device)
+    try:
+        whole, begin = (lm(input_ids=ids[:, :end]).logits[0, _SHORT - 1] for end in (_LONG, _SHORT))
+    except _TRIAL_FAULTS:
+        return False
+    return not torch.allclose(whole, begin, rtol=0.0, atol=0.15 * float(begin.float().std()))
+
+
 def switches_at(lm: Any) -> int | None:
     """The most tokens that a cache may hold to be read on with; None where any cache may.
 
@@ -198,18 +214,16 @@ def switches_at(lm: Any) -> int | None:
     ``generate()`` of Phi-3 and its kin reads a text that grows past it once more from its begin.
     Of other types it reads on, with what was turned by the first ones.
     """
-    config: Any = lm.config.get_text_config(decoder=True)
-    prepare = type(lm).prepare_inputs_for_generation
-    at = getattr(config, "original_max_position_embeddings", None)
-    if prepare is GenerationMixin.prepare_inputs_for_generation or not isinstance(at, int):
+    if type(lm).prepare_inputs_for_generation is GenerationMixin.prepare_inputs_for_generation:
         return None
-    return at if rotates_by_length(lm) else None
+    config: Any = lm.config.get_text_config(decoder=True)
+    at = getattr(config, "original_max_position_embeddings", None)
+    return at if isinstance(at, int) and rotates_by_length(lm) else None
 
 
 def _written(lm: Any, vocabulary: int, prompt: int, new: int) -> _Text:
     """What ``generate()`` writes after ``prompt`` tokens, greedily."""
-    step = max(1, vocabulary // 11)
-    ids = torch.tensor([[(5 + i * step) % vocabulary for i in range(prompt)]], device=lm.device)
+    ids = _trial_ids(vocabulary, prompt, lm.device)
     out = lm.generate(
         ids,
         attention_mask=torch.ones_like(ids),
@@ -221,6 +235,11 @@ def _written(lm: Any, vocabulary: int, prompt: int, new: int) -> _Text:
         output_logits=True,
     )
     return _Text(out.sequences, prompt, [row[0].float() for row in out.logits])
+
+
+def _trial_ids(vocabulary: int, tokens: int, device: torch.device) -> torch.Tensor:
+    step = max(1, vocabulary // 11)
+    return torch.tensor([[(5 + i * step) % vocabulary for i in range(tokens)]], device=device)
 
 
 def read_newest(

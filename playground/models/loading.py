@@ -28,7 +28,14 @@ from playground.models.checks import check_folder, notice_of_own_code, read_json
 from playground.models.context import kept_of
 from playground.models.footprint import needed_bytes
 from playground.models.hub_cache import commit_of
-from playground.models.lanes import BATCH, RECOMPUTE, choose_lane, remembers, rotates_by_length
+from playground.models.lanes import (
+    BATCH,
+    RECOMPUTE,
+    choose_lane,
+    remembers,
+    rotates_by_length,
+    sees_ahead,
+)
 from playground.models.parking import can_park
 from playground.models.placement import (
     Placement,
@@ -73,6 +80,10 @@ PROVEN = frozenset(
 # A folder may hold an adapter beside a model, and with peft installed transformers would put it on
 # unseen, of whatever kind. It looks for it in this place inside the folder instead.
 _NO_ADAPTER = {"adapter_kwargs": {"subfolder": "/dev/null"}}
+_ENCODER = (
+    "Its config.json does not say is_decoder, so each token sees those behind it, as in an "
+    "encoder. It has hardly learnt to write on from a beginning: expect nonsense."
+)
 # from_pretrained sets global state: two at once give wrong weights (transformers#44940).
 ONE_LOAD_AT_A_TIME = threading.Lock()
 _SMALL = 20_000_000  # parameters; below, a second thread costs more than it gives
@@ -161,6 +172,8 @@ def assemble(
     torch.set_num_threads(1 if parameters < _SMALL else _THREADS)
     try:
         lane, why = _lane(lm, rows)
+        if sees_ahead(lm, rows):
+            notices.append(_ENCODER)
     except (torch.OutOfMemoryError, MemoryError):
         raise too_big(spec, lm.device) from None
     except LOAD_FAULTS as fault:
