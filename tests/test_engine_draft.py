@@ -71,6 +71,8 @@ def test_a_draft_is_loaded_once_beside_its_model_and_changes_no_token(
         assert trace.proposals and {p.source for p in trace.proposals} == {"draft"}
     waited = [column for column, news in told if "to propose tokens" in news.detail]
     assert 1 in waited and 0 not in waited, "the plain run waits for no draft"
+    shares = [news.done for _, news in told if "to propose tokens: " in news.detail]
+    assert len(shares) > 5 and shares[-1] == 1.0, "how far its weights are is told"
     entry = engine._manager._entries[model]
     assert entry.need == need(model) + need(draft) and entry.beside == {draft: need(draft)}
 

@@ -236,6 +236,14 @@ class LoadFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class DraftProgress:
+    """How far loading the draft ``spec`` is, for all who wait for it."""
+
+    spec: ModelSpec
+    progress: LoadProgress
+
+
+@dataclass(frozen=True, slots=True)
 class DraftLoaded:
     """The draft model is ready."""
 
@@ -342,7 +350,7 @@ class Alive:
 
 
 Reply = (
-    Looked | LoadProgress | Loaded | LoadFailed | DraftLoaded | DraftFailed
+    Looked | LoadProgress | Loaded | LoadFailed | DraftProgress | DraftLoaded | DraftFailed
     | Attached | Moved | Refused | Rendered | RenderFailed | ScoreDone | ScoreFailed
     | Replayed | ReplayFailed | Events | Alive
 )

@@ -350,8 +350,13 @@ class Engine:
 
         folder = self._fetch(draft, column.tell, over)
         with self._manager.room_beside(worker.spec, draft, folder):
-            column.tell(Loading("loading", None, f"{draft.label}, to propose tokens"))
-            worker.load_draft(draft, folder, over)
+            wanted = f"{draft.label}, to propose tokens"
+            column.tell(Loading("loading", None, wanted))
+            worker.load_draft(
+                draft, folder,
+                lambda said: column.tell(Loading("loading", said.done, f"{wanted}: {said.detail}")),
+                over,
+            )
 
     def _see_off(self, column: Column, worker: WorkerProcess) -> None:
         """Wait until the row has left its batch. One that will not leave takes its worker along."""

@@ -38,6 +38,7 @@ from playground.core.messages import (
     DeviceMemory,
     DraftFailed,
     DraftLoaded,
+    DraftProgress,
     Events,
     Load,
     LoadDraft,
@@ -160,6 +161,7 @@ class WorkerProcess:
         self._looking: Future[DeviceMemory] = Future()
         self._loading: Future[ModelCard] = Future()
         self._progress: Callable[[LoadProgress], None] = lambda _: None
+        self._drafting: dict[int, tuple[ModelSpec, Callable[[LoadProgress], None]]] = {}
         self._commands: SimpleQueue[Command | None] = SimpleQueue()
         self._ending = False
         self._refused = False
@@ -225,7 +227,11 @@ class WorkerProcess:
             raise
 
     def load_draft(
-        self, spec: ModelSpec, folder: Path, given_up: Callable[[], bool]
+        self,
+        spec: ModelSpec,
+        folder: Path,
+        progress: Callable[[LoadProgress], None],
+        given_up: Callable[[], bool],
     ) -> ModelCard:
         """Load a model beside this one that proposes tokens for it, waiting for it; it stays.
 
@@ -233,10 +239,14 @@ class WorkerProcess:
         and PlaygroundError.
         """
         seconds = self._patience.load
-        with self._asked(lambda key: LoadDraft(key, spec, str(folder))) as (_, future):
-            card: ModelCard = _wait_for(
-                future, seconds, given_up, _slow_load(spec, seconds, "draft")
-            )
+        with self._asked(lambda key: LoadDraft(key, spec, str(folder))) as (key, future):
+            self._drafting[key] = (spec, progress)
+            try:
+                card: ModelCard = _wait_for(
+                    future, seconds, given_up, _slow_load(spec, seconds, "draft")
+                )
+            finally:
+                del self._drafting[key]
             return card
 
     def attach(
@@ -425,6 +435,10 @@ class WorkerProcess:
                 self._answer(key, result)
             case Replayed(key, step):
                 self._answer(key, step)
+            case DraftProgress(spec, said):
+                for wanted, tell in list(self._drafting.values()):
+                    if wanted == spec:
+                        tell(said)
             case DraftLoaded(key, card) | Attached(key, card):
                 self._answer(key, card)
             case (

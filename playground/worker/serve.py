@@ -31,6 +31,7 @@ from playground.core.messages import (
     Detach,
     DraftFailed,
     DraftLoaded,
+    DraftProgress,
     Events,
     Load,
     LoadDraft,
@@ -161,7 +162,11 @@ class Worker:
         threads = torch.get_num_threads()
         try:
             if spec not in self._drafts:
-                draft = load(spec, folder, self._device)
+                draft = load(
+                    spec, folder, self._device, lambda said: self._pipe.send(
+                        DraftProgress(spec, said)
+                    )
+                )
                 check_draft(self._model, draft)
                 self._drafts[spec] = draft
         except BaseException as error:  # the border of Station
