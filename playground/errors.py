@@ -51,15 +51,18 @@ class PlaygroundError(Exception):
         field: str = "", given: object = "", allowed: str = "", advice: str = "",
     ) -> None:
         super().__init__(message)
-        self.problem = Problem(self.code, message, field, _shown(given), allowed, advice)
+        self.problem = Problem(self.code, message, field, shown(given), allowed, advice)
 
     def __str__(self) -> str:
         return str(self.problem)
 
 
-def _shown(given: object) -> str:
-    """What was given, short enough for a sentence."""
-    text = given if isinstance(given, str) else repr(given)
+def shown(given: object, quoted: bool = False) -> str:
+    """What was given, short enough for a sentence; a text as it is, or in quotes."""
+    try:
+        text = given if isinstance(given, str) and not quoted else repr(given)
+    except ValueError:  # of a whole number with thousands of digits Python prints none
+        return "a number of thousands of digits"
     return text if len(text) <= 80 else text[:77] + "…"
 
 

@@ -107,6 +107,15 @@ def test_what_is_no_number_is_refused_by_name(name: str, value: object) -> None:
     assert refused.value.problem.field == name
 
 
+@pytest.mark.parametrize("name", KNOBS)
+@pytest.mark.parametrize("value", [10**400, -(10**5000), "9" * 10_000], ids=range(3))
+def test_what_is_far_too_long_is_refused_in_few_words(name: str, value: object) -> None:
+    """A whole number of 400 digits has no float, and was an OverflowError instead of a sentence."""
+    with pytest.raises(InvalidInput) as refused:
+        _with(name, value)
+    assert refused.value.problem.field == name and len(str(refused.value)) < 300
+
+
 @pytest.mark.parametrize("name", WHOLE)
 def test_half_a_token_is_refused(name: str) -> None:
     with pytest.raises(InvalidInput, match="whole number"):

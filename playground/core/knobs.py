@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from playground.errors import InvalidInput
+from playground.errors import InvalidInput, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +37,17 @@ class Knob:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         fits = (
             number
-            and math.isfinite(value)  # type: ignore[arg-type]
             and (value > self.low if self.above_low else value >= self.low)  # type: ignore[operator]
             and value <= self.high  # type: ignore[operator]
             and (not self.whole or isinstance(value, int))
         )
         if not fits:
-            shown = "NaN" if isinstance(value, float) and math.isnan(value) else repr(value)
+            is_nan = isinstance(value, float) and math.isnan(value)
+            given = "NaN" if is_nan else shown(value, quoted=True)
             raise InvalidInput(
-                f"{self.label} is {shown}; it must be {self.allowed}.",
+                f"{self.label} is {given}; it must be {self.allowed}.",
                 field=name,
-                given=shown,
+                given=given,
                 allowed=self.allowed,
             )
 

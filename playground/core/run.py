@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from playground.core.decoding import KNOBS, Decoding
 from playground.core.prompt import Prompt, check_text
-from playground.errors import InvalidInput
+from playground.errors import InvalidInput, shown
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Quantization = Literal["none", "nf4", "int8"]
@@ -123,7 +123,8 @@ class Run:
         seed = self.seed
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
             raise InvalidInput(
-                f"Seed is {seed!r}; it must be a whole number from 0 to {LARGEST_SEED}.",
+                f"Seed is {shown(seed, quoted=True)}; "
+                f"it must be a whole number from 0 to {LARGEST_SEED}.",
                 field="seed",
                 given=seed,
                 allowed=f"a whole number from 0 to {LARGEST_SEED}",
