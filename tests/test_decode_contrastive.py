@@ -19,13 +19,14 @@ from transformers import (
 from playground.core.decoding import Decoding
 from playground.core.events import Step
 from playground.core.prompt import Ids, Prompt, Raw
-from playground.core.run import Run
+from playground.core.run import ModelSpec, Run
 from playground.core.trace import Trace
 from playground.decode.loop import DecodeLoop
 from playground.models.lanes import ALONE, RECOMPUTE
-from playground.models.loading import Model
+from playground.models.loading import Model, assemble
+from tests.architectures import tiny
 from tests.reference import decode, events
-from tests.tiny_models import CONTEXT, KINDS, tiny_model
+from tests.tiny_models import CONTEXT, KINDS, byte_level_tokenizer, tiny_model
 
 PROMPTS: tuple[Prompt, ...] = (
     Raw("The capital of France is"), Ids(tuple(range(20, 50))), Ids((7,))
@@ -333,3 +334,30 @@ def test_a_step_can_be_chosen_again_otherwise() -> None:
         assert (again.candidates[0].logprob, again.entropy) == (
             step.candidates[0].logprob, step.entropy
         )
+
+
+def test_a_model_that_reads_in_both_directions_is_compared_with_what_it_said_then() -> None:
+    """In cpmant each token sees those behind it, so the states of a text change as it grows. The
+    library's search compares with each token's state as it was when that was the newest, and so
+    does ours; a reading of the whole text gives other states, and other ids."""
+    lm = tiny("cpmant")
+    m = assemble(ModelSpec("tiny/cpmant"), lm, byte_level_tokenizer())
+    assert m.card.lane == RECOMPUTE
+    trace = decode(m, [Run(m.spec, PROMPTS[1], PLAIN)])[0]
+    assert trace.started is not None
+    d, ids = PLAIN, torch.tensor([trace.started.prompt_ids])
+    said = lm(ids, output_hidden_states=True, use_cache=False)
+    logits, states, written = said.logits[:, -1], said.hidden_states[-1][0], []
+    for _ in range(d.max_new_tokens):
+        p, likeliest = logits.softmax(-1)[0].topk(d.top_k)
+        texts = behind(ids, likeliest.tolist())
+        # One by one, as a padded batch would need a mask.
+        read = [lm(text[None], output_hidden_states=True, use_cache=False) for text in texts]
+        newest = torch.stack([one.hidden_states[-1][0, -1] for one in read])
+        penalty = torch.cosine_similarity(newest[:, None], states[None], dim=-1).max(-1).values
+        best = int(((1 - d.penalty_alpha) * p - d.penalty_alpha * penalty).argmax())
+        states = torch.cat([states, newest[best : best + 1]])
+        logits, ids = read[best].logits[:, -1], texts[best : best + 1]
+        written.append(int(likeliest[best]))
+    assert trace.ids == tuple(written)
+    assert trace.ids != reference(m, trace)
