@@ -128,6 +128,23 @@ def test_its_own_chat_template_is_used_and_told(base: Model, folder: Path) -> No
     assert any("its own chat template" in notice for notice in made.card.notices)
 
 
+@pytest.mark.parametrize("name", ["chat_template.jinja", "tokenizer_config.json"])
+def test_its_files_are_looked_at_as_a_models_are(name: str, base: Model, folder: Path) -> None:
+    """Links out of the folder and what is far too large: the template was passed over in silence,
+    and the words of any file could have become it."""
+    elsewhere = folder.parent / "elsewhere"
+    elsewhere.write_text("{{ 1 }}")
+    (folder / name).symlink_to(elsewhere)
+    with pytest.raises(ModelInvalid, match=f"{name} is a link to a file outside") as refused:
+        attach(base, SPEC, folder)
+    assert refused.value.problem.field == "adapter"
+    (folder / name).unlink()
+    with open(folder / name, "wb") as file:
+        file.truncate(50_000_000)
+    with pytest.raises(ModelInvalid, match=f"{name} is too large"):
+        attach(base, SPEC, folder)
+
+
 def test_another_base_than_the_one_it_names_is_told(base: Model, folder: Path) -> None:
     assert attach(base, SPEC, folder).card.notices == ()
     edit_adapter(folder, base_model_name_or_path="owner/other-7b")

@@ -28,7 +28,7 @@ from transformers.pytorch_utils import Conv1D
 
 from playground.core.run import ModelSpec
 from playground.errors import ModelInvalid, ModelUnsafe
-from playground.models.checks import UNSAFE_KEYS, read_json
+from playground.models.checks import UNSAFE_KEYS, check_files, read_json
 from playground.models.loading import (
     LOAD_FAULTS,
     ONE_LOAD_AT_A_TIME,
@@ -75,6 +75,8 @@ def attach(base: Model, spec: ModelSpec, folder: str | Path) -> Model:
     Raises ModelInvalid, ModelUnsafe or OutOfMemory in sentences that name the file and field.
     """
     where = Path(folder)
+    if where.is_dir():
+        check_files(where, (".json", ".jinja", ".safetensors"), field="adapter")
     told = _config(where)
     plan = planned(base.lm, told, _tensors(where))
     notices = [*_about_base(spec, told)]
@@ -288,7 +290,7 @@ def _with_template(tokenizer: Any, folder: Path, notices: list[str]) -> Any:
     """The base's tokenizer, with the adapter's own chat template if it brings another."""
     file = folder / "chat_template.jinja"
     told: Any = None
-    if file.is_file() and file.stat().st_size <= 1_000_000:
+    if file.is_file():
         told = file.read_text(encoding="utf-8", errors="replace")
     elif settings := read_json(folder, "tokenizer_config.json"):
         told = settings.get("chat_template")

@@ -87,7 +87,7 @@ def check_folder(folder: Path) -> dict[str, Any]:
             advice="Check the path, or pick a model from the list.",
         )
     config = check_texts(folder)
-    _check_files(folder, (".safetensors",))
+    check_files(folder, (".safetensors",))
     weights = _check_weights(folder)
     check_sizes(config, weights)
     _check_tokenizer(folder)
@@ -96,7 +96,7 @@ def check_folder(folder: Path) -> dict[str, Any]:
 
 def check_texts(folder: Path) -> dict[str, Any]:
     """The folder's config, after a look at everything but the weights."""
-    _check_files(folder, (".json", ".jinja", ".txt", ".model"))
+    check_files(folder, (".json", ".jinja", ".txt", ".model"))
     config = read_json(folder, "config.json")
     if config is None:
         raise ModelInvalid(
@@ -148,8 +148,9 @@ def notice_of_own_code(folder: Path) -> str:
     return ""
 
 
-def _check_files(folder: Path, endings: tuple[str, ...]) -> None:
-    """Refuse what is no plain file of the folder: links that lead out of it, pipes, devices."""
+def check_files(folder: Path, endings: tuple[str, ...], field: str = "model") -> None:
+    """Refuse what is no plain file of the folder: links that lead out of it, pipes, devices; and
+    what is far too large. Raises ModelInvalid."""
     inside = {folder.resolve()}
     cache = Path(constants.HF_HUB_CACHE).resolve()
     if folder.resolve().is_relative_to(cache):
@@ -168,12 +169,12 @@ def _check_files(folder: Path, endings: tuple[str, ...]) -> None:
             problem = "cannot be opened"
         if problem:
             raise ModelInvalid(
-                f"{path.name} {problem}.", field="model", given=path.name,
+                f"{path.name} {problem}.", field=field, given=path.name,
                 advice="Put a copy of the file itself into the folder.",
             )
         if path.stat().st_size > LARGEST_FILE.get(path.name, path.stat().st_size):
             raise ModelInvalid(
-                f"{path.name} is too large to be what it says it is.", field="model",
+                f"{path.name} is too large to be what it says it is.", field=field,
                 given=path.name,
             )
 
