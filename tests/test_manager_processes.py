@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
@@ -138,6 +140,51 @@ def test_swapping_leaves_no_thread_and_no_file_open(make: Make, need: int) -> No
     for _ in range(4):
         swap()
     wait_until(lambda: all(now <= then for now, then in zip(swap(), before, strict=True)), 150)
+
+
+def test_a_swap_delays_no_token_of_a_stream_elsewhere(shelf: Path, need: int) -> None:
+    """Counted in steps, not on the clock: wherever the swap stands still, a stream on another model
+    writes 40 tokens meanwhile, so none of its steps waits for one of the swap's."""
+    arrived, go_on = threading.Event(), threading.Event()
+
+    def fetch(spec: ModelSpec, *_: object) -> Path:
+        if spec == C:
+            arrived.set()
+            assert go_on.wait(60)
+        return shelf / "model"
+
+    manager = ModelManager(fetch, "cpu", 2 * need)
+    try:
+        with lease(manager, B):
+            pass
+        with lease(manager, A) as worker, ThreadPoolExecutor() as pool:
+
+            def swap() -> int:
+                with lease(manager, C) as other:
+                    return len(Heard(other, C).ids)
+
+            swapping = pool.submit(swap)
+            assert arrived.wait(60)
+            assert len(Heard(worker, A, 40).ids) == 40
+            assert state(manager, C) == "loading", "it still stands where its files come"
+            go_on.set()
+            wait_until(lambda: loading(manager, C) is not None, 60)
+            incoming = loading(manager, C)
+            assert incoming is not None
+            os.kill(incoming.pid, signal.SIGSTOP)
+            assert len(Heard(worker, A, 40).ids) == 40
+            assert (state(manager, C), state(manager, B)) == ("loading", "absent")
+            os.kill(incoming.pid, signal.SIGCONT)
+            assert swapping.result(60) == 12
+    finally:
+        go_on.set()
+        manager.close()
+
+
+def loading(manager: ModelManager, spec: ModelSpec) -> WorkerProcess | None:
+    """The process that a model is just loaded in."""
+    load = manager._entries[spec].load
+    return load.worker if load else None
 
 
 def test_watching_ends_with_the_card(make: Make, need: int) -> None:
