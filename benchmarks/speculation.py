@@ -3,8 +3,9 @@
     python -m benchmarks.speculation [--model NAME] [--rounds N] [--only WORDS]
 
 Every way decodes the same prompt and gets the same ids with and without, in turn, N times (3 unless
-given), in CPU seconds of one thread; the last row is the library's own prompt lookup beside its
-plain ``generate()``. ``--only`` takes the rows whose name has these words.
+given), in CPU seconds of one thread; then several greedy runs at once, with lookup beside as
+many that share a batch without; the last row is the library's own prompt lookup beside its plain
+``generate()``. ``--only`` takes the rows whose name has these words.
 
 The prompt says the same things again and again. The built-in base model is drafted for by the
 built-in chat model, which is as large; a random model by its own first layers. Random weights soon
@@ -18,7 +19,7 @@ import argparse
 import copy
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -41,6 +42,7 @@ WAYS = {
     "temperature 0.7, lookup 4": replace(COOL, prompt_lookup_tokens=4),
     "temperature 0.7, draft 3": replace(COOL, draft_tokens=3),
 }
+CROWDS = (2, 4, 8)  # who speculates has forwards of his own, who does not shares them
 
 
 def draft_of(model: Model) -> Model:
@@ -64,16 +66,20 @@ def main(name: str, rounds: int, only: str = "") -> None:
     ids = tuple(model.tokenizer(PROMPT)["input_ids"])
     torch.set_num_threads(1)
 
-    def run(way: Decoding) -> Trace:
+    def together(ways: Sequence[Decoding]) -> list[Trace]:
         loop = DecodeLoop(model, {draft.spec: draft})
-        made = Run(model.spec, Ids(ids), way, seed=1, draft=draft.spec)
-        trace = Trace(made)
-        loop.join(0, made)
+        runs = [Run(model.spec, Ids(ids), way, 1 + n, draft.spec) for n, way in enumerate(ways)]
+        traces = [Trace(run) for run in runs]
+        for key, made in enumerate(runs):
+            loop.join(key, made)
         while loop.busy:
-            for _, event in loop.step():
-                trace = trace.add(event)
-        assert trace.problem is None and len(trace.ids) == new
-        return trace
+            for key, event in loop.step():
+                traces[key] = traces[key].add(event)
+        assert all(t.problem is None and len(t.ids) == new for t in traces)
+        return traces
+
+    def run(way: Decoding) -> Trace:
+        return together([way])[0]
 
     def library(**more: int) -> None:
         given = torch.tensor([ids])
@@ -92,6 +98,16 @@ def main(name: str, rounds: int, only: str = "") -> None:
         assert found.ids == run(plain).ids
         told = f"{found.acceptance or 0:8.0%} {new / found.forwards:9.2f}"
         _row(label, new, rounds, lambda plain=plain: run(plain), lambda way=way: run(way), told)
+    for count in CROWDS:
+        if only not in (label := f"{count} at once, lookup 4"):
+            continue
+        ways = [
+            Decoding(prompt_lookup_tokens=4, max_new_tokens=new, min_new_tokens=new)
+        ] * count
+        shared = [replace(way, prompt_lookup_tokens=0) for way in ways]
+        assert [t.ids for t in together(ways)] == [t.ids for t in together(shared)]
+        _row(label, count * new, rounds, lambda shared=shared: together(shared),
+             lambda ways=ways: together(ways))
     if only in (label := "generate(), lookup 4"):
         _row(label, new, rounds, library, lambda: library(prompt_lookup_num_tokens=4))
 
