@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -300,6 +302,57 @@ def test_a_tokenizer_larger_than_the_model_is_refused(tmp_path: Path) -> None:
     byte_level_tokenizer().save_pretrained(tmp_path)
     with pytest.raises(ModelInvalid, match="ids up to 399, but the model knows 300"):
         load(SPEC, tmp_path)
+
+
+class Stopped(Exception):
+    """The test has seen enough."""
+
+
+@pytest.mark.parametrize("device", ("cpu", "cuda", "mps"))
+def test_the_last_look_at_what_a_model_needs_is_for_its_device(
+    device: str, good: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself a model has 16 bits on a GPU and 32 on most CPUs: twice the bytes."""
+    asked: list[str] = []
+
+    def needed(folder: Path, spec: ModelSpec, kind: str) -> int:
+        asked.append(kind)
+        raise Stopped
+
+    monkeypatch.setattr("playground.models.loading.needed_bytes", needed)
+    with pytest.raises(Stopped):
+        load(SPEC, good, device)
+    assert asked == [device]
+
+
+def test_the_library_is_told_what_a_repo_must_not_choose(
+    good: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+
+    def from_pretrained(folder: Path, **more: Any) -> Any:
+        given.update(more)
+        raise Stopped
+
+    monkeypatch.setattr(
+        "playground.models.loading.AutoModelForCausalLM.from_pretrained", from_pretrained
+    )
+    with pytest.raises(Stopped):
+        load(SPEC, good)
+    assert given["attn_implementation"] == "sdpa" and given["use_safetensors"] is True
+    assert given["trust_remote_code"] is False and given["local_files_only"] is True
+    assert given["dtype"] == torch.float32
+
+
+@pytest.mark.parametrize("name", ["an attention kernel", "an internal kernel"])
+def test_a_kernel_of_a_repo_is_refused_where_kernels_can_be_had(
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the package ``kernels`` transformers would fetch and run what a config names."""
+    monkeypatch.setitem(sys.modules, "kernels", types.ModuleType("kernels"))
+    UNSAFE[name](folder)
+    with pytest.raises(ModelUnsafe, match="never run"):
+        load(SPEC, folder)
 
 
 def test_no_folder_is_not_found(tmp_path: Path) -> None:
