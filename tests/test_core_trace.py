@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
-from dataclasses import replace
+from dataclasses import fields, replace
 from math import exp, log
 
 import pytest
@@ -14,6 +15,8 @@ from playground.core.events import (
     Beam,
     Beams,
     Candidate,
+    Draw,
+    Effect,
     Event,
     Failed,
     Finished,
@@ -22,6 +25,7 @@ from playground.core.events import (
     Piece,
     Proposed,
     Queued,
+    Shift,
     Started,
     Step,
     Unamended,
@@ -40,6 +44,19 @@ def _step(position: int, text: str, probability: float = 0.5, special: bool = Fa
     candidate = Candidate(100 + position, text, log(probability), probability)
     return Step(position, 100 + position, text, text, log(probability), 1, probability, 0.7,
                 (candidate,), special)
+
+
+def test_a_step_crosses_the_pipe_with_all_that_it_has() -> None:
+    """Also what does not count when two are compared."""
+    given = replace(
+        _step(3, " Paris"), effects=(Effect("top_k", (Shift(1, "a", 0.5, 0.25),), removed=7),),
+        draw=Draw(0.0, 0.5, 0.25), forced=True, seconds=0.003,
+    )
+    again = pickle.loads(pickle.dumps(given))
+    assert again == given and all(
+        getattr(again, one.name) == getattr(given, one.name) for one in fields(Step)
+    )
+    assert copy.copy(given) == given and copy.deepcopy(given) == given
 
 
 def _finished(tail: str = "", new_tokens: int = 3, decode_seconds: float = 0.5) -> Finished:

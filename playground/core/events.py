@@ -10,11 +10,29 @@ At a fork what is inserted comes first, as ``Step``s that are ``forced``, under 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
+from typing import Literal, TypeVar
 
 from playground.core.decoding import Decoding
 from playground.errors import Problem
+
+T = TypeVar("T")
+
+
+def _pickled_whole(kind: type[T]) -> type[T]:
+    """Let a dataclass of several fields pickle as one call with all its values.
+
+    By itself a frozen one with slots asks for each field and sets each again, in Python; there are
+    a dozen of them in a step, and every step of everybody crosses the pipe.
+    """
+    values = attrgetter(*(one.name for one in fields(kind)))  # type: ignore[arg-type]
+
+    def reduce(self: T) -> tuple[type[T], tuple[object, ...]]:
+        return kind, values(self)
+
+    kind.__reduce__ = reduce  # type: ignore[assignment, method-assign]
+    return kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +83,7 @@ class Started:
         return tuple(piece.id for piece in self.prompt)
 
 
+@_pickled_whole
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A token that could have come: log-probability (nats) before processors, probability after."""
@@ -122,6 +141,7 @@ class Draw:
     point: float
 
 
+@_pickled_whole
 @dataclass(frozen=True, slots=True)
 class Step:
     """One chosen token.
