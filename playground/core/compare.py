@@ -1,14 +1,283 @@
-"""Where texts part, over their token ids; it knows no page and draws nothing."""
+"""Two answers aligned token by token: where they part, and what each gave the other's choice; it
+knows no model and draws nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from math import exp, log2
+from typing import Literal
+
+from playground.core.align import Stretch, stretches, words_of
+from playground.core.events import Step
+from playground.core.trace import Trace
+
+LOOKED_AT = 64  # steps whose candidates tell whether two vocabularies are one
+ENOUGH_ALIKE = 8  # ids that both know, alike, that are taken for proof of it
 
 
-def parted(a: Sequence[int], b: Sequence[int]) -> int | None:
-    """The first place where both have a token and it is not the same one.
+def parted(a: Sequence[int], b: Sequence[int], start: int = 0) -> int | None:
+    """The first place, from ``start`` on, where both have a token and it is not the same one.
 
     None while one of them is how the other begins: then they have not parted, and may yet.
     """
-    pairs = zip(a, b, strict=False)
-    return next((place for place, (one, other) in enumerate(pairs) if one != other), None)
+    end = min(len(a), len(b))
+    return next((place for place in range(start, end) if a[place] != b[place]), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Gave:
+    """What a lane gave a token at a place, whether it chose it or not.
+
+    ``probability`` and ``rank`` are the model's own, before any processor; ``chosen_with`` is the
+    probability after them. Of a token that was not ``listed`` among the step's candidates only
+    this is known: its probability is at most, and its rank at least, what stands here.
+    """
+
+    probability: float
+    rank: int
+    chosen_with: float | None
+    listed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A token at which two answers part: its ``index`` in its own answer, what its own lane gave
+    it, and what the other lane gave it there; None where that lane has no such token, because its
+    vocabulary is another one, or told no candidates."""
+
+    index: int
+    own: Gave
+    other: Gave | None
+
+
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """The first difference. ``inside``: it lies in the middle of a token, whose beginning both
+    answers have; only where characters are compared."""
+
+    first: Choice
+    second: Choice
+    inside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """Jensen-Shannon divergences at one place, in bits, from 0 (alike) to 1 (nothing in common):
+    of what the two models gave, and of what the tokens were chosen with after all processors.
+
+    Each is a lower bound of the true one, see ``divergence``.
+    """
+
+    model: float
+    chosen: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two answers, aligned.
+
+    ``first`` and ``second`` count the whole tokens of their common start: the same number where
+    ids are compared. ``aligned`` are stretches of tokens that stand for each other, the common
+    start first; by characters one token may stand for several. ``divergences`` are those at each
+    token of the common start and at the one after it, where both answers read the same tokens of
+    themselves (their prompts need not be the same: ``same_prompt``); none by characters.
+    """
+
+    by: Literal["ids", "characters"]
+    first: int
+    second: int
+    parting: Parting | None
+    aligned: tuple[Stretch, ...]
+    divergences: tuple[Divergence, ...]
+    same_model: bool
+    same_prompt: bool
+
+
+def compare(
+    first: Trace, second: Trace, *, before: Comparison | None = None,
+    by: Literal["ids", "characters"] | None = None,
+) -> Comparison:
+    """Align two answers, whose tokens before a fork count.
+
+    ``before`` is an earlier comparison of the same two runs: what it found of their common start
+    is not looked at again. ``by`` is what ``same_vocabulary`` says, unless it is given.
+    """
+    alike = by or ("ids" if same_vocabulary(first, second) else "characters")
+    return _by_ids(first, second, before) if alike == "ids" else _by_characters(first, second)
+
+
+def same_vocabulary(first: Trace, second: Trace) -> bool:
+    """Whether two runs number the same tokens alike, as far as they show it.
+
+    The same files (repository and revision, whatever adapter is on them) prove it. Else it is
+    decided by the ids that both told with their pieces, in prompts, answers and candidates, of the
+    first 64 steps: one id with two pieces proves that they do not, and at least 8 that are alike
+    are taken to say that they do. Too few are no.
+    """
+    one, other = first.run.model, second.run.model
+    if (one.repo, one.revision) == (other.repo, other.revision):
+        return True
+    known = dict(_told(first))
+    alike = set()
+    for id, piece in _told(second):
+        mine = known.get(id)
+        if mine is not None and mine != piece:
+            return False
+        if mine is not None:
+            alike.add(id)
+    return len(alike) >= ENOUGH_ALIKE
+
+
+def _told(trace: Trace) -> Iterator[tuple[int, str]]:
+    for piece in trace.started.prompt if trace.started else ():
+        yield piece.id, piece.text
+    for step in trace.whole[:LOOKED_AT]:
+        yield step.id, step.piece
+        yield from ((candidate.id, candidate.text) for candidate in step.candidates)
+
+
+def gave(step: Step, id: int) -> Gave | None:
+    """What the lane of ``step`` gave the token ``id`` there; None where nothing is told of it."""
+    if step.id == id:
+        return Gave(exp(step.logprob), step.rank, step.probability)
+    for rank, one in enumerate(step.candidates, start=1):
+        if one.id == id:
+            return Gave(exp(one.logprob), rank, one.probability)
+    if not step.candidates:
+        return None
+    # The candidates are the likeliest: what is not among them is no likelier than the last.
+    return Gave(exp(step.candidates[-1].logprob), len(step.candidates) + 1, None, listed=False)
+
+
+def divergence(first: Step, second: Step) -> Divergence:
+    """Lower bounds of the Jensen-Shannon divergences of two next-token distributions, in bits.
+
+    Of each distribution only some probabilities were told, so both are taken over the tokens that
+    both told, and one bucket for all the rest. Merging outcomes never makes two distributions
+    more different (the data-processing inequality), so the true divergence is this or more. It is
+    most short where the two told quite different tokens: with none in common it is 0.
+    """
+    one, other = _known(first), _known(second)
+    both = one.keys() & other.keys()
+    model, chosen = (
+        _jensen_shannon([one[id][n] for id in both], [other[id][n] for id in both])
+        for n in range(2)
+    )
+    return Divergence(model, chosen)
+
+
+def _known(step: Step) -> dict[int, tuple[float, float]]:
+    """Tokens with their probabilities under the model, and after the processors."""
+    known = {one.id: (exp(one.logprob), one.probability) for one in step.candidates}
+    known[step.id] = (exp(step.logprob), step.probability)
+    return known
+
+
+def _jensen_shannon(p: Sequence[float], q: Sequence[float]) -> float:
+    """Of two distributions over the same outcomes and one more, which has what is left of 1."""
+    pairs = [*zip(p, q, strict=True), (max(0.0, 1.0 - sum(p)), max(0.0, 1.0 - sum(q)))]
+    total = sum(_part(a, b) + _part(b, a) for a, b in pairs)
+    return min(1.0, max(0.0, total / 2))
+
+
+def _part(p: float, q: float) -> float:
+    return p * log2(2 * p / (p + q)) if p > 0 else 0.0
+
+
+def _by_ids(first: Trace, second: Trace, before: Comparison | None) -> Comparison:
+    one, other = first.whole, second.whole
+    a, b = [step.id for step in one], [step.id for step in other]
+    known = before if before is not None and before.by == "ids" else None
+    place = parted(a, b, known.first if known else 0)
+    common = min(len(a), len(b)) if place is None else place
+    # The place after the common start is one that both may yet reach.
+    reached = min(common + 1, len(a), len(b))
+    told = known.divergences if known else ()
+    more = (divergence(one[n], other[n]) for n in range(len(told), reached))
+    later = () if place is None else stretches(a[place:], b[place:])
+    aligned = (Stretch(0, 0, common), *(
+        Stretch(common + s.first, common + s.second, s.count) for s in later))
+    parting = None
+    if place is not None:
+        x, y = one[place], other[place]
+        parting = Parting(_choice(place, x, gave(y, x.id)), _choice(place, y, gave(x, y.id)))
+    return Comparison(
+        "ids", common, common, parting, tuple(s for s in aligned if s.count), (*told, *more),
+        _same_model(first, second), _same_prompt(first, second),
+    )
+
+
+def _choice(index: int, step: Step, other: Gave | None) -> Choice:
+    return Choice(index, Gave(exp(step.logprob), step.rank, step.probability), other)
+
+
+def _same_model(first: Trace, second: Trace) -> bool:
+    return first.run.model == second.run.model
+
+
+def _same_prompt(first: Trace, second: Trace) -> bool:
+    if first.started is None or second.started is None:
+        return first.run.prompt == second.run.prompt
+    return first.started.rendered == second.started.rendered
+
+
+def _by_characters(first: Trace, second: Trace) -> Comparison:
+    """Control tokens have no characters, and a character may lie in the middle of a token."""
+    (text_a, ends_a), (text_b, ends_b) = _characters(first.whole), _characters(second.whole)
+    end = min(len(text_a), len(text_b))
+    at = next((n for n in range(end) if text_a[n] != text_b[n]), end)
+    x, y = bisect_right(ends_a, at), bisect_right(ends_b, at)
+    parting = None
+    if at < end:
+        inside = at > min([0, *ends_a][x], [0, *ends_b][y])
+        parting = Parting(_choice(x, first.whole[x], None), _choice(y, second.whole[y], None),
+                          inside)
+    runs = [Stretch(0, 0, at), *_equal_words(text_a, text_b, at)]
+    return Comparison(
+        "characters", x, y, parting, _tokens_of(runs, ends_a, ends_b), (),
+        _same_model(first, second), _same_prompt(first, second),
+    )
+
+
+def _characters(steps: Sequence[Step]) -> tuple[str, list[int]]:
+    """The text of tokens, and how many characters stand up to the end of each."""
+    texts = ["" if step.special else step.text for step in steps]
+    return "".join(texts), list(accumulate(len(text) for text in texts))
+
+
+def _equal_words(a: str, b: str, start: int) -> Iterator[Stretch]:
+    """Stretches of characters, whole words, that are equal beyond ``start``."""
+    one, other = words_of(a[start:]), words_of(b[start:])
+    places_a, places_b = (
+        [*accumulate((len(word) for word in words), initial=start)]
+        for words in (one, other)
+    )
+    for s in stretches(one, other):
+        x, y = places_a[s.first], places_b[s.second]
+        yield Stretch(x, y, places_a[s.first + s.count] - x)
+
+
+def _tokens_of(
+    runs: Sequence[Stretch], ends_a: Sequence[int], ends_b: Sequence[int]
+) -> tuple[Stretch, ...]:
+    """For each token of the first that begins in a stretch of characters, the one of the second
+    that has its first character."""
+    starts = [0, *ends_a][: len(ends_a)]
+    found: list[Stretch] = []
+    token = 0
+    for run in runs:
+        while token < len(starts) and starts[token] < run.first:
+            token += 1
+        while token < len(starts) and starts[token] < run.first + run.count:
+            other = bisect_right(ends_b, run.second + starts[token] - run.first)
+            last = found[-1] if found else None
+            if ends_a[token] > starts[token]:
+                if last and (last.first + last.count, last.second + last.count) == (token, other):
+                    found[-1] = Stretch(last.first, last.second, last.count + 1)
+                else:
+                    found.append(Stretch(token, other, 1))
+            token += 1
+    return tuple(found)
