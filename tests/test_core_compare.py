@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import replace
 
 import pytest
@@ -128,8 +129,57 @@ def test_divergence_is_one_bit_where_nothing_is_shared_and_never_made_up() -> No
     other = replace(sure, id=2, logprob=0.0, probability=1.0, candidates=(
         Candidate(2, " Lyon", 0.0, 1.0), Candidate(1, " Paris", -math.inf, 0.0)))
     assert divergence(sure, other).chosen == pytest.approx(1.0)
-    # No token in common: all of both is in the bucket for the rest, and nothing is proved.
-    assert divergence(step(0, 1, 0.9), step(0, 2, 0.9)).model == 0.0
+
+
+def test_tokens_that_only_one_told_prove_what_the_other_cannot_have_given_them() -> None:
+    """Each gave its own token 0.9, so the other's at most the 0.1 that is left: 1 − H(0.1)."""
+    by_hand = 1 + 0.9 * math.log2(0.9) + 0.1 * math.log2(0.1)
+    assert divergence(step(0, 1, 0.9), step(0, 2, 0.9)).model == pytest.approx(by_hand)
+    # Half of each is open: the other's token may be all of it, and nothing is proved.
+    assert divergence(step(0, 1, 0.5), step(0, 2, 0.5)) == Divergence(0.0, 0.0)
+    # Under the model what is not listed is no likelier than the last candidate, 0.1: the half that
+    # is open may be one token for the processors only.
+    one, other = step(0, 1, 0.4, (3, 0.1)), step(0, 2, 0.4, (4, 0.1))
+    assert divergence(one, other).model > 0.05 > divergence(one, other).chosen
+
+
+def test_the_bound_is_least_and_never_above_the_true_divergence() -> None:
+    """Random distributions over 12 tokens, of which 4 are told; and no point of a grid is less."""
+    dice = random.Random(2)
+
+    def truth(p: list[float], q: list[float]) -> float:
+        return sum(a * math.log2(2 * a / (a + b)) + b * math.log2(2 * b / (a + b))
+                   for a, b in zip(p, q, strict=True)) / 2
+
+    for _ in range(200):
+        full = []
+        for _ in range(2):
+            weights = [dice.random() ** 4 + 1e-9 for _ in range(12)]
+            full.append([w / sum(weights) for w in weights])
+        told = []
+        for p in full:
+            top = sorted(range(12), key=lambda i: -p[i])[:4]
+            told.append(Step(0, top[0], "", "", math.log(p[top[0]]), 1, p[top[0]], 1.0, tuple(
+                Candidate(i, "", math.log(p[i]), p[i]) for i in top)))
+        bound = divergence(*told)
+        assert bound.chosen - 1e-9 <= bound.model <= truth(*full) + 1e-9
+
+
+def test_no_way_to_fill_in_what_was_not_told_is_less_divergent() -> None:
+    """One told A 0.5 and B 0.2, the other B 0.4 and C 0.3: of A the second, and of C the first has
+    what is least; a grid over both finds no less."""
+    one, other = step(0, 1, 0.5, (2, 0.2)), step(0, 3, 0.3, (2, 0.4))
+
+    def of(p: list[float], q: list[float]) -> float:
+        return sum(a * math.log2(2 * a / (a + b)) for x, y in zip(p, q, strict=True)
+                   for a, b in ((x, y), (y, x)) if a > 0) / 2
+
+    grid = min(
+        of([0.2, 0.5, y / 100, 0.3 - y / 100], [0.4, x / 100, 0.3, 0.3 - x / 100])
+        for x in range(31) for y in range(31)
+    )
+    found = divergence(one, other).chosen
+    assert found <= grid + 1e-12 and found == pytest.approx(grid, abs=0.001)
 
 
 def test_merging_tokens_never_makes_divergence_larger() -> None:

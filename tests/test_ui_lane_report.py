@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from playground.core.compare import compare
 from playground.core.decoding import PRESETS
 from playground.core.events import Beams, Failed, Finished, Piece, Started, Step
 from playground.core.prompt import Raw
@@ -18,7 +19,8 @@ from playground.errors import InvalidInput, Problem
 from playground.settings import Settings
 from playground.ui.columns import Lane, plan_lane, play_lanes, refusal_of
 from playground.ui.lane_board import filled, swept
-from playground.ui.lane_report import MOST_BOARDS, Board, Boards, parting
+from playground.ui.lane_report import MOST_BOARDS, Board, Boards
+from playground.ui.parting_words import plain, sentence_of
 from playground.ui.token_stream import idle
 
 STARTED = Started((Piece(1, "a"),), "a", 512)
@@ -42,8 +44,9 @@ def trace(*ids: int, over: bool = True, preset: str = "Greedy") -> Trace:
 
 
 def said(mine: Trace, other: Trace) -> tuple[int | None, str]:
-    at, words = parting(mine, other, "Greedy")
-    return at, "".join(w if isinstance(w, str) else f"[{w['token']}]" for w in words)
+    found = compare(mine, other)
+    words = sentence_of(found, mine, other, "Greedy")
+    return found.parting.first.index if found.parting else None, plain(words, "[]")
 
 
 @pytest.mark.parametrize("mine, other, at, words", [
@@ -106,7 +109,10 @@ def test_a_board_tells_figures_and_marks_where_lanes_part() -> None:
     assert found["lanes"][0]["figures"]["rep_4"] is None
     marked = json.loads(board.mark(0, some[0].value))
     assert (marked["parts_at"], marked["n"]) == (1, 2)
-    assert board.mark(1, some[1].value) == some[1].value
+    assert marked["parting"] == {"shared": 1, "flags": [[1, "61 %, rank 1"]]}
+    reference = json.loads(board.mark(1, some[1].value))
+    assert "parts_at" not in reference
+    assert reference["parting"] == {"shared": 1, "flags": [[1, ""]]}, "two others, no figures"
 
 
 def test_an_answer_that_a_limit_cut_off_is_told_as_such() -> None:

@@ -4,7 +4,7 @@ knows no model and draws nothing."""
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import exp, log2
@@ -155,36 +155,68 @@ def gave(step: Step, id: int) -> Gave | None:
 def divergence(first: Step, second: Step) -> Divergence:
     """Lower bounds of the Jensen-Shannon divergences of two next-token distributions, in bits.
 
-    Of each distribution only some probabilities were told, so both are taken over the tokens that
-    both told, and one bucket for all the rest. Merging outcomes never makes two distributions
-    more different (the data-processing inequality), so the true divergence is this or more. It is
-    most short where the two told quite different tokens: with none in common it is 0.
+    Of each distribution only some probabilities were told, so the outcomes are merged: each token
+    that both told, what only the first told, what only the second told, and all the rest. Merging
+    never makes two distributions more different (the data-processing inequality). What one of them
+    did not tell of such a bucket is chosen so that they differ least: it is no more than what is
+    left of 1, and under the model no token is likelier than the last of its candidates. So the true
+    divergence is this or more.
     """
-    one, other = _known(first), _known(second)
-    both = one.keys() & other.keys()
-    model, chosen = (
-        _jensen_shannon([one[id][n] for id in both], [other[id][n] for id in both])
-        for n in range(2)
-    )
-    return Divergence(model, chosen)
+    bounds = []
+    for after in (False, True):
+        one, other = _known(first, after), _known(second, after)
+        bounds.append(_least_divergence(one, other, _cap(first, after), _cap(second, after)))
+    return Divergence(*bounds)
 
 
-def _known(step: Step) -> dict[int, tuple[float, float]]:
-    """Tokens with their probabilities under the model, and after the processors."""
-    known = {one.id: (exp(one.logprob), one.probability) for one in step.candidates}
-    known[step.id] = (exp(step.logprob), step.probability)
+def _known(step: Step, after: bool) -> dict[int, float]:
+    """Tokens with their probabilities under the model, or ``after`` the processors."""
+    known = {one.id: one.probability if after else exp(one.logprob) for one in step.candidates}
+    known[step.id] = step.probability if after else exp(step.logprob)
     return known
 
 
-def _jensen_shannon(p: Sequence[float], q: Sequence[float]) -> float:
-    """Of two distributions over the same outcomes and one more, which has what is left of 1."""
-    pairs = [*zip(p, q, strict=True), (max(0.0, 1.0 - sum(p)), max(0.0, 1.0 - sum(q)))]
-    total = sum(_part(a, b) + _part(b, a) for a, b in pairs)
-    return min(1.0, max(0.0, total / 2))
+def _cap(step: Step, after: bool) -> float:
+    """The most that a token which was not told can have; any, where processors had their say."""
+    return exp(step.candidates[-1].logprob) if step.candidates and not after else 1.0
 
 
-def _part(p: float, q: float) -> float:
-    return p * log2(2 * p / (p + q)) if p > 0 else 0.0
+def _least_divergence(
+    one: Mapping[int, float], other: Mapping[int, float], cap_one: float, cap_other: float
+) -> float:
+    both = one.keys() & other.keys()
+    shared_one, shared_other = sum(one[id] for id in both), sum(other[id] for id in both)
+    mine, its = sum(one.values()) - shared_one, sum(other.values()) - shared_other
+    left_one, left_other = (max(0.0, 1.0 - sum(known.values())) for known in (one, other))
+    # Of ``mine`` the second has x, and of ``its`` the first has y. Two distributions differ least
+    # where all ratios are one; where a limit forbids that, the least lies on a limit, because the
+    # divergence is convex in x and y.
+    most_x = min(left_other, cap_other * (len(one) - len(both)))
+    most_y = min(left_one, cap_one * (len(other) - len(both)))
+    whole_one, whole_other = mine + left_one, its + left_other
+    x = whole_other * _share(mine, left_one)
+    y = whole_one * _share(its, left_other)
+    if x <= most_x and y <= most_y:
+        points = [(x, y)]
+    else:
+        points = [
+            (most_x, min(most_y, left_one * _share(its, left_other - most_x))),
+            (min(most_x, left_other * _share(mine, left_one - most_y)), most_y),
+        ]
+    same = sum(_parts(one[id], other[id]) for id in both)
+    least = min(
+        _parts(mine, x) + _parts(y, its) + _parts(left_one - y, left_other - x) for x, y in points
+    )
+    return min(1.0, max(0.0, (same + least) / 2))
+
+
+def _share(part: float, rest: float) -> float:
+    return part / (part + rest) if part > 0 else 0.0
+
+
+def _parts(p: float, q: float) -> float:
+    p, q = max(0.0, p), max(0.0, q)
+    return sum(a * log2(2 * a / (p + q)) for a in (p, q) if a > 0)
 
 
 def _by_ids(first: Trace, second: Trace, before: Comparison | None) -> Comparison:

@@ -24,6 +24,7 @@ from playground.ui.columns import (
     wire_count,
 )
 from playground.ui.controls import prompt_box
+from playground.ui.parting import Parting, parting_panel
 from playground.ui.streaming import Stage
 
 TAB = "complete"
@@ -52,7 +53,8 @@ def build_complete(stage: Stage, settings: Settings) -> None:
         settings, TAB, LANES[: max(2, settings.limits.columns)], START,
         own_prompt=True, new_tokens=64,
     )
-    _wire(stage, settings, columns, text, actions, examples, (lens, more, fewer))
+    parting = parting_panel(TAB)
+    _wire(stage, settings, columns, text, actions, examples, (lens, more, fewer), parting)
 
 
 def _wire(
@@ -63,14 +65,17 @@ def _wire(
     actions: Actions,
     examples: list[gr.Button],
     tools: tuple[gr.Button, gr.Button, gr.Button],
+    parting: Parting,
 ) -> None:
     lens, more, fewer = tools
     prompts = [column.prompt for column in columns.all]
     boxes = [column.box for column in columns.all]
-    outputs = [actions.run, actions.stop, actions.notice, *(c.lane for c in columns.all)]
+    outputs = [actions.run, actions.stop, actions.notice, *(c.lane for c in columns.all),
+               parting.panel]
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     wide = {**quiet, "show_progress_on": actions.notice}
-    go = {**wide, "fn": _runner(stage, columns), "inputs_kwargs": {"text": text, **columns.inputs},
+    go = {**wide, "fn": _runner(stage, columns, parting),
+          "inputs_kwargs": {"text": text, **columns.inputs},
           "outputs": outputs, "concurrency_limit": None, "trigger_mode": "multiple"}
 
     actions.run.click(**{**go, "api_visibility": "public", "api_name": "complete"})
@@ -81,6 +86,7 @@ def _wire(
         ).then(**go)
     actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
     wire_count(columns, more, fewer, wide)
+    parting.wire([column.lane for column in columns.all], wide)
     raw, chat = columns.all[:2]
     lens.click(
         partial(_lens, settings, len(boxes)),
@@ -108,7 +114,9 @@ def _lens(
     return [own or text, *[""] * most, *forms, decoding, 2, *shown(2, most)]
 
 
-def _runner(stage: Stage, built: Columns) -> Callable[..., Iterator[list[Any]]]:
+def _runner(
+    stage: Stage, built: Columns, parting: Parting
+) -> Callable[..., Iterator[list[Any]]]:
     def run(request: gr.Request, text: Any, columns: int, **values: Any) -> Iterator[list[Any]]:
         """Up to four columns run together, each with its model, prompt and ``settings``, a JSON
         object; a column without a prompt goes on with the text."""
@@ -117,8 +125,7 @@ def _runner(stage: Stage, built: Columns) -> Callable[..., Iterator[list[Any]]]:
             model, template, control, own, decoding = (values[name] for name in column.inputs)
             prompt = partial(prompt_of, template, control, own or text)
             lanes.append(plan_lane("", partial(make_run, model, prompt, decoding)))
-        yield from stage.show(
-            TAB, request, play_lanes(stage, TAB, request, lanes, len(built.all))
-        )
+        played = play_lanes(stage, TAB, request, lanes, len(built.all))
+        yield from stage.show(TAB, request, parting.follow(request, lanes, played))
 
     return run

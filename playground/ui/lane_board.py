@@ -22,8 +22,8 @@ from playground.ui.decoding_panel import decoding_code, decoding_presets, loader
 from playground.ui.token_store import encode
 
 LONGEST_SETTINGS = 100_000
-# What the script calls its wishes, and the events that Gradio makes of them.
-_WISHES = {"fill": "fill_lanes", "refer": "compare_lanes"}
+# What the script calls its wish, and the event that Gradio makes of it.
+_WISHES = {"fill": "fill_lanes"}
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class LaneBoard:
 def lane_board(settings: Settings, tab: str, most: int) -> LaneBoard:
     """Both parts, of which the table is not placed yet.
 
-    ``bar.fill_lanes(handler)`` asks for other lanes, ``bar.compare_lanes(handler)`` for another
-    lane to compare with. What their ``gr.EventData`` holds comes from a browser.
+    ``bar.fill_lanes(handler)`` asks for other lanes. What its ``gr.EventData`` holds comes from a
+    browser.
     """
     sweeps = [{"name": name, "label": KNOBS[name].label, "base": start.preset,
                **{k: v for k, v in asdict(start).items() if k != "preset"}}

@@ -1,7 +1,7 @@
 """What is said of lanes side by side: figures, and where each leaves another; it knows no Gradio.
 
 A ``Board`` is one page's lanes of one run, while they are written and after. ``value()`` is the
-JSON text that ``lane_board.js`` reads.
+JSON text that ``lane_board.js`` reads, ``parting()`` the one that ``parting.js`` does.
 """
 
 from __future__ import annotations
@@ -14,72 +14,23 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from playground.core.compare import parted
+from playground.core.compare import Comparison, compare
 from playground.core.measures import Measures, measure
 from playground.core.trace import Trace
 from playground.ui.columns import Lane
+from playground.ui.parting_words import flag_of, numbers_of, plain, sentence_of
 from playground.ui.token_store import encode
 
 PAUSE_SECONDS = 0.5
 MOST_BOARDS = 32
 MOST_TOKENS = 60_000
-LONGEST_PIECE = 24
-
-Words = tuple[str | dict[str, str], ...]
-_VISIBLE = str.maketrans({"\n": "↵", "\t": "⇥", "\r": "␍"})
-
-
-def parting(mine: Trace, other: Trace, name: str) -> tuple[int | None, Words]:
-    """Where a run leaves another one, called ``name``, and that in words, tokens among them."""
-    a, b = mine.ids, other.ids
-    at = parted(a, b)
-    if at is not None:
-        begin = (f"Identical to {name} for {_tokens(at)}, then " if at
-                 else f"Parts from {name} at the first token: ")
-        took = f" where {name} took "
-        return at, (begin, _token(mine, at), took, _token(other, at), ".")
-    shared = min(len(a), len(b))
-    if shared == 0:
-        return None, _waiting(mine, name)
-    if _over(mine) and len(a) < len(b):
-        ended = f"Identical to {name} for {_tokens(shared)}, where it ended and {name} went on."
-        return None, (ended,)
-    if _over(other) and len(b) < len(a):
-        return None, (f"Identical to {name} for {_tokens(shared)}, where {name} ended.",)
-    if _over(mine) and _over(other):
-        return None, (f"Identical to {name}, all {_tokens(shared)}.",)
-    return None, (f"Identical to {name} for {_tokens(shared)} so far.",)
-
-
-def _waiting(mine: Trace, name: str) -> Words:
-    """Nothing to compare yet, or never."""
-    if mine.problem is not None and not mine.steps:
-        return ("It wrote nothing.",)
-    if mine.beams and not mine.steps:
-        return ("Still searching: its tokens are known at the end.",)
-    return (f"Nothing of {name} to compare with." if mine.steps else "",)
-
-
-def _over(trace: Trace) -> bool:
-    return trace.finished is not None or trace.problem is not None
-
-
-def _tokens(count: int) -> str:
-    return "1 token" if count == 1 else f"{count:,} tokens"
-
-
-def _token(trace: Trace, at: int) -> dict[str, str]:
-    """A token as it is shown: its own text, with what nobody sees made visible."""
-    step = trace.steps[at]
-    text = (step.piece or f"token {step.id}").translate(_VISIBLE)
-    return {"token": text if len(text) <= LONGEST_PIECE else f"{text[: LONGEST_PIECE - 1]}…"}
 
 
 class Board:
     """The lanes of one run, in the order of their columns, and which one the others leave.
 
     ``reference`` is the first greedy lane until ``refer`` names another; a lane that could not be
-    run is never it. Handlers of one page may ask at the same time: each reads one trace at a time.
+    run is never it. Handlers of one page may ask at the same time.
     """
 
     def __init__(self, lanes: Sequence[Lane], wanted: str = "") -> None:
@@ -88,10 +39,13 @@ class Board:
         self.wanted = wanted
         self.titles = _told_apart(lanes)
         self.reference = self._first(wanted)
+        self._lock = threading.Lock()
         self._told_at = -math.inf
+        self._told_running = True
         self._pause = PAUSE_SECONDS
-        self._value = ""
-        self._at: list[int | None] = [None] * len(lanes)
+        self._value = self._parting = ""
+        self._compared: dict[int, Comparison] = {}
+        self._marks: dict[int, str] = {}
 
     def _first(self, wanted: str) -> int:
         """The lane of this title, else the first greedy one, else the first of all."""
@@ -104,50 +58,142 @@ class Board:
         """Compare with this lane from now on; what is no lane of this run changes nothing."""
         known = isinstance(column, int) and not isinstance(column, bool)
         if known and 0 <= column < len(self.lanes) and self.lanes[column].feed:  # type: ignore[operator]
-            self.reference = int(column)  # type: ignore[call-overload]
-            self.wanted = self.titles[self.reference]
-            self._told_at = -math.inf
+            with self._lock:
+                self.reference = int(column)  # type: ignore[call-overload]
+                self.wanted = self.titles[self.reference]
+                self._compared = {}
+                self._told_at = -math.inf
 
     def value(self) -> str:
-        """What the page shows of them now; twice a second at most, and the same text between."""
-        now = time.monotonic()
-        if now - self._told_at >= self._pause or not self.running:
-            self._value = encode(self._tell())
-            self._told_at = time.monotonic()
-            # Long texts take long to measure, and the same process decodes nothing but serves all.
-            self._pause = max(PAUSE_SECONDS, 10 * (self._told_at - now))
-        return self._value
+        """The figures of the lanes now; twice a second at most, and the same text between."""
+        with self._lock:
+            self._look()
+            return self._value
+
+    def parting(self) -> str:
+        """Where the lanes part now, as often."""
+        with self._lock:
+            self._look()
+            return self._parting
 
     def mark(self, column: int, value: str) -> str:
-        """The value of a lane with the place where it parts in its head, as ``parts_at``."""
-        at = self._at[column]
-        return value if at is None else f'{{"parts_at":{at},{value[1:]}'
+        """The value of a lane with where it parts in its head: ``parts_at``, and as ``parting``
+        how many of its tokens are ``shared`` and the ``flags`` at tokens."""
+        mark = self._marks.get(column)
+        return value if mark is None else f"{{{mark},{value[1:]}"
 
     @property
     def tokens(self) -> int:
         """How many tokens they have together."""
         return sum(len(lane.feed.trace.steps) for lane in self.lanes if lane.feed)
 
-    def _tell(self) -> dict[str, Any]:
-        compared = self.lanes[self.reference].feed
-        told = [self._lane(n, lane, compared.trace if compared else None)
-                for n, lane in enumerate(self.lanes)]
-        return {"running": self.running, "reference": self.reference, "lanes": told}
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now - self._told_at < self._pause and self.running == self._told_running:
+            return
+        traces = [lane.feed.trace if lane.feed else None for lane in self.lanes]
+        compared = self._compare(traces)
+        partings = [self._parts(n, trace, traces[self.reference], compared.get(n))
+                    for n, trace in enumerate(traces)]
+        self._marks = self._mark(compared)
+        state = {"running": self.running, "reference": self.reference}
+        self._value = encode({**state, "lanes": [
+            self._figures(n, trace, parts) for n, (trace, parts)
+            in enumerate(zip(traces, partings, strict=True))]})
+        self._parting = encode({**state, "said": self._said(partings), "lanes": partings})
+        # Long texts take long to look at, and the same process decodes nothing but serves all.
+        self._told_at, self._told_running = time.monotonic(), self.running
+        took = self._told_at - now
+        self._pause = max(PAUSE_SECONDS, 10 * took) if self.running else math.inf
 
-    def _lane(self, column: int, lane: Lane, compared: Trace | None) -> dict[str, Any]:
-        head = {"column": column, "title": self.titles[column]}
-        if lane.feed is None:
-            return {**head, "sub": "", "at": None, "same": False, "parts": ["It was not run."],
-                    "figures": asdict(Measures())}
-        trace, at, words = lane.feed.trace, None, ("The others are compared with this lane.",)
-        if column != self.reference and compared is not None:
-            at, words = parting(trace, compared, self.titles[self.reference])
-        self._at[column] = at
+    def _compare(self, traces: Sequence[Trace | None]) -> dict[int, Comparison]:
+        """Each lane with the reference, which goes on from what was found before."""
+        other, before = traces[self.reference], self._compared
+        compared = {n: compare(trace, other, before=before.get(n)) for n, trace in enumerate(traces)
+                    if n != self.reference and trace is not None and other is not None}
+        self._compared = compared
+        return compared
+
+    def _parts(
+        self, column: int, trace: Trace | None, other: Trace | None, found: Comparison | None
+    ) -> dict[str, Any]:
+        feed = self.lanes[column].feed
+        told: dict[str, Any] = {
+            "column": column, "title": self.titles[column], "key": feed.key if feed else "",
+            "at": None, "same": False, "numbers": (),
+        }
+        if trace is None:
+            return {**told, "words": ["It was not run."]}
+        over = trace.state in ("finished", "failed") and bool(trace.steps)
+        if found is None or other is None:
+            return {**told, "same": over, "words": ["The others are compared with this lane."]}
+        name = self.titles[self.reference]
+        return {
+            **told,
+            "at": found.parting.first.index if found.parting else None,
+            "same": over and found.parting is None,
+            "words": sentence_of(found, trace, other, name),
+            "numbers": numbers_of(found, trace, other, name),
+            "there": found.parting.second.index if found.parting else None,
+            "shared": [found.first, found.second],
+            "by": found.by,
+            "aligned": [[one.first, one.second, one.count] for one in found.aligned],
+            **_divergences(found),
+        }
+
+    def _mark(self, compared: dict[int, Comparison]) -> dict[int, str]:
+        """What stands in the heads of the lanes' values; the reference's own where all parted."""
+        marks = {}
+        for column, found in compared.items():
+            parts = found.parting
+            flags = [[parts.first.index, flag_of(found, parts.first)]] if parts else []
+            marks[column] = _in_head(parts.first.index if parts else None, found.first, flags)
+        if compared:
+            # Its flags say what each other lane gave it only where there is one other lane.
+            alone = len(compared) == 1
+            places = {found.parting.second.index: flag_of(found, found.parting.second)
+                      if alone else "" for found in compared.values() if found.parting}
+            shared = min(found.second for found in compared.values())
+            marks[self.reference] = _in_head(None, shared, [list(one) for one in places.items()])
+        return marks
+
+    def _figures(
+        self, column: int, trace: Trace | None, parts: dict[str, Any]
+    ) -> dict[str, Any]:
+        head = {"column": column, "title": self.titles[column], "at": parts["at"],
+                "same": parts["same"], "parts": parts["words"]}
+        feed = self.lanes[column].feed
+        if trace is None or feed is None:
+            return {**head, "sub": "", "figures": asdict(Measures())}
         figures = {name: _number(value) for name, value in asdict(measure(trace)).items()}
-        same = at is None and _over(trace) and bool(trace.steps)
         cut = trace.finished is not None and trace.finished.reason in ("length", "context")
-        return {**head, "sub": lane.feed.subtitle, "at": at, "same": same, "parts": words,
-                "figures": figures, "cut": cut}
+        return {**head, "sub": feed.subtitle, "figures": figures, "cut": cut}
+
+    def _said(self, partings: Sequence[dict[str, Any]]) -> str:
+        """The state of things in one sentence, for who hears the page."""
+        others = [one for one in partings if one["column"] != self.reference and one["key"]]
+        if len(others) == 1:
+            return plain(others[0]["words"])
+        left = [one["at"] for one in others if one["at"] is not None]
+        if not left:
+            return ""
+        lanes = "1 lane leaves" if len(left) == 1 else f"{len(left)} lanes leave"
+        name = self.titles[self.reference]
+        return f"{lanes} {name}, of {len(others)}; the first at token {min(left) + 1:,}."
+
+
+def _in_head(at: int | None, shared: int, flags: Sequence[Sequence[Any]]) -> str:
+    parts = encode({"shared": shared, "flags": flags})
+    place = "" if at is None else f'"parts_at":{at},'
+    return f'{place}"parting":{parts}'
+
+
+def _divergences(found: Comparison) -> dict[str, Any]:
+    """Thousandths of a bit for each token, and whether they are of what the models gave, or of what
+    the tokens were chosen with where the model and what it read are the same."""
+    chosen = found.same_model and found.same_prompt
+    told = [one.chosen if chosen else one.model for one in found.divergences]
+    return {"divergence": [round(1000 * one) for one in told], "chosen": chosen}
 
 
 def _number(value: float | None) -> float | None:

@@ -23,14 +23,13 @@ from playground.ui.columns import (
     play_lanes,
     prompt_form,
     prompt_of,
-    refusal_of,
     shown,
     wire_count,
 )
 from playground.ui.controls import model_picker, prompt_box
 from playground.ui.decoding_form import title_of
 from playground.ui.lane_board import LaneBoard, filled, lane_board
-from playground.ui.lane_report import Board, Boards
+from playground.ui.parting import Parting, parting_panel
 from playground.ui.streaming import Stage
 from playground.ui.token_store import encode
 from playground.ui.token_stream import idle
@@ -62,17 +61,18 @@ def build_strategies(stage: Stage, settings: Settings) -> None:
     lanes = LANES[: settings.limits.columns]
     board = lane_board(settings, TAB, len(lanes))
     columns = build_columns(settings, TAB, lanes, len(FIRST), own_prompt=False, new_tokens=48)
+    parting = parting_panel(TAB)
     board.table.render()
-    boards = Boards()
 
     inputs = {
         "text": text, "model": model, "template": form.template,
         "control_tokens": form.control_tokens, **columns.inputs,
     }
-    outputs = [actions.run, actions.stop, actions.notice, *(c.lane for c in columns.all), board.bar]
+    outputs = [actions.run, actions.stop, actions.notice, *(c.lane for c in columns.all),
+               parting.panel, board.bar]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     wide = {**quiet, "show_progress_on": actions.notice}
-    go = {**wide, "fn": _runner(stage, columns, boards), "inputs_kwargs": inputs,
+    go = {**wide, "fn": _runner(stage, columns, parting), "inputs_kwargs": inputs,
           "outputs": outputs, "concurrency_limit": None, "trigger_mode": "multiple"}
     actions.run.click(**{**go, "api_visibility": "public", "api_name": "strategies"})
     text.submit(**go)
@@ -80,11 +80,12 @@ def build_strategies(stage: Stage, settings: Settings) -> None:
         button.click(lambda e=example: e, None, text, queue=False, **quiet).then(**go)
     actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
     wire_count(columns, more, fewer, wide)
-    _wire_board(board, columns, boards, wide)
+    _wire_board(board, columns, wide)
+    parting.wire([column.lane for column in columns.all], wide, board.bar)
 
 
 def _runner(
-    stage: Stage, built: Columns, boards: Boards
+    stage: Stage, built: Columns, parting: Parting
 ) -> Callable[..., Iterator[list[Any]]]:
     def run(
         request: gr.Request,
@@ -102,38 +103,15 @@ def _runner(
         chosen = [values[column.named("settings")] for column in built.of(columns)]
         lanes = [plan_lane(title_of(own), partial(make_run, model, prompt, own, fresh))
                  for own in chosen]
-        yield from stage.show(TAB, request, play(request, lanes))
-
-    def play(request: gr.Request, lanes: list[Lane]) -> Iterator[list[Any]]:
-        if refusal_of(lanes) is not None:
-            for update in play_lanes(stage, TAB, request, lanes, len(built.all)):
-                yield [*update, encode({})]
-            return
-        board = boards.put(str(request.session_hash), lanes)
-        last: list[Any] = []
-        try:
-            for last in play_lanes(stage, TAB, request, lanes, len(built.all)):
-                yield _told(board, last)
-        finally:
-            board.running = False
-        yield _told(board, last)
+        played = play_lanes(stage, TAB, request, lanes, len(built.all))
+        compared = parting.follow(request, lanes, played, figures=True)
+        yield from stage.show(TAB, request, compared)
 
     return run
 
 
-def _told(board: Board, update: list[Any]) -> list[Any]:
-    """Updates of run, stop, notice and lanes, each with where it parts, and the board's own."""
-    told = board.value()
-    ours, lanes = update[:3], update[3:]
-    count = len(board.lanes)
-    marked = [board.mark(n, value) for n, value in enumerate(lanes[:count])]
-    return [*ours, *marked, *lanes[count:], told]
-
-
-def _wire_board(
-    board: LaneBoard, columns: Columns, boards: Boards, wide: dict[str, Any]
-) -> None:
-    """Let the bar above the lanes fill them, and name the one that they are compared with."""
+def _wire_board(board: LaneBoard, columns: Columns, wide: dict[str, Any]) -> None:
+    """Let the bar above the lanes fill them."""
     every = columns.all
 
     def fill(wish: gr.EventData) -> list[Any]:
@@ -146,20 +124,8 @@ def _wire_board(
         return [told, len(texts), *shown(len(texts), len(every)), *texts, *rest,
                 *[idle()] * len(every)]
 
-    def refer(wish: gr.EventData, request: gr.Request) -> list[Any]:
-        here = boards.get(str(request.session_hash))
-        if here is None:
-            return [gr.skip()] * (1 + len(every))
-        here.refer(wish._data.get("column") if isinstance(wish._data, dict) else None)
-        if here.running:  # The run's own handler tells it with its next news.
-            return [gr.skip()] * (1 + len(every))
-        told = here.value()
-        lanes = [here.mark(n, lane.value) for n, lane in enumerate(here.lanes)]
-        return [told, *lanes, *[gr.skip()] * (len(every) - len(lanes))]
-
     lanes = [column.lane for column in every]
     board.bar.fill_lanes(
         fill, None, [board.bar, columns.count, *(column.box for column in every),
                      *(column.settings for column in every), *lanes], queue=False, **wide,
     )
-    board.bar.compare_lanes(refer, None, [board.bar, *lanes], queue=False, **wide)

@@ -67,18 +67,22 @@ _SCRIPTS = (
     "token_beam_greedy.js",
     "token_beams.js",
     "token_amended.js",
+    "token_parting.js",
     "token_proposed.js",
     "token_cache.js",
     "token_xray_stages.js",
     "token_xray.js",
     "token_lane.js",
+    "parting_strip.js",
+    "parting.js",
     "token_stream.js",
 )
-_STYLES = ("token_stream.css", "token_dock.css", "token_xray.css", "token_forwards.css")
+_STYLES = ("token_stream.css", "token_dock.css", "token_xray.css", "token_forwards.css",
+           "parting.css")
 
 # The scripts come once a page, on the first mount, through a server function: a copy in each of a
-# dozen components would make the page's configuration half a megabyte. The quoted 'branch' is how
-# Gradio finds out which events a component has.
+# dozen components would make the page's configuration half a megabyte. The quoted name of an event
+# is how Gradio finds out which events a component has.
 _LOADER = """
 const page = window;
 page.tokenStreamReady ??= server.token_stream_code({}).then((code) => {
@@ -91,11 +95,16 @@ page.tokenStreamReady ??= server.token_stream_code({}).then((code) => {
 });
 page.tokenStreamReady.then(
   () => page.tokenStream.mount(element, {
-    props, watch, server, branch: (data) => trigger('branch', data),
+    props, watch, server, %(event)s: (data) => trigger('%(event)s', data),
   }),
   (error) => { page.tokenStreamReady = undefined; throw error; },
 );
 """
+
+
+def loader(event: str) -> str:
+    """The script of a component of this family, which has this one event."""
+    return _LOADER % {"event": event}
 
 
 @cache
@@ -165,7 +174,7 @@ def token_stream(
     return gr.HTML(
         value=idle(title, subtitle),
         html_template='<div class="token-stream"></div>',
-        js_on_load=_LOADER,
+        js_on_load=loader("branch"),
         apply_default_css=False,
         server_functions=[
             token_stream_code, token_stream_tokens, token_stream_prompt, token_stream_xray,
@@ -199,7 +208,7 @@ def piece_view(
     return gr.HTML(
         value=pieces_value(()),
         html_template='<div class="token-stream"></div>',
-        js_on_load=_LOADER,
+        js_on_load=loader("branch"),
         apply_default_css=False,
         server_functions=[token_stream_code],
         visible=visible,

@@ -1,9 +1,9 @@
-// What stands above the lanes: which there are, their order, and which one the others leave.
+// What stands above the lanes: which there are, and their order.
 
 const BESIDE = 6; // lanes that stand beside each other; more of them wrap into rows
 
 class LaneBoard {
-  constructor(root, { props, server, watch, fill, refer }, tab) {
+  constructor(root, { props, server, watch, fill }, tab) {
     Object.assign(this, { root, props, server, fill, tab });
     this.sort = { by: '', turned: false };
     this.order = [];
@@ -14,8 +14,7 @@ class LaneBoard {
     this.problem.setAttribute('role', 'alert');
     this.spoken = h('p', 'unseen');
     this.spoken.setAttribute('role', 'status');
-    this.marks = h('style');
-    root.append(this.marks, this.bar(refer), this.picker.root, this.sweep.root, this.problem, this.spoken);
+    root.append(this.bar(), this.picker.root, this.sweep.root, this.problem, this.spoken);
     root.addEventListener('keydown', (event) => {
       if (event.key !== 'Escape' || (this.picker.root.hidden && this.sweep.root.hidden)) return;
       event.preventDefault(); // Escape also stops a run.
@@ -25,7 +24,7 @@ class LaneBoard {
     this.take(props.value);
   }
 
-  bar(refer) {
+  bar() {
     const bar = h('div', 'bar');
     const ways = [['Choose lanes', this.picker], ['Sweep a setting', this.sweep]].map(([words, form]) => {
       const button = h('button', 'way', words);
@@ -35,13 +34,9 @@ class LaneBoard {
       form.button = button;
       return button;
     });
-    const choice = (words, className) => {
-      const label = h('label', className, words);
-      const select = h('select');
-      label.append(select);
-      return [label, select];
-    };
-    const [sortLabel, sort] = choice('Sort by', 'sort');
+    const sortLabel = h('label', 'sort', 'Sort by');
+    const sort = h('select');
+    sortLabel.append(sort);
     sort.add(new Option('their place', ''));
     for (const { name, label } of FIGURES) sort.add(new Option(label.toLowerCase(), name));
     sort.add(new Option(LEAVES.label.toLowerCase(), LEAVES.name));
@@ -52,11 +47,8 @@ class LaneBoard {
     this.live.type = 'checkbox';
     this.live.addEventListener('change', () => this.arrange());
     live.append(this.live, 'while they write');
-    const [referLabel, reference] = choice('Compare with', 'refer');
-    reference.addEventListener('change', () => refer({ column: Number(reference.value) }));
-    this.reference = reference;
-    bar.append(...ways, h('span', 'gap'), sortLabel, live, referLabel);
-    this.after = [sortLabel, live, referLabel];
+    bar.append(...ways, h('span', 'gap'), sortLabel, live);
+    this.after = [sortLabel, live];
     return bar;
   }
 
@@ -111,35 +103,11 @@ class LaneBoard {
     this.problem.textContent = message.problem;
     this.problem.hidden = !message.problem;
     for (const part of this.after) part.classList.toggle('idle', lanes.length < 2);
-    for (const input of [this.sortMenu, this.live, this.reference]) input.disabled = lanes.length < 2;
-    const titles = lanes.map(({ column, title }) => `${column}:${title}`).join('\n');
-    if (titles !== this.titles) {
-      this.titles = titles;
-      this.reference.replaceChildren(...lanes.map(({ column, title }) => new Option(title, column)));
-      if (!lanes.length) this.reference.add(new Option('Greedy', 0));
-    }
-    this.reference.value = String(message.reference);
+    for (const input of [this.sortMenu, this.live]) input.disabled = lanes.length < 2;
     for (const form of [this.picker, this.sweep]) form.hold(message.running);
     const byColumn = new Map(lanes.map((lane) => [lane.column, lane]));
     for (const [number, head] of this.tab.columns) head.report(byColumn.get(number) ?? null);
-    this.mark(byColumn);
     this.tab.table?.draw(this);
-  }
-
-  // A line before the token at which a lane parts: by a rule, so that it stays when its view does
-  // not. What it says is the sentence in the lane's head.
-  mark(byColumn) {
-    const places = new Set();
-    for (const [number, head] of this.tab.columns) {
-      const box = head.root.closest('.lane-column');
-      const at = byColumn.get(number)?.at ?? null;
-      if (!box) continue;
-      if (at === null) delete box.dataset.parts;
-      else box.dataset.parts = at;
-      if (at !== null) places.add(at);
-    }
-    const rules = [...places].map((at) => `.lane-column[data-parts="${at}"] .ts .tok[data-i="${at}"] { box-shadow: inset 2px 0 0 var(--color-accent); }`);
-    if (this.marks.textContent !== rules.join('\n')) this.marks.textContent = rules.join('\n');
   }
 
   // Columns come and go.

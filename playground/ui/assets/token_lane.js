@@ -293,7 +293,7 @@ class Lane {
   label(i) {
     const token = this.tokens[i];
     const kind = (token.special ? ', control token' : isHalf(token) ? ', part of a character' : '')
-      + (token.forced ? ', put there by you' : '') + this.proposed.say(i);
+      + (token.forced ? ', put there by you' : '') + this.proposed.say(i) + this.parts.say(i);
     return `token ${this.numberOf(i)} of ${this.tokens.length + this.first}: ${spoken(shownOf(token))}${kind}, `
       + `${percent(probabilityOf(token.logprob))}, rank ${token.rank}`;
   }

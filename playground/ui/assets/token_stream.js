@@ -48,10 +48,16 @@ function mountPieces(root, { props }) {
   };
 }
 
+function mountParting(root, options) {
+  const parting = new Parting(root, options);
+  return (value) => parting.take(JSON.parse(value || '{}'));
+}
+
 window.tokenStream = {
   mount(element, options) {
-    const root = element.querySelector('.token-stream');
-    const show = (options.props.mode === 'pieces' ? mountPieces : mountLane)(root, options);
+    const root = element.querySelector('.token-stream, .parting');
+    const mounts = { lane: mountLane, pieces: mountPieces, parting: mountParting };
+    const show = mounts[options.props.mode](root, options);
     options.watch('value', () => show(options.props.value));
     show(options.props.value);
   },

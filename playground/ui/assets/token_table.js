@@ -95,6 +95,7 @@ class TableView {
     this.sheet.append(row);
     this.rows.set(i, row);
     this.lane.styleCurrent(i, row);
+    this.lane.parts.mark(row, i);
   }
 
   sentence(token, i) {

@@ -46,6 +46,7 @@ class RunningView {
     writeToken(span, shown, { special: token.special, half: isHalf(token) });
     if (token.piece !== shown) span.classList.add('joined');
     markOrigin(span, token);
+    this.lane.parts.mark(span, index);
     const instead = this.lane.proposed.markToken(span, index);
     if (instead) this.line.append(instead);
     this.line.append(span, h('wbr'));
@@ -60,6 +61,7 @@ class RunningView {
       if (!part && turn > 0) return;
       const span = markOrigin(writeReadable(h('span', 'tok'), part), token);
       span.dataset.i = index;
+      this.lane.parts.mark(span, index);
       this.line.append(span);
       this.elements[index] ??= span;
     });
