@@ -267,14 +267,8 @@ def test_a_name_is_on_the_lane_and_in_the_tree() -> None:
 
 
 def test_two_branches_are_compared_in_words_side_by_side() -> None:
-    """And each says what it gave to the choice of the other: e^-3.2 is 4.1 %, third of three."""
-    script = words("a", "b", "c")
-    given = tuple(
-        Candidate(id, text, logprob, 0.1)
-        for id, text, logprob in ((4, "b", -0.5), (8, "z", -1.2), (3, "x", -3.2))
-    )
-    script[2] = replace(script[2], candidates=given)  # type: ignore[call-arg]
-    branches, _ = page(script)
+    """In the words of the panel under the lanes, which marks their tokens as well."""
+    branches, _ = page(words("a", "b", "c"))
     branches.run(RUN)
     key = ended(branches).tree.branches[0].key
     branches.branch({"key": key, "position": 1, "what": "take", "id": 9})
@@ -285,10 +279,22 @@ def test_two_branches_are_compared_in_words_side_by_side() -> None:
     branches.compare(key)
     assert {key, child} <= set(branches.lanes.keys)
     said = told(tree_value(branches))["said"]
-    assert said.endswith(
-        "the same for 1 token, then “x” against “b”. The first gave “b” too little to be among the "
-        "1 likeliest; the second gave “x” 4.1 %, rank 3."
+    assert said == (
+        "“#9” instead of “b” at 2: Identical to First run for 1 token, then “x” where First run "
+        "took “b”. The model gave “x” 50 %, rank 1 and “b” 50 %, rank 1; this lane took the "
+        "likeliest, First run took the likeliest."
     )
+    frame = frame_of(branches)
+    panel = told(frame.parting)
+    assert [lane["key"] for lane in panel["lanes"]] == [
+        one for one in branches.lanes.keys if one is not None]
+    assert [told(lane).get("parting") for lane in frame.lanes if told(lane).get("key")] == [
+        {"shared": 1, "flags": [[1, "50 %, rank 1"]]}] * 2
+    first = panel["reference"]
+    branches.refer(1 - first)
+    assert told(frame_of(branches).parting)["reference"] == 1 - first
+    branches.close(0)
+    assert told(frame_of(branches).parting) == {}, "one lane is beside no other"
     branches.compare(child)
     assert branches.compared == (key,)
 

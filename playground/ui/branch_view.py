@@ -13,15 +13,15 @@ from typing import Any
 
 from playground.core.amend import amendments
 from playground.core.branches import Branch, visible
-from playground.core.events import Step
 from playground.core.samples import Span, merge
 from playground.core.trace import Trace
 from playground.errors import Problem
 from playground.ui.branches import OVER, Branches, Drawing
+from playground.ui.lane_report import Board
 from playground.ui.lanes import LANES
+from playground.ui.parting_words import numbers_of, plain, sentence_of
 from playground.ui.playing import SPEEDS
-from playground.ui.score_figures import percent
-from playground.ui.token_feed import idle
+from playground.ui.token_feed import TokenFeed, idle
 from playground.ui.token_store import answer_of, encode, trace_of
 
 LONGEST_PATH = 160
@@ -96,30 +96,13 @@ def _state(trace: Trace | None) -> str:
 def _parting(branches: Branches) -> str:
     if len(branches.compared) == 1:
         return "Choose a second branch to compare it with."
-    found = branches.parting
-    if found is None:
+    if branches.parting is None:
         return ""
-    shared, place = found
-    (a, b), count = branches.compared, "1 token" if found[0] == 1 else f"{found[0]:,} tokens"
-    names = " and ".join(one.title for key in (a, b) if (one := branches.tree.get(key)))
-    if place is None:
-        return f"{names}: the same for {count}, as far as both go."
-    one, other = (answer_of(key)[place] for key in (a, b))
-    same = f"the same for {count}, then" if shared else "they part at once,"
-    return (
-        f"{names}: {same} “{visible(one.piece)}” against “{visible(other.piece)}”. "
-        f"The first gave {_gave(one, other)}; the second gave {_gave(other, one)}."
-    )
-
-
-def _gave(step: Step, other: Step) -> str:
-    """What the model thought of another token where it chose this one, from its candidates."""
-    token, listed = f"“{visible(other.piece)}”", step.candidates
-    for rank, candidate in enumerate(listed, start=1):
-        if candidate.id == other.id:
-            return f"{token} {percent(math.exp(candidate.logprob))}, rank {rank}"
-    likeliest = "ten" if len(listed) == 10 else str(len(listed))
-    return f"{token} too little to be among the {likeliest} likeliest"
+    one, other, found = branches.parting
+    titles = [branch.title for key in branches.compared if (branch := branches.tree.get(key))]
+    words = (*sentence_of(found, one, other, titles[1]), " ",
+             *numbers_of(found, one, other, titles[1]))
+    return f"{titles[0]}: {plain(words).strip()}"
 
 
 def pace_value(branches: Branches) -> str:
@@ -193,22 +176,33 @@ class Frame:
     pace: str
     tree: str
     samples: str
+    parting: str
     live: bool
 
 
 def frame_of(branches: Branches, notice: str | Problem = "", former: Frame | None = None) -> Frame:
     """The tab as it stands; figures that need counting are taken from ``former`` where there is
     one."""
-    keys = branches.lanes.keys
+    keys, board = branches.lanes.keys, branches.board
     feeds = [branches.feeds.get(key) if key else None for key in keys]
+    parting = board.parting() if board else encode({})
     shown = tuple(key is not None for key in keys)
     return Frame(
         notice,
-        tuple(feed.flush() if feed else idle() for feed in feeds),
+        tuple(_lane(feed, board) for feed in feeds),
         shown if any(shown) else (True, *[False] * (LANES - 1)),
         tuple(strip_value(branches, lane) for lane in range(LANES)),
         pace_value(branches),
         former.tree if former else tree_value(branches),
         former.samples if former else samples_value(branches),
+        parting,
         branches.live,
     )
+
+
+def _lane(feed: TokenFeed | None, board: Board | None) -> str:
+    """A lane's value, with where it parts from those beside it."""
+    if feed is None:
+        return idle()
+    beside = [one.feed for one in board.lanes] if board else []
+    return board.mark(beside.index(feed), feed.flush()) if board else feed.flush()

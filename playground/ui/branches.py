@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from playground.core.branches import Branch, History, Tree
-from playground.core.compare import parted
+from playground.core.compare import Comparison, compare, parted
 from playground.core.decoding import Decoding
 from playground.core.events import Failed, Step
 from playground.core.forking import forked, resumed
@@ -18,6 +18,7 @@ from playground.core.run import LARGEST_SEED, Run
 from playground.core.trace import Trace
 from playground.engine.engine import Engine
 from playground.errors import InvalidInput, PlaygroundError
+from playground.ui.lane_report import Board
 from playground.ui.lanes import LANES, Lanes
 from playground.ui.playing import Following, Pace, Playing, amend
 from playground.ui.token_feed import TokenFeed
@@ -47,6 +48,14 @@ def _has_begun(trace: Trace) -> bool:
     return bool(trace.beams) or bool(trace.steps) and not trace.steps[-1].forced
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A branch in a lane beside others."""
+
+    feed: TokenFeed
+    title: str
+
+
 class Branches:
     """The branches of one page. Every method returns at once; one at a time may be called.
 
@@ -67,6 +76,7 @@ class Branches:
         self.feeds: dict[str, TokenFeed] = {}
         self._playing: list[Playing | Following] = []
         self._lanes_before: tuple[Lanes, ...] = ()  # for each change that can be undone
+        self._board: Board | None = None
 
     @property
     def tree(self) -> Tree:
@@ -203,13 +213,28 @@ class Branches:
                     self._show(one, self.lanes.free(other, self.writing))
 
     @property
-    def parting(self) -> tuple[int, int | None] | None:
-        """How many tokens the two that are compared share, and where they part (None: nowhere)."""
-        if len(self.compared) != 2:
+    def parting(self) -> tuple[Trace, Trace, Comparison] | None:
+        """The two that are compared, and how; None for fewer, or one that is no longer kept."""
+        traces = [trace for key in self.compared if (trace := trace_of(key)) is not None]
+        return (*traces, compare(*traces)) if len(traces) == 2 else None
+
+    @property
+    def board(self) -> Board | None:
+        """The lanes that are shown beside each other, as they are compared; None for one lane."""
+        shown = [Beside(self.feeds[key], self.feeds[key].title)
+                 for key in self.lanes.keys if key in self.feeds]
+        if len(shown) < 2:
             return None
-        a, b = ([step.id for step in answer_of(key)] for key in self.compared)
-        place = parted(a, b)
-        return min(len(a), len(b)) if place is None else place, place
+        before = self._board
+        if before is None or list(before.lanes) != shown:
+            self._board = Board(shown, before.wanted if before else "")
+        self._board.running = self.live
+        return self._board
+
+    def refer(self, column: object) -> None:
+        """Compare the lanes that are shown with this one of them."""
+        if (board := self.board) is not None:
+            board.refer(column)
 
     def _show(self, key: str, lane: int) -> None:
         self.lanes = self.lanes.show(key, lane)

@@ -12,18 +12,30 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 from playground.core.compare import Comparison, compare
 from playground.core.measures import Measures, measure
 from playground.core.trace import Trace
-from playground.ui.columns import Lane
 from playground.ui.parting_words import flag_of, numbers_of, plain, sentence_of
+from playground.ui.token_feed import TokenFeed
 from playground.ui.token_store import encode
 
 PAUSE_SECONDS = 0.5
 MOST_BOARDS = 32
 MOST_TOKENS = 60_000
+
+
+class Lane(Protocol):
+    """What a board must know of a lane: its feed, None where there is no run, and its title."""
+
+    @property
+    def feed(self) -> TokenFeed | None:
+        """Its run on the way to the page."""
+
+    @property
+    def title(self) -> str:
+        """What the page calls it."""
 
 
 class Board:

@@ -84,9 +84,10 @@ def _told(board: Board, update: list[Any], figures: bool) -> list[Any]:
     return [*ours, *marked, *lanes[count:], *told]
 
 
-def parting_panel(name: str, boards: Boards | None = None) -> Parting:
+def parting_panel(name: str, *, shy: bool = False) -> Parting:
     """The panel, placed here; ``name`` is the one that the tab's ``token_stream`` lanes have.
 
+    A ``shy`` one is out of sight while there is nothing to compare.
     ``panel.refer(handler)`` gets ``gr.EventData`` with the ``column`` that the others are to be
     compared with.
     """
@@ -99,8 +100,9 @@ def parting_panel(name: str, boards: Boards | None = None) -> Parting:
         elem_classes=["token-stream-block"],
         mode="parting",
         name=name,
+        shy=shy,
     )
-    return Parting(panel, boards or Boards())
+    return Parting(panel, Boards())
 
 
 def parting_words(request: object) -> str:

@@ -29,9 +29,9 @@ def sentence_of(found: Comparison, mine: Trace, other: Trace, name: str) -> Word
         return _waiting(mine, name)
     here, there = len(mine.whole) > found.first, len(other.whole) > found.second
     if _over(mine) and there:
-        return (f"{same} for {shared}, where it ended and {name} went on.",)
+        return (f"{same} for {shared}, where it {_end(mine)} and {name} went on.",)
     if _over(other) and here:
-        return (f"{same} for {shared}, where {name} ended.",)
+        return (f"{same} for {shared}, where {name} {_end(other)}.",)
     if _over(mine) and _over(other):
         return (f"{same}, all {shared}.",)
     return (f"{same} for {shared} so far.",)
@@ -48,9 +48,9 @@ def numbers_of(found: Comparison, mine: Trace, other: Trace, name: str) -> Words
         inside = "The first other character stands inside a token. " if parting.inside else ""
         return (f"{inside}This lane gave ", here, f" {given(ours.own)}; {name} gave ", there,
                 f" {given(theirs.own)}. Their vocabularies differ: neither has the other's token.")
-    if found.same_model and found.same_prompt and theirs.other is not None:
+    if found.same_model and found.same_prompt:
         return ("The model gave ", here, f" {given(ours.own, after=False)} and ", there,
-                f" {given(theirs.other, after=False)}; this lane {_how(mine, ours)}, "
+                f" {given(theirs.own, after=False)}; this lane {_how(mine, ours)}, "
                 f"{name} {_how(other, theirs)}.")
     return ("This lane gave ", here, f" {given(ours.own)} and ", there,
             f" {given(theirs.other)}; {name} gave ", there, f" {given(theirs.own)} and ", here,
@@ -115,6 +115,10 @@ def _waiting(mine: Trace, name: str) -> Words:
 
 def _over(trace: Trace) -> bool:
     return trace.finished is not None or trace.problem is not None
+
+
+def _end(trace: Trace) -> str:
+    return "failed" if trace.problem is not None else "ended"
 
 
 def _tokens(count: int) -> str:

@@ -21,6 +21,7 @@ from playground.ui.decoding_form import read_form
 from playground.ui.decoding_panel import decoding_panel
 from playground.ui.desk import Act, Desks
 from playground.ui.lanes import LANES
+from playground.ui.parting import parting_panel
 from playground.ui.streaming import Stage
 from playground.ui.token_store import run_of
 from playground.ui.token_stream import token_stream
@@ -82,6 +83,7 @@ def build_tokens(stage: Stage, settings: Settings) -> TokensTab:
             examples = examples_row(EXAMPLES)
             pace = branch_part("pace", first.pace)
             boxes, strips, lanes = _build_lanes(first)
+            parting = parting_panel(TAB, shy=True)
             with gr.Row(elem_classes="branch-panels"):
                 tree = branch_part("tree", first.tree)
                 samples = branch_part("samples", first.samples)
@@ -93,7 +95,7 @@ def build_tokens(stage: Stage, settings: Settings) -> TokensTab:
 
     show = _shower(desks, stage)
     outputs = [actions.run, actions.stop, actions.notice, *lanes, *boxes, *strips, pace, tree,
-               samples]
+               samples, parting.panel]
     inputs = {"text": text, "model": model, "template": form.template,
               "control_tokens": form.control_tokens, "settings": panel}
     wide = {**WIDE, "outputs": outputs, "show_progress_on": actions.notice}
@@ -107,6 +109,7 @@ def build_tokens(stage: Stage, settings: Settings) -> TokensTab:
     gr.on([event_of(lane, "branch") for lane in lanes], _brancher(show), None, **wide)
     acts = [event_of(part, "act") for part in (pace, tree, samples, *strips)]
     gr.on(acts, _actor(show), None, **wide)
+    parting.panel.refer(_referrer(show), None, **wide)
     samples.draw(_drawer(show), inputs_kwargs=inputs, **wide)
     pace.amend(_amender(show), panel, **wide)
     return TokensTab(outputs, actions.notice, show, desks.close)
@@ -140,7 +143,7 @@ def _updates(frame: Frame) -> list[Any]:
     notice = sentence(frame.notice) if frame.notice else ""
     boxes = [gr.update(elem_classes=_lane(shown)) for shown in frame.shown]
     return [*stop, notice, *frame.lanes, *boxes, *frame.strips, frame.pace, frame.tree,
-            frame.samples]
+            frame.samples, frame.parting]
 
 
 def _lane(shown: bool) -> list[str]:
@@ -224,6 +227,14 @@ def _actor(show: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[l
         yield from show(request, partial(_act, wish=_data(event)))
 
     return act
+
+
+def _referrer(show: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[list[Any]]]:
+    def refer(request: gr.Request, event: gr.EventData) -> Iterator[list[Any]]:
+        column = _data(event).get("column")
+        yield from show(request, lambda branches: branches.refer(column))
+
+    return refer
 
 
 def _act(branches: Branches, wish: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ class Parting {
   static all = new Set();
 
   constructor(root, { props, server, refer }) {
-    Object.assign(this, { root, server, refer, name: props.name, rows: new Map(), pointed: [] });
+    Object.assign(this, { root, server, refer, name: props.name, shy: props.shy === true, rows: new Map(), pointed: [] });
     this.message = { lanes: [], running: false, reference: 0 };
     this.way = 'tokens';
     root.classList.add('ts');
@@ -91,6 +91,7 @@ class Parting {
     const { reference } = this;
     const others = lanes.filter((told) => told !== reference);
     this.hint.hidden = others.length > 0;
+    this.root.hidden = this.shy && !others.length;
     for (const part of [this.readout, this.reading]) part.hidden = !others.length || this.way !== 'tokens';
     for (const [column, row] of this.rows) {
       if (!others.some((told) => told.column === column)) { row.root.remove(); this.rows.delete(column); }
