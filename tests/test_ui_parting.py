@@ -154,6 +154,17 @@ def test_a_lane_that_failed_is_compared_as_far_as_it_came() -> None:
     assert found[2]["words"] == ["It was not run."] and found[2]["key"] == ""
 
 
+def test_a_lane_that_failed_at_once_is_not_what_the_others_are_compared_with() -> None:
+    """Two lanes once said that there is nothing of the first to compare with, and were not compared
+    with each other."""
+    board = Board(some := lanes((), A, B))
+    assert json.loads(board.parting())["reference"] == 0
+    some[0].feed.add(Failed(Problem("HUB", "No Hub.")))  # type: ignore[union-attr]
+    found = ended(board)
+    assert found["reference"] == 1 and found["lanes"][2]["at"] == 1
+    assert found["lanes"][0]["words"] == ["It wrote nothing."]
+
+
 def test_each_lane_is_told_its_grey_part_and_its_flag() -> None:
     board = Board(some := lanes(A, B))
     ended(board)

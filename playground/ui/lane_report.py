@@ -42,7 +42,8 @@ class Board:
     """The lanes of one run, in the order of their columns, and which one the others leave.
 
     ``reference`` is the first greedy lane until ``refer`` names another; a lane that could not be
-    run is never it. Handlers of one page may ask at the same time.
+    run, or failed before it wrote anything, is it only where all are so. Handlers of one page may
+    ask at the same time.
     """
 
     def __init__(self, lanes: Sequence[Lane], wanted: str = "") -> None:
@@ -61,7 +62,9 @@ class Board:
 
     def _first(self, wanted: str) -> int:
         """The lane of this title, else the first greedy one, else the first of all."""
-        ran = [(n, lane.feed.trace.run) for n, lane in enumerate(self.lanes) if lane.feed]
+        feeds = [(n, lane.feed) for n, lane in enumerate(self.lanes) if lane.feed]
+        wrote = [one for one in feeds if not _wrote_nothing(one[1].trace)]
+        ran = [(n, feed.trace.run) for n, feed in wrote or feeds]
         named = [n for n, _ in ran if self.titles[n] == wanted]
         greedy = [n for n, run in ran if run.decoding.name == "greedy"]
         return next(iter([*named, *greedy, *(n for n, _ in ran), 0]))
@@ -104,6 +107,9 @@ class Board:
         if now - self._told_at < self._pause and self.running == self._told_running:
             return
         traces = [lane.feed.trace if lane.feed else None for lane in self.lanes]
+        other = traces[self.reference]
+        if other is not None and _wrote_nothing(other):
+            self.reference, self._compared = self._first(self.wanted), {}
         compared = self._compare(traces)
         partings = [self._parts(n, trace, traces[self.reference], compared.get(n))
                     for n, trace in enumerate(traces)]
@@ -192,6 +198,10 @@ class Board:
         lanes = "1 lane leaves" if len(left) == 1 else f"{len(left)} lanes leave"
         name = self.titles[self.reference]
         return f"{lanes} {name}, of {len(others)}; the first at token {min(left) + 1:,}."
+
+
+def _wrote_nothing(trace: Trace) -> bool:
+    return trace.problem is not None and not trace.whole
 
 
 def _in_head(at: int | None, shared: int, flags: Sequence[Sequence[Any]]) -> str:

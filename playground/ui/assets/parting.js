@@ -69,9 +69,15 @@ class Parting {
     }
     this.select.value = String(reference);
     this.select.disabled = lanes.length < 2;
-    this.draw();
-    // The lanes draw what their own messages brought in the same moment.
-    if (lanes.length) requestAnimationFrame(() => this.draw());
+    this.wake();
+  }
+
+  // Once a frame, when the lanes have taken what came in the same moment.
+  wake() {
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      this.draw();
+    });
   }
 
   get reference() { return this.message.lanes.find(({ column }) => column === this.message.reference) ?? null; }
@@ -97,7 +103,7 @@ class Parting {
       if (!others.some((told) => told.column === column)) { row.root.remove(); this.rows.delete(column); }
     }
     if (!others.length) return;
-    const scale = this.scale(lanes);
+    const scale = { ...this.scale(lanes), style: getComputedStyle(this.root) };
     others.forEach((told, place) => {
       const row = this.rowOf(told.column);
       if (this.list.children[place] !== row.root) this.list.insertBefore(row.root, this.list.children[place] ?? null);
@@ -152,7 +158,7 @@ class Parting {
     return row;
   }
 
-  drawRow(row, told, { places, most }) {
+  drawRow(row, told, { places, most, style }) {
     put(row.title, told.title);
     const said = JSON.stringify([told.words, told.numbers]);
     if (said !== row.told) {
@@ -167,7 +173,7 @@ class Parting {
       this.askWords(row, told);
     } else if (told.key) {
       row.strip.show({
-        places, most, mine: this.tokensOf(told).map((token) => token?.entropy ?? 0),
+        places, most, style, mine: this.tokensOf(told).map((token) => token?.entropy ?? 0),
         others: this.reference ? this.tokensOf(this.reference).map((token) => token?.entropy ?? 0) : [],
         divergence: told.divergence ?? null, leaves: told.at, shared: told.shared?.[0] ?? 0,
       }, told.title);

@@ -21,7 +21,8 @@ class Strip {
     root.addEventListener('focus', () => this.go(this.at));
     root.addEventListener('blur', () => this.point(null));
     root.addEventListener('keydown', (event) => this.key(event));
-    new ResizeObserver(() => this.draw()).observe(root);
+    this.width = 0;
+    new ResizeObserver(([{ contentRect }]) => { this.width = contentRect.width; this.draw(); }).observe(root);
   }
 
   get count() { return this.data?.mine.length ?? 0; }
@@ -74,16 +75,14 @@ class Strip {
   }
 
   draw() {
-    const { root, data } = this;
-    const width = root.clientWidth;
+    const { root, data, width } = this;
     if (!width || !data) return;
     const dots = window.devicePixelRatio || 1;
     root.width = width * dots;
     root.height = STRIP_HEIGHT * dots;
     const pen = root.getContext('2d');
     pen.scale(dots, dots);
-    const style = getComputedStyle(root);
-    const colour = (name) => style.getPropertyValue(name).trim();
+    const colour = (name) => data.style.getPropertyValue(name).trim();
     const floor = STRIP_HEIGHT - BAND_HEIGHT - 3;
     const step = width / data.places;
     const bar = Math.max(1, step - (step > 4 ? 1 : 0));
