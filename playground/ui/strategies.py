@@ -16,7 +16,6 @@ from playground.settings import Settings
 from playground.ui.actions import action_row, examples_row
 from playground.ui.columns import (
     Columns,
-    Lane,
     build_columns,
     make_run,
     plan_lane,
