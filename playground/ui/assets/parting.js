@@ -133,7 +133,7 @@ class Parting {
       words.push(`Below: Jensen–Shannon divergence of ${what}, where both wrote the same before; its square root is `
         + 'drawn. It is a lower bound: the least that fits the candidates that were told.');
     }
-    words.push('Percentages and ranks are the model’s own, before any setting.');
+    words.push('Percentages and ranks are the model’s own, before any setting; what a token was drawn with is after all of them.');
     return words.join(' ');
   }
 
