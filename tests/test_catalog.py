@@ -13,7 +13,15 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 from playground.core.run import ModelSpec
 from playground.errors import ModelInvalid
 from playground.models import catalog, hub_cache
-from playground.models.catalog import BUILTIN, CATALOG, CatalogEntry, choices, entry
+from playground.models.catalog import (
+    BUILTIN,
+    CATALOG,
+    CatalogEntry,
+    base_of,
+    chat_of,
+    choices,
+    entry,
+)
 from playground.models.place import place
 from playground.models.weights import of_folder
 
@@ -160,3 +168,18 @@ def test_a_cache_that_cannot_be_read_is_empty(
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(where))
         assert hub_cache.cached() == ()
         (tmp_path / "file").write_text("no folder")
+
+
+def test_a_base_and_its_chat_model_know_each_other() -> None:
+    pairs = {one.repo: one.base for one in CATALOG.values() if one.base}
+    assert pairs["builtin/tiny-chat"] == "builtin/tiny-base"
+    assert pairs["Qwen/Qwen2.5-0.5B-Instruct"] == "Qwen/Qwen2.5-0.5B"
+    assert len(set(pairs.values())) == len(pairs)
+    for chat, base in pairs.items():
+        assert (base_of(chat), chat_of(base)) == (base, chat)
+        assert entry(chat).kind == "chat" and entry(base).kind in ("base", "unknown")
+        # Trained on from these weights, so of the same sizes where both are known.
+        known = entry(base).config
+        assert not known or known["hidden_size"] == entry(chat).config["hidden_size"]
+    assert base_of("openai-community/gpt2") == chat_of("openai-community/gpt2") == ""
+    assert base_of("nobody/knows") == chat_of("nobody/knows") == ""

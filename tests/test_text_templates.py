@@ -128,6 +128,28 @@ def test_a_system_prompt_without_effect_is_told() -> None:
     assert rendered(deaf, user("hello"))[1] == ()
 
 
+@pytest.mark.parametrize("template", (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}",
+    "{{ bos_token }}{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}{% endfor %}",
+))
+def test_a_missing_generation_prompt_is_told(template: str) -> None:
+    _, notices = rendered(template, user("hello"))
+    (notice,) = notices
+    assert "has no generation prompt: “<|im_start|>assistant”" in notice
+    assert rendered(template, user("hello"), answer("Well"))[1] == ()
+
+
+@pytest.mark.parametrize("template", (
+    CHATML,
+    # As Mistral's: the end of a question is the beginning of the answer.
+    "{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]"
+    "{% else %}{{ m.content }}</s>{% endif %}{% endfor %}",
+    THINKING,
+))
+def test_a_template_that_ends_where_an_answer_begins_misses_nothing(template: str) -> None:
+    assert rendered(template, user("hello"))[1] == ()
+
+
 def test_a_begun_answer_is_left_open() -> None:
     text, notices = rendered(CHATML, user("Capital of France?"), answer("The capital is "))
     assert text == turn("user", "Capital of France?") + OPEN + "The capital is "

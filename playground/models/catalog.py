@@ -25,7 +25,8 @@ WAYS: dict[str, tuple[Dtype, Quantization]] = {
 @dataclass(frozen=True, slots=True)
 class CatalogEntry:
     """One model as the list shows it; ``config`` are the sizes in its repo's config.json, from
-    which everything else is counted, and ``note`` is one plain line."""
+    which everything else is counted, and ``note`` is one plain line. ``base`` is the repo of the
+    model that a chat model was trained on from, in the catalog or not."""
 
     repo: str
     kind: Kind = "unknown"
@@ -33,6 +34,7 @@ class CatalogEntry:
     gated: bool = False
     note: str = ""
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    base: str = ""
 
     @property
     def parameters(self) -> int:
@@ -85,6 +87,7 @@ CATALOG = {
         CatalogEntry(
             "builtin/tiny-chat", "chat", _APACHE, config=_TINY,
             note="A tiny chat model that comes with the playground: quick, and often wrong.",
+            base="builtin/tiny-base",
         ),
         CatalogEntry(
             "builtin/tiny-base", "base", _APACHE, config=_TINY,
@@ -93,6 +96,7 @@ CATALOG = {
         CatalogEntry(
             "Qwen/Qwen2.5-0.5B-Instruct", "chat", _APACHE, config=_QWEN25_HALF,
             note="Small, many languages, follows a system prompt.",
+            base="Qwen/Qwen2.5-0.5B",
         ),
         CatalogEntry(
             "Qwen/Qwen2.5-0.5B", "base", _APACHE, config=_QWEN25_HALF,
@@ -131,24 +135,29 @@ CATALOG = {
             "HuggingFaceTB/SmolLM2-135M-Instruct", "chat", _APACHE,
             note="The smallest chat model here that was trained on real text; English.",
             config=_sizes("llama", 576, 1536, 30, 9, 3, 49152, 8192),
+            base="HuggingFaceTB/SmolLM2-135M",
         ),
         CatalogEntry(
             "HuggingFaceTB/SmolLM2-360M-Instruct", "chat", _APACHE, note="English.",
             config=_sizes("llama", 960, 2560, 32, 15, 5, 49152, 8192),
+            base="HuggingFaceTB/SmolLM2-360M",
         ),
         CatalogEntry(
             "HuggingFaceTB/SmolLM2-1.7B-Instruct", "chat", _APACHE, note="English.",
             config=_sizes("llama", 2048, 8192, 24, 32, 32, 49152, 8192),
+            base="HuggingFaceTB/SmolLM2-1.7B",
         ),
         CatalogEntry(
             "HuggingFaceTB/SmolLM3-3B", "chat", _APACHE,
             note="Six languages; thinks before it answers, unless told not to.",
             config=_sizes("smollm3", 2048, 11008, 36, 16, 4, 128256, 65536),
+            base="HuggingFaceTB/SmolLM3-3B-Base",
         ),
         CatalogEntry(
             "Qwen/Qwen3-0.6B", "chat", _APACHE,
             note="Many languages; thinks before it answers, unless told not to.",
             config=_sizes("qwen3", 1024, 3072, 28, 16, 8, 151936, 40960, head_dim=128),
+            base="Qwen/Qwen3-0.6B-Base",
         ),
         CatalogEntry(
             "Qwen/Qwen3-0.6B-Base", "base", _APACHE, note="The base model behind Qwen3-0.6B.",
@@ -158,23 +167,28 @@ CATALOG = {
             "Qwen/Qwen3-1.7B", "chat", _APACHE,
             note="Many languages; thinks before it answers, unless told not to.",
             config=_sizes("qwen3", 2048, 6144, 28, 16, 8, 151936, 40960, head_dim=128),
+            base="Qwen/Qwen3-1.7B-Base",
         ),
         CatalogEntry(
-            "meta-llama/Llama-3.2-1B-Instruct", "chat", "llama3.2", True, _ASK, _LLAMA32_1B
+            "meta-llama/Llama-3.2-1B-Instruct", "chat", "llama3.2", True, _ASK, _LLAMA32_1B,
+            base="meta-llama/Llama-3.2-1B",
         ),
         CatalogEntry("meta-llama/Llama-3.2-1B", "base", "llama3.2", True, _ASK, _LLAMA32_1B),
         CatalogEntry(
             "google/gemma-3-270m-it", "chat", "gemma", True, _ASK,
             _sizes("gemma3_text", 640, 2048, 18, 4, 1, 262144, 32768, **_GEMMA),
+            base="google/gemma-3-270m",
         ),
         CatalogEntry(
             "google/gemma-3-1b-it", "chat", "gemma", True, _ASK,
             _sizes("gemma3_text", 1152, 6912, 26, 4, 1, 262144, 32768, **_GEMMA),
+            base="google/gemma-3-1b-pt",
         ),
         CatalogEntry(
             "allenai/OLMo-2-0425-1B-Instruct", "chat", _APACHE,
             note="Its data and training are open too; English.",
             config=_sizes("olmo2", 2048, 8192, 16, 16, 16, 100352, 4096, False),
+            base="allenai/OLMo-2-0425-1B",
         ),
         CatalogEntry(
             "TinyLlama/TinyLlama-1.1B-Chat-v1.0", "chat", _APACHE, note="Llama 2's shape, English.",
@@ -191,6 +205,7 @@ CATALOG = {
         CatalogEntry(
             "ibm-granite/granite-3.3-2b-instruct", "chat", _APACHE, note="Twelve languages.",
             config=_sizes("granite", 2048, 8192, 40, 32, 8, 49159, 131072),
+            base="ibm-granite/granite-3.3-2b-base",
         ),
         CatalogEntry(
             "microsoft/Phi-4-mini-instruct", "chat", "mit",
@@ -210,6 +225,17 @@ _FORMER = {
 def entry(repo: str) -> CatalogEntry:
     """What is known of ``repo``; for an id that is not in the catalog, nothing but its name."""
     return CATALOG.get(_FORMER.get(repo, repo)) or CatalogEntry(repo)
+
+
+def base_of(repo: str) -> str:
+    """The model behind a chat model; empty where none is known."""
+    return entry(repo).base
+
+
+def chat_of(repo: str) -> str:
+    """The chat model that was made from a base model; empty where none is known."""
+    return next((one.repo for one in CATALOG.values() if one.base and one.base == entry(repo).repo),
+                "")
 
 
 def choices(offered: Collection[str], any_model: bool) -> tuple[CatalogEntry, ...]:

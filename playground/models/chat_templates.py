@@ -31,6 +31,10 @@ _TURNS_JOINED = (
     "they were joined by a blank line."
 )
 _SYSTEM_IGNORED = "This model's chat template ignores the system prompt."
+_NO_GENERATION_PROMPT = (
+    "This model's chat template has no generation prompt: “{}”, which begins every answer in its "
+    "chats, is left to the model to write."
+)
 _SPACES_DROPPED = "This model's chat template drops the spaces before the beginning of the answer."
 _PREFILL_ADVICE = "Leave it out, or write the whole prompt in the Complete tab."
 
@@ -60,6 +64,8 @@ def render(tokenizer: Any, messages: Sequence[Message], end: str) -> Rendered:
             )
         if _ignores_system(tokenizer, arranged, end, text):
             notices = [*notices, _SYSTEM_IGNORED]
+        if missing := _missing_beginning(tokenizer, arranged, end, text):
+            notices = [*notices, _NO_GENERATION_PROMPT.format(missing)]
         if arranged[-1].role == "assistant":
             text, dropped = _left_open(text, arranged[-1].content, end)
             notices = [*notices, *dropped]
@@ -72,8 +78,9 @@ def render(tokenizer: Any, messages: Sequence[Message], end: str) -> Rendered:
     ) from None
 
 
-def _apply(tokenizer: Any, messages: Sequence[Message], end: str) -> str:
-    """The template's text; ``end`` stands behind the assistant's message where that is the last.
+def _apply(tokenizer: Any, messages: Sequence[Message], end: str, open: bool = True) -> str:
+    """The template's text, ``open`` for an answer; ``end`` stands behind the assistant's message
+    where that is the last.
 
     ``continue_final_message=True`` does the same, but where a template trims its messages it cuts
     off the spaces at the end of the answer's beginning too.
@@ -82,7 +89,9 @@ def _apply(tokenizer: Any, messages: Sequence[Message], end: str) -> str:
     begun = given[-1]["role"] == "assistant"
     if begun:
         given[-1]["content"] += end
-    text = tokenizer.apply_chat_template(given, tokenize=False, add_generation_prompt=not begun)
+    text = tokenizer.apply_chat_template(
+        given, tokenize=False, add_generation_prompt=open and not begun
+    )
     return str(text)
 
 
@@ -158,3 +167,20 @@ def _ignores_system(tokenizer: Any, messages: list[Message], end: str, text: str
         return _apply(tokenizer, other, end) == text
     except _FAULTS:
         return False
+
+
+def _missing_beginning(tokenizer: Any, messages: list[Message], end: str, text: str) -> str:
+    """What stands before an answer in a chat that goes on, and not at the end of this prompt.
+
+    A template such as Mistral's, where the end of a question begins the answer, misses nothing.
+    """
+    if messages[-1].role == "assistant":
+        return ""
+    try:
+        if _apply(tokenizer, messages, end, open=False) != text:
+            return ""
+        answered = _apply(tokenizer, [*messages, Message("assistant", "")], end)
+    except _FAULTS:
+        return ""
+    before, found, _ = answered.partition(end)
+    return before[len(text) :].strip() if found and before.startswith(text) else ""
