@@ -188,6 +188,50 @@ def test_models_that_do_not_fit_together_take_turns_and_say_so(make: Make, shelf
     assert reader.steps(0) == 300 and reader.steps(1) == 12
 
 
+def test_lanes_run_in_the_order_that_the_plan_told(make: Make, shelf: Shelf) -> None:
+    """Neither model is there yet: which load came first was once left to two threads."""
+    engine = make(memory_bytes=80_000_000)
+    runs = [Run(spec, PROMPT, SHORT) for spec in (shelf.one, shelf.two, shelf.one)]
+    plan = engine.plan([run.model for run in runs])
+    assert plan.rounds == (((shelf.one, (0, 2)),), ((shelf.two, (1,)),))
+    assert plan.need > plan.capacity == 80_000_000
+    reader = Reader(engine.start(runs))
+    reader.all()
+    kinds = [(c, type(e)) for c, e in reader.events]
+    last = max(kinds.index((0, Finished)), kinds.index((2, Finished)))
+    assert last < kinds.index((1, Started))
+    waits = [e for e in reader.of(1, Queued) if isinstance(e, Queued)]
+    assert waits[0].ahead == 2 and waits[0].detail.startswith(f"{shelf.one.label} first")
+    assert [reader.steps(n) for n in range(3)] == [12, 12, 12]
+    # What is there now goes first, so that it is not ended for the other and loaded again.
+    assert engine.plan([run.model for run in runs]).rounds[0] == ((shelf.two, (1,)),)
+
+
+def test_two_requests_that_want_both_models_in_turn_are_both_served(
+    make: Make, shelf: Shelf
+) -> None:
+    """No one holds a model while waiting for the other's, so nobody waits for ever."""
+    engine = make(memory_bytes=80_000_000)
+    orders = ((shelf.one, shelf.two), (shelf.two, shelf.one))
+    readers = [Reader(engine.start([Run(spec, PROMPT, SHORT) for spec in order], f"visitor {n}"))
+               for n, order in enumerate(orders)]
+    for reader in readers:
+        reader.all()
+        assert [reader.steps(0), reader.steps(1)] == [12, 12]
+
+
+def test_a_lane_that_waits_for_its_round_is_stopped_at_once(make: Make, shelf: Shelf) -> None:
+    engine = make(memory_bytes=80_000_000)
+    reader = Reader(engine.start([Run(shelf.one, PROMPT, LONG), Run(shelf.two, PROMPT, SHORT)]))
+    reader.until(lambda: reader.steps(0) > 2)
+    reader.stream.stop(1)
+    reader.until(lambda: bool(reader.of(1, Finished)))
+    assert not reader.of(0, Finished)
+    reader.stream.stop()
+    reader.all()
+    assert status(engine, shelf.two)[0] == "absent"
+
+
 def test_stop_keeps_the_text_and_twice_is_harmless(engine: Engine, shelf: Shelf) -> None:
     run = Run(shelf.one, PROMPT, LONG)
     reader = Reader(engine.start([run]))

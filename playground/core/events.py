@@ -37,9 +37,11 @@ def _pickled_whole(kind: type[T]) -> type[T]:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """The run waits; ``ahead`` others go first."""
+    """The run waits; ``ahead`` others go first. ``detail`` says which, where it is for memory; two
+    that differ in nothing else are equal."""
 
     ahead: int
+    detail: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import atexit
 import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from playground.engine.entry import Freed, ModelStatus
 from playground.engine.fitting import Fitting
 from playground.engine.loads import GivenUp
 from playground.engine.manager import ModelManager, Tell
+from playground.engine.plan import Plan, plan_rounds
 from playground.engine.process import Abandoned, Patience, WorkerProcess
 from playground.engine.room import Budget
 from playground.engine.stream import Column, Stream
@@ -243,6 +244,23 @@ class Engine:
         found = place(spec, self.settings.models, self.settings.any_model)
         return self._fitting.fit(spec, found, context, given_up)
 
+    def plan(self, models: Sequence[ModelSpec]) -> Plan:
+        """In which order columns with these models would run if they were started now: together,
+        or in rounds where they do not fit in memory together. Quick; nothing is fetched for it."""
+        known = {status.spec: status for status in self._manager.statuses(())}
+        pinned = {spec for spec, status in known.items() if status.pinned}
+        held = sum(known[spec].set_aside for spec in pinned if not spec.adapter)
+        needs = {
+            spec: 0 if spec in pinned else known[spec].set_aside if spec in known else 0
+            for spec in {one.base for one in models}
+        }
+        for spec in [one for one in needs if not needs[one] and one not in pinned]:
+            with suppress(PlaygroundError):  # it is refused when it is run
+                found = place(spec, self.settings.models, self.settings.any_model)
+                needs[spec] = self._fitting.need(spec, found)
+        ready = {spec for spec in models if self._manager.is_ready(spec)}
+        return plan_rounds(models, needs, ready, self._manager.budget().capacity - held)
+
     def models(self) -> tuple[ModelStatus, ...]:
         """Every offered, loaded, loading or failed model; cheap enough to be polled."""
         return self._manager.statuses(self._offered)
@@ -286,25 +304,33 @@ class Engine:
 
         try:
             with self._admission.turn(place, ahead, lambda: stream.over) as admitted:
-                groups = _by_model(columns) if admitted else []
-                # A model that is there already goes first, so that it is not ended for another.
-                groups.sort(key=lambda group: not self._manager.is_ready(group[0].run.model))
-                threads = [
-                    threading.Thread(
-                        target=self._run_group, args=(group, self._manager.ask(group[0].run.model)),
-                        name="group", daemon=True,
-                    )
-                    for group in groups
-                ]
-                for thread in threads:
-                    thread.start()
-                for thread in threads:
-                    thread.join()
+                if admitted:
+                    self._run_in_turn(columns)
         finally:
             with self._lock:
                 self._streams.discard(stream)
             for column in columns:  # only after a mistake of ours: nobody may wait for ever
                 column.fail(_UNEXPECTED)
+
+    def _run_in_turn(self, columns: list[Column]) -> None:
+        """One round of models after the other; those of one round at the same time."""
+        rounds = [
+            [[columns[n] for n in numbers] for _, numbers in models]
+            for models in self.plan([column.run.model for column in columns]).rounds
+        ]
+        for number, groups in enumerate(rounds):
+            _tell_what_is_waited_for(groups, rounds[number + 1 :])
+            threads = [
+                threading.Thread(
+                    target=self._run_group, args=(group, self._manager.ask(group[0].run.model)),
+                    name="group", daemon=True,
+                )
+                for group in groups
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
 
     def _run_group(self, columns: list[Column], ticket: int) -> None:
         """Runs on one model: one lease, one batch."""
@@ -385,9 +411,13 @@ class Engine:
             self._manager.unload_idle()
 
 
-def _by_model(columns: Sequence[Column]) -> list[list[Column]]:
-    """The columns that share a model, together, in the order in which they came."""
-    groups: dict[ModelSpec, list[Column]] = {}
-    for column in columns:
-        groups.setdefault(column.run.model, []).append(column)
-    return list(groups.values())
+def _tell_what_is_waited_for(
+    groups: Sequence[list[Column]], later: Sequence[Sequence[list[Column]]]
+) -> None:
+    """Say to the columns of later rounds who goes first, and why."""
+    names = ", ".join(dict.fromkeys(group[0].run.model.label for group in groups))
+    ahead = sum(len(group) for group in groups)
+    for others in later:
+        for column in [column for group in others for column in group]:
+            column.tell(Queued(ahead, f"{names} first; there is not enough memory for all at once"))
+        ahead += sum(len(group) for group in others)

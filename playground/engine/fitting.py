@@ -44,6 +44,20 @@ class Fitting:
         config = json_object(place / "config.json")
         return self._fit(spec, of_folder(place, config), config, context)
 
+    def need(self, spec: ModelSpec, place: Path | HubId) -> int:
+        """The bytes that a model will take, as far as this machine knows it; the Hub is not asked.
+
+        0 where it knows neither files nor sizes.
+        """
+        folder = place if isinstance(place, Path) else hub_cache.snapshot(
+            place.repo, place.revision
+        )
+        config = json_object(folder / "config.json") if folder else catalog.entry(spec.repo).config
+        if not config:
+            return 0
+        weights = of_folder(folder, config) if folder else of_config(config)
+        return self._fit(spec, weights, config, None).footprint.total
+
     def admit(self, spec: ModelSpec, repo: Repo) -> None:
         """Raise ModelTooBig for a model that could never fit, before its bytes come.
 

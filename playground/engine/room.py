@@ -123,7 +123,7 @@ class Room:
                     if first:
                         leaving = self._longest_unused(load.ticket)
                     if leaving is None:
-                        if told != (told := Queued(self.in_use(entry))):
+                        if told != (told := self._queued(entry)):
                             news(told)
                         self._changed.wait(_TICK)
                 if leaving is not None:
@@ -132,6 +132,11 @@ class Room:
             with self._changed:
                 self._line.remove(load)
                 self._changed.notify_all()
+
+    def _queued(self, entry: Entry) -> Queued:
+        """How many runs go on in the other models, and in which. Under the lock."""
+        names = [e.spec.label for e in self._entries.values() if e is not entry and e.leases]
+        return Queued(self.in_use(entry), f"memory in use by {', '.join(names)}" if names else "")
 
     @property
     def _has_own_memory(self) -> bool:

@@ -276,10 +276,9 @@ def _status(trace: Trace) -> dict[str, Any]:
     if trace.finished:
         return {"say": _why(trace.finished, trace), "more": "", "bar": None}
     match trace.waiting:
-        case Queued(ahead=0):
-            return {"say": "Next in line", "more": "", "bar": None}
-        case Queued(ahead=ahead):
-            return {"say": f"Waiting: {ahead} ahead of you", "more": "", "bar": None}
+        case Queued(ahead=ahead, detail=detail):
+            say = f"Waiting: {ahead} ahead of you" if ahead else "Next in line"
+            return {"say": say, "more": detail, "bar": None}
         case Loading(stage=stage, done=done, detail=detail):
             share = "" if done is None else f"{min(max(done, 0.0), 1.0):.0%}".replace("%", " %")
             more = " · ".join(part for part in (share, detail) if part)
