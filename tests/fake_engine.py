@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from playground.core.events import Candidate, Event, Finished, Piece, Started, Step
 from playground.core.messages import ModelCard
 from playground.core.run import ModelSpec, Run
+from playground.engine.plan import Plan
 from playground.engine.room import Budget
 from playground.errors import Overloaded
 
@@ -55,6 +56,7 @@ class FakeEngine:
         self.history: list[Run] = []
         self.streams: list[FakeStream] = []
         self.full = full
+        self.rounds: tuple[tuple[tuple[ModelSpec, tuple[int, ...]], ...], ...] = ()
 
     def start(self, runs: Sequence[Run], visitor: str = "") -> FakeStream:
         """Begin; raises Overloaded when ``full``."""
@@ -63,6 +65,12 @@ class FakeEngine:
         self.history.extend(runs)
         self.streams.append(FakeStream([self.scripts.popleft() for _ in runs]))
         return self.streams[-1]
+
+    def plan(self, models: Sequence[ModelSpec]) -> Plan:
+        """Everything fits together, unless ``rounds`` were put in."""
+        together = ((spec, tuple(n for n, one in enumerate(models) if one == spec))
+                    for spec in dict.fromkeys(models))
+        return Plan(self.rounds or (tuple(together),), 3 * 10**9, 2 * 10**9)
 
     def models(self) -> tuple[object, ...]:
         """No model is known."""

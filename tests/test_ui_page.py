@@ -19,14 +19,23 @@ from playground.core.prompt import Message
 from playground.core.run import ModelSpec
 from playground.errors import Problem
 from playground.settings import Settings
-from playground.ui.complete import _lens
+from playground.ui.chats import Chats
+from playground.ui.lane_form import read_lane
 from playground.ui.page import build_page, launch_options
 from playground.ui.strategies import LANES as STRATEGIES
 from playground.ui.streaming import SessionStreams
+from playground.ui.token_stream import idle
 from playground.ui.transcript import Transcript
 from tests.fake_engine import FakeEngine, FakeStream, words
 
 REQUEST = SimpleNamespace(session_hash="a-page")
+# The updates of the Chat tab: run, stop, notice, chats, message, eight chats and eight lanes.
+CHATS, MESSAGE, FIRST, LANE, ALL = 3, 4, 5, 13, 21
+
+
+def lane(**settings: Any) -> str:
+    """A lane's settings as a page sends them."""
+    return json.dumps({"model": "builtin/tiny-chat", "template": "Chat template", **settings})
 
 
 def page(engine: FakeEngine) -> gr.Blocks:
@@ -38,6 +47,18 @@ def handler(blocks: gr.Blocks, name: str) -> tuple[Any, dict[str, Any]]:
     event = next(f for f in blocks.fns.values() if f.api_name == name)
     values = [getattr(component, "value", None) for component in event.inputs]
     return event.fn, dict(zip(event.input_parameter_names, values, strict=True))
+
+
+def first_chat(blocks: gr.Blocks) -> gr.Chatbot:
+    return next(part for part in blocks.blocks.values() if isinstance(part, gr.Chatbot))
+
+
+def changed(update: list[Any]) -> list[int]:
+    """The outputs of the Chat tab with one lane that an update changes. What is out of sight is
+    told that it is empty, which it is."""
+    away = [*range(FIRST + 1, LANE), *range(LANE + 1, ALL)]
+    assert len(update) == ALL and all(update[n] in ([], idle()) for n in away)
+    return [n for n, value in enumerate(update) if n not in away and value != gr.skip()]
 
 
 def pressed(blocks: gr.Blocks, event: str) -> Any:
@@ -79,58 +100,53 @@ def test_an_answer_streams_into_the_chat_and_the_token_view() -> None:
     ask, inputs = handler(page(engine), "chat")
     inputs["message"] = "Capital of France?"
     updates = list(ask(REQUEST, **inputs))
-    shown = [update[4][-1]["content"][0]["text"] for update in updates]
+    shown = [update[FIRST][-1]["content"][0]["text"] for update in updates]
     assert shown[0] == "Capital of France?"
     assert "Par" in shown
     final = updates[-1]
-    assert final[4][1]["content"][0]["text"] == "Paris"
-    assert json.loads(final[6])["n"] == 2
+    assert final[FIRST][1]["content"][0]["text"] == "Paris"
+    assert json.loads(final[LANE])["n"] == 2
     assert final[0]["visible"] is True and final[1]["visible"] is False
 
 
 def test_an_answer_is_begun_as_the_settings_say_and_shown_from_its_beginning() -> None:
     engine = FakeEngine(words("Par", "is", reason="end"))
     ask, inputs = handler(page(engine), "chat")
-    inputs["message"], inputs["prefill"] = "Capital of France?", "The capital is "
+    inputs["message"], inputs["settings_1"] = "Capital of France?", lane(prefill="The capital is ")
     updates = list(ask(REQUEST, **inputs))
-    shown = [update[4][-1]["content"][0]["text"] for update in updates]
-    assert shown[:2] == ["Capital of France?", "The capital is "]
+    shown = [update[FIRST][-1]["content"][0]["text"] for update in updates]
+    assert shown[0] == "The capital is "
     assert "The capital is Par" in shown
-    assert updates[-1][4][1]["content"][0]["text"] == "The capital is Paris"
+    assert updates[-1][FIRST][1]["content"][0]["text"] == "The capital is Paris"
     (run,) = engine.history
     assert run.prompt.prefill == "The capital is "  # type: ignore[union-attr]
-    again = updates[-1][3].asked("Sure?").prompt("")
+    again = updates[-1][CHATS].lanes[0].asked("Sure?").prompt("")
     assert again.messages[1] == Message("assistant", "The capital is Paris")
 
 
 def test_a_begun_answer_that_fails_at_once_is_not_in_the_chat() -> None:
     refused = [Failed(Problem("TEMPLATE", "The model's chat template changes the beginning."))]
     ask, inputs = handler(page(FakeEngine(refused)), "chat")
-    inputs["message"], inputs["prefill"] = "Hi", "Well, "
+    inputs["message"], inputs["settings_1"] = "Hi", lane(prefill="Well, ")
     final = list(ask(REQUEST, **inputs))[-1]
     assert "changes the beginning" in final[2]
-    assert (final[3], final[5]) == (Transcript(), "Hi")
+    assert (final[CHATS], final[MESSAGE]) == (Chats(), "Hi")
 
 
-@pytest.mark.parametrize("tab", ("complete", "strategies", "tokens"))
+@pytest.mark.parametrize("tab", ("strategies", "tokens"))
 @pytest.mark.parametrize("template", ("Raw text", "Chat template"))
 def test_typed_control_tokens_are_read_where_the_box_says_so(tab: str, template: str) -> None:
     engine = FakeEngine(*[words("a") for _ in range(10)])
     run, inputs = handler(page(engine), tab)
     inputs["text"] = "Once<|im_end|>"
-    template_name, box = (
-        ("template_1", "control_tokens_1") if tab == "complete" else ("template", "control_tokens")
-    )
-    assert inputs[box] is False
-    inputs[template_name] = template
+    assert inputs["control_tokens"] is False
+    inputs["template"] = template
     list(run(REQUEST, **inputs))
     asked = len(engine.history)
-    inputs[box] = True
+    inputs["control_tokens"] = True
     final = list(run(REQUEST, **inputs))[-1]
     flags = [made.prompt.control_tokens for made in engine.history]  # type: ignore[union-attr]
-    # In Complete each column has a box of its own; the first one's was ticked.
-    ticked = [True] + [tab != "complete"] * (asked - 1)
-    assert flags == [False] * asked + ticked
+    assert flags == [False] * asked + [True] * asked
     assert "control tokens read" in json.loads(final[3])["sub"]
 
 
@@ -149,7 +165,7 @@ def test_an_empty_message_is_a_sentence_and_keeps_the_chat() -> None:
     inputs["message"] = "  "
     (update,) = ask(REQUEST, **inputs)
     assert "The message is empty." in update[2]
-    assert update[5] == "  "
+    assert update[MESSAGE] == "  "
     assert engine.history == []
 
 
@@ -160,13 +176,13 @@ def test_a_question_that_fails_at_once_returns_to_its_box() -> None:
     inputs["message"] = "word " * 3000
     final = list(ask(REQUEST, **inputs))[-1]
     assert "3,040 tokens" in final[2]
-    assert (final[3], final[5]) == (Transcript(), inputs["message"])
+    assert (final[CHATS], final[MESSAGE]) == (Chats(), inputs["message"])
 
 
 def test_what_is_typed_while_an_answer_streams_stays() -> None:
     ask, inputs = handler(page(FakeEngine(words("a", "b"))), "chat")
     inputs["message"] = "Hi"
-    first, *later = [update[5] for update in ask(REQUEST, **inputs)]
+    first, *later = [update[MESSAGE] for update in ask(REQUEST, **inputs)]
     assert first == ""
     assert all("value" not in box for box in later)
 
@@ -182,12 +198,12 @@ def test_what_is_pressed_last_wins_over_an_answer_that_is_still_written(
     answer = ask(REQUEST, **{**inputs, "message": "Hi"})
     for _ in range(3):
         next(answer)
-    (cleared,) = pressed(blocks, "clear")(REQUEST)
+    (cleared,) = pressed(blocks, "clear")(REQUEST, 1)
     assert engine.streams[0].stopped == 1
-    assert (cleared[3], cleared[4]) == (Transcript(), [])
+    assert (cleared[CHATS], cleared[FIRST]) == (Chats(), [])
     assert cleared[0]["visible"] is True and cleared[1]["visible"] is False
     (last,) = answer
-    assert last == [gr.skip()] * 7, "Gradio says it twice, and it changes nothing"
+    assert changed(last) == [], "Gradio says it twice, and it changes nothing"
 
 
 def test_a_later_handler_waits_until_the_former_has_said_its_last_word(
@@ -198,21 +214,24 @@ def test_a_later_handler_waits_until_the_former_has_said_its_last_word(
     blocks = page(engine)
     ask, inputs = handler(blocks, "chat")
     answer = ask(REQUEST, **{**inputs, "message": "Hi"})
-    before = next(answer)[3]
+    before = next(answer)[CHATS]
     next(answer)
     next(answer)  # by now there is a stream
-    said: list[Transcript] = []
+    said: list[Chats] = []
+    here = gr.EventData(first_chat(blocks), None)
     other = threading.Thread(
-        target=lambda: said.extend(update[3] for update in pressed(blocks, "undo")(REQUEST, before))
+        target=lambda: said.extend(
+            update[CHATS] for update in pressed(blocks, "undo")(REQUEST, here, before, 1)
+        )
     )
     other.start()
     while not engine.streams[0].stopped:
         other.join(0.01)
-    assert next(answer) == [gr.skip()] * 7
+    assert changed(next(answer)) == []
     assert said == []
     assert list(answer) == []
     other.join(60)
-    assert said == [Transcript()]
+    assert said == [Chats()]
 
 
 def test_a_message_is_refused_while_an_answer_is_written_and_heard_as_soon_as_it_is_whole() -> None:
@@ -223,18 +242,18 @@ def test_a_message_is_refused_while_an_answer_is_written_and_heard_as_soon_as_it
     next(answer)
     (refused,) = ask(REQUEST, **{**inputs, "message": "And?"})
     assert "still being written" in refused[2]
-    assert refused[3:] == [gr.skip()] * 4
+    assert changed(refused) == [2, FIRST], "the sentence, and the chat as it is"
     for update in answer:
-        if json.loads(update[6])["state"] == "finished":
+        if json.loads(update[LANE])["state"] == "finished":
             assert update[0]["visible"] is True, "the end is told together with the button"
             break
     # The former handler has not ended: it stands behind its last update.
-    again = ask(REQUEST, **{**inputs, "message": "And?", "chat": update[3]})
+    again = ask(REQUEST, **{**inputs, "message": "And?", "chats": update[CHATS]})
     other = threading.Thread(target=lambda: list(answer))
     other.start()
     *_, final = again
     other.join(10)
-    assert [turn.text for turn in final[3].turns] == ["Hi", "ab", "And?", "c"]
+    assert [turn.text for turn in final[CHATS].lanes[0].turns] == ["Hi", "ab", "And?", "c"]
 
 
 def test_a_wrong_column_says_why_and_the_others_run() -> None:
@@ -291,24 +310,88 @@ def test_as_many_columns_run_as_are_asked_for() -> None:
     assert len(engine.history) == 3
 
 
-def test_raw_beside_chat_template_copies_the_settings() -> None:
+def test_the_lens_fills_four_lanes_from_one_text() -> None:
     blocks = page(FakeEngine())
-    event = next(f for f in blocks.fns.values() if getattr(f.fn, "func", None) is _lens)
-    names = [getattr(part, "label", None) for part in event.outputs]
-    made = event.fn("Hi", "", "builtin/tiny-base", True, '{"preset":"Top-p"}')
-    assert dict(zip(names, made, strict=True))["Settings 2"] == '{"preset":"Top-p"}'
-    assert made.count("builtin/tiny-chat") == 2, "a base model has no chat template"
+    look = next(f for f in blocks.fns.values() if getattr(f.fn, "__name__", "") == "look")
+    values = [getattr(part, "value", None) for part in look.inputs]
+    values[0], values[2] = "Hi", json.dumps({"model": "builtin/tiny-base", "preset": "Top-p"})
+    names = [getattr(part, "label", None) or n for n, part in enumerate(look.outputs)]
+    made = dict(zip(names, look.fn(*values), strict=True))
+    lanes = [read_lane(made[f"Settings {n}"]) for n in range(1, 5)]
+    assert [(one.model, one.template, one.system) for one in lanes] == [
+        ("builtin/tiny-chat", "Raw text", ""),
+        ("builtin/tiny-chat", "Chat template", ""),
+        ("builtin/tiny-chat", "Chat template", "Answer in one sentence."),
+        ("builtin/tiny-base", "Raw text", ""),
+    ]
+    assert {one.decoding.preset for one in lanes} == {"Top-p"}
+    assert {one.decoding.fresh_seed for one in lanes} == {False}, "all throw the same dice"
+    assert (made["Columns"], made["Text for every lane"]) == (4, "Hi")
+
+
+def test_a_lane_that_is_added_is_set_as_the_last_one_is() -> None:
+    blocks = page(FakeEngine())
+    chat, complete = (f for f in blocks.fns.values() if getattr(f.fn, "__name__", "") == "add")
+    own = [lane(system=str(n)) for n in range(8)]
+    asked = Chats().put({0: Transcript().asked("Hi")})
+    made = chat.fn(asked, 1, *own)
+    assert made[0] == 2
+    assert made[17:25] == [own[0], own[0], *own[2:]]
+    assert made[25].lanes[:3] == (asked.lanes[0], asked.lanes[0], Transcript())
+    full = complete.fn(8, *own, *"abcdefgh")
+    assert (full[0], full[9:17], full[17:]) == (8, own, list("abcdefgh"))
+    assert complete.fn(2, *own, *"abcdefgh")[17:] == list("abbdefgh")
+
+
+def test_one_message_goes_to_every_lane_and_each_answers_as_it_is_set() -> None:
+    engine = FakeEngine(words("a"), words("b"), words("c"))
+    ask, inputs = handler(page(engine), "chat")
+    inputs |= {"message": "Hi", "lanes": 3, "settings_1": lane(system="Be brief."),
+               "settings_2": lane(preset="Top-p", seed=7, fresh_seed=False),
+               "settings_3": lane(model="builtin/tiny-base")}
+    final = list(ask(REQUEST, **inputs))[-1]
+    assert [run.model.repo for run in engine.history] == [
+        "builtin/tiny-chat", "builtin/tiny-chat", "builtin/tiny-base"]
+    assert [len(run.prompt.messages) for run in engine.history] == [2, 1, 1]  # type: ignore[union-attr]
+    assert (engine.history[1].seed, engine.history[1].decoding.top_p) == (7, PRESETS["Top-p"].top_p)
+    answers = [chat.turns[-1].text for chat in final[CHATS].lanes[:3]]
+    assert answers == ["a", "b", "c"]
+    assert [said[1]["content"][0]["text"] for said in final[FIRST : FIRST + 3]] == answers
+    assert final[FIRST + 3 : LANE] == [[]] * 5
+
+
+def test_a_lane_that_fails_says_so_and_keeps_its_chat_while_the_others_answer() -> None:
+    no_template = [Failed(Problem("TEMPLATE", "This model has no chat template."))]
+    engine = FakeEngine(words("a"), no_template)
+    ask, inputs = handler(page(engine), "chat")
+    final = list(ask(REQUEST, **{**inputs, "message": "Hi", "lanes": 2}))[-1]
+    assert [len(chat.turns) for chat in final[CHATS].lanes[:2]] == [2, 0]
+    assert "no chat template" in final[FIRST + 1][-1]["content"][0]["text"]
+    assert final[2] == "" and final[MESSAGE] == gr.skip()
+
+
+def test_lanes_whose_models_take_turns_say_so_before_they_start() -> None:
+    engine = FakeEngine(words("a"), words("b"), words("c"))
+    one, two = ModelSpec("builtin/tiny-chat"), ModelSpec("builtin/tiny-base")
+    engine.rounds = (((one, (0, 2)),), ((two, (1,)),))
+    run, inputs = handler(page(engine), "complete")
+    models = [lane(model=spec.repo, template="Raw text") for spec in (one, two, one)]
+    inputs |= {f"settings_{n}": value for n, value in enumerate(models, 1)}
+    first, *_, last = run(REQUEST, **{**inputs, "text": "Once", "columns": 3})
+    assert ("tiny-chat and tiny-base do not fit in memory together (3.0 GB of 2.0 GB): "
+            "lanes 1 and 3 run first, then lane 2.") in first[2]
+    assert last[2] == ""
 
 
 def test_the_api_names_its_inputs() -> None:
     shown = page(FakeEngine()).get_api_info()["named_endpoints"]
     named = {api: [p["parameter_name"] for p in end["parameters"]] for api, end in shown.items()}
-    assert named["/chat"] == ["message", "system", "prefill", "model", "settings"]
+    lanes = [f"settings_{n}" for n in range(1, 9)]
+    assert named["/chat"] == ["message", "lanes", *lanes]
     assert named["/tokens"] == ["text", "model", "template", "control_tokens", "settings"]
     columns = ["columns", *(f"settings_{n}" for n in range(1, 25))]
     assert named["/strategies"] == ["text", "model", "template", "control_tokens", *columns]
-    own = [f"{name}_{n}" for n in range(1, 5)
-           for name in ("model", "template", "control_tokens", "prompt", "settings")]
+    own = [f"{name}_{n}" for n in range(1, 9) for name in ("prompt", "settings")]
     assert named["/complete"] == ["text", "columns", *own]
     # What a component is first filled with is a nameless function.
     told = {name for name in named if "lambda" not in name}

@@ -1,82 +1,68 @@
-"""The Chat tab: a conversation, the exact prompt behind it, and each answer token by token."""
+"""The Chat tab: one to eight conversations beside each other, one message to all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import gradio as gr
 
-from playground.errors import PlaygroundError
 from playground.settings import Settings
-from playground.ui.actions import Actions, action_row, resting, running, sentence
-from playground.ui.columns import describe, make_run
-from playground.ui.controls import model_picker
-from playground.ui.decoding_panel import decoding_panel
+from playground.ui.actions import Actions, action_row, resting, sentence
+from playground.ui.chat_play import ChatLanes, Shown, play_chats
+from playground.ui.chats import MOST, Chats, Question
+from playground.ui.columns import column_count, one_more, shown
+from playground.ui.decoding_panel import decoding_panel, lane_head, lane_plan, start_form
+from playground.ui.lane_form import CHAT, LaneForm
+from playground.ui.lane_turns import planner
 from playground.ui.streaming import Stage
-from playground.ui.token_stream import TokenFeed, idle, token_stream
-from playground.ui.transcript import Transcript
+from playground.ui.token_stream import idle, token_stream
 
 TAB = "chat"
+FIELDS = ("model", "system", "prefill")
 EXAMPLES = (
     "What is the capital of France?",
     "《梦游天姥吟留别》的作者是谁",
     "Write an email apologizing to Sarah for the tragic gardening mishap. Explain how it happened.",
     "Tell me a short story about a fox.",
 )
-SYSTEM_EXAMPLES = (
-    "Answer with one word.",
-    "Talk like a pirate.",
-    "Answer in Chinese.",
-    "Answer in JSON.",
-)
-
 BUSY = "The answer is still being written. Escape stops it, and then Enter sends."
 
 
 @dataclass(frozen=True)
 class _Parts:
-    """The components of the tab that its handlers speak to."""
+    """The components of the tab that its handlers speak to; a chat and a lane for each column."""
 
-    chatbot: gr.Chatbot
     message: gr.Textbox
-    system: gr.Textbox
-    prefill: gr.Textbox
-    model: gr.Dropdown
-    settings: gr.HTML
-    lane: gr.HTML
     actions: Actions
     state: gr.State
+    count: gr.Number
+    heads: list[gr.HTML]
+    boxes: list[gr.Column]
+    chats: list[gr.Chatbot]
+    below: list[gr.Column]
+    lanes: list[gr.HTML]
 
     @property
-    def inputs(self) -> dict[str, Any]:
-        return {"chat": self.state, "system": self.system, "prefill": self.prefill,
-                "model": self.model, "settings": self.settings}
+    def settings(self) -> dict[str, Any]:
+        """The settings of each lane, by the names that the API shows."""
+        return {f"settings_{n}": head for n, head in enumerate(self.heads, 1)}
 
     @property
     def outputs(self) -> list[Any]:
         a = self.actions
-        return [a.run, a.stop, a.notice, self.state, self.chatbot, self.message, self.lane]
+        return [a.run, a.stop, a.notice, self.state, self.message, *self.chats, *self.lanes]
 
 
 def build_chat(stage: Stage, settings: Settings) -> None:
     """Build the tab inside the open Blocks."""
-    with gr.Row(elem_classes="tab-body"):
-        with gr.Column(scale=4, min_width=320):
-            chatbot = gr.Chatbot(
-                label="Chat",
-                show_label=False,
-                height=440,
-                editable="all",
-                buttons=["copy", "copy_all"],
-                placeholder="### Ask something\nBelow the answer stands the exact prompt.",
-                examples=[{"text": text} for text in EXAMPLES],
-                feedback_options=None,
-                allow_file_downloads=False,
-                elem_id="chat-messages",
-            )
+    total = max(1, min(MOST, settings.limits.columns))
+    form = LaneForm(settings.default_model, CHAT, decoding=start_form("Greedy", 128))
+    with gr.Row(elem_classes=["tab-body", "chat-body"]):
+        with gr.Column(scale=4, min_width=0, elem_classes="lanes-side"):
+            lane_plan(settings, TAB, planner(stage.engine, settings))
+            boxes, heads, chats = _build_chats(settings, form, total)
             with gr.Row(elem_classes="tab-head"):
                 message = gr.Textbox(
                     "",
@@ -90,8 +76,49 @@ def build_chat(stage: Stage, settings: Settings) -> None:
                 )
                 actions = action_row(TAB, "Send")
             actions.notice.render()
+            with gr.Row(elem_classes="tools"):
+                more = gr.Button("Add lane", size="sm", elem_classes="tool", min_width=60)
+                fewer = gr.Button("Remove lane", size="sm", elem_classes="tool", min_width=60)
             with gr.Accordion("The exact prompt, and the answer token by token", open=True):
-                lane = token_stream(
+                below, lanes = _build_lanes(total)
+        with gr.Column(scale=0, min_width=0, elem_classes=["side", "tucked", "stays"]):
+            decoding_panel(settings, TAB, fields=FIELDS, stays=True)
+    parts = _Parts(message, actions, gr.State(Chats()), column_count(1, total), heads, boxes, chats,
+                   below, lanes)
+    _wire(stage, settings, parts)
+    _wire_count(parts, more, fewer)
+
+
+def _build_chats(
+    settings: Settings, form: LaneForm, total: int
+) -> tuple[list[gr.Column], list[gr.HTML], list[gr.Chatbot]]:
+    boxes, heads, chats = [], [], []
+    with gr.Row(elem_classes=["lanes", "chat-lanes"], elem_id="chat-messages"):
+        for number in range(total):
+            with gr.Column(min_width=0, visible=number == 0, elem_classes="lane-column") as box:
+                boxes.append(box)
+                heads.append(lane_head(settings, TAB, number, form))
+                chats.append(gr.Chatbot(
+                    label=f"Chat {number + 1}",
+                    show_label=False,
+                    height=440,
+                    editable="all",
+                    buttons=["copy", "copy_all"],
+                    placeholder="### Ask something\nBelow the answer stands the exact prompt.",
+                    examples=[{"text": text} for text in EXAMPLES] if number == 0 else None,
+                    feedback_options=None,
+                    allow_file_downloads=False,
+                ))
+    return boxes, heads, chats
+
+
+def _build_lanes(total: int) -> tuple[list[gr.Column], list[gr.HTML]]:
+    below, lanes = [], []
+    with gr.Row(elem_classes=["lanes", "chat-tokens"]):
+        for number in range(total):
+            with gr.Column(min_width=0, visible=number == 0, elem_classes="lane-column") as box:
+                below.append(box)
+                lanes.append(token_stream(
                     "Answer",
                     view="tokens",
                     name="chat",
@@ -100,148 +127,147 @@ def build_chat(stage: Stage, settings: Settings) -> None:
                     branch=True,
                     hint="After a message: every id the model was given, control tokens marked, "
                     "and each token of its answer.",
-                )
-        with gr.Column(scale=1, min_width=260, elem_classes="side"):
-            with gr.Accordion("Settings", open=True):
-                model = model_picker(settings)
-                system = gr.Textbox(
-                    "",
-                    label="System prompt",
-                    lines=2,
-                    max_lines=8,
-                    placeholder="How the model should answer. Empty: none.",
-                    elem_id="chat-system",
-                )
-                with gr.Row(elem_classes="examples"):
-                    systems = [
-                        gr.Button(t, size="sm", elem_classes="example", min_width=60)
-                        for t in SYSTEM_EXAMPLES
-                    ]
-                prefill = gr.Textbox(
-                    "",
-                    label="Begin the answer with",
-                    lines=1,
-                    max_lines=1,
-                    placeholder="The model goes on from here.",
-                    elem_id="chat-prefill",
-                )
-                panel = decoding_panel(settings, TAB, "Greedy", 128)
-    state = gr.State(Transcript())
-    for button, text in zip(systems, SYSTEM_EXAMPLES, strict=True):
-        button.click(
-            lambda t=text: t,
-            None,
-            system,
-            queue=False,
-            show_progress="hidden",
-            api_visibility="private",
-        )
-    _wire(stage, _Parts(chatbot, message, system, prefill, model, panel, lane, actions, state))
+                ))
+    return below, lanes
 
 
-def _wire(stage: Stage, parts: _Parts) -> None:
-    ask = _asker(stage, parts)
+def _wire(stage: Stage, settings: Settings, parts: _Parts) -> None:
+    total, same = len(parts.chats), gr.skip
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    wide = {**quiet, "show_progress_on": parts.actions.notice}
     # Whatever is pressed while another handler has not ended is heard: see ``Turns.show``.
-    go = {**wide, "concurrency_limit": None, "trigger_mode": "multiple"}
+    go = {**quiet, "show_progress_on": parts.actions.notice, "outputs": parts.outputs,
+          "concurrency_limit": None, "trigger_mode": "multiple"}
+    states = {"chats": parts.state, "lanes": parts.count, **parts.settings}
+
+    def lanes_of(request: gr.Request, lanes: int | None, values: dict[str, Any]) -> ChatLanes:
+        count = max(1, min(lanes or 1, total))
+        return ChatLanes(stage, TAB, request, settings.default_model, count,
+                      [values[name] for name in parts.settings])
+
+    def updates(news: Iterator[Shown], lane: ChatLanes) -> Iterator[list[Any]]:
+        """What is shown as updates of the outputs; lanes out of sight are told that they are empty,
+        since a gr.HTML that is told gr.skip() before it was ever in sight loses its props."""
+        away = total - lane.count
+        for one in news:
+            message = same() if one.message is None else one.message
+            yield [*one.buttons, one.notice, one.chats, message, *one.messages, *[[]] * away,
+                   *one.values, *[idle()] * away]
+
+    def show(lane: ChatLanes, news: Iterator[Shown]) -> Iterator[list[Any]]:
+        yield from stage.show(TAB, lane.request, updates(news, lane), still(lane.count))
+
+    def still(count: int) -> Callable[[list[Any]], list[Any]]:
+        """An update that changes nothing of what is in sight."""
+        def changed(update: list[Any]) -> list[Any]:
+            chats, lanes = update[5 : 5 + total], update[5 + total :]
+            return [*[same() for _ in update[:5]], *[same() for _ in chats[:count]], *chats[count:],
+                    *[same() for _ in lanes[:count]], *lanes[count:]]
+        return changed
+
+    def refuse(lane: ChatLanes, chats: Chats) -> Iterator[list[Any]]:
+        """While an answer is written: what was typed stays, what was edited is as it was."""
+        away = total - lane.count
+        said = [chat.messages() for chat in chats.lanes[: lane.count]]
+        yield [same(), same(), sentence(BUSY), same(), same(), *said, *[[]] * away,
+               *[same() for _ in range(lane.count)], *[idle()] * away]
+
+    def ask(lane: ChatLanes, chats: Chats, questions: dict[int, Question],
+            message: Any = None) -> Iterator[list[Any]]:
+        if stage.is_busy(TAB, lane.request):
+            yield from refuse(lane, chats)
+        else:
+            yield from show(lane, play_chats(lane, chats, questions, message))
 
     def send(
-        request: gr.Request, message: Any, chat: Transcript, system: Any, prefill: Any, model: Any,
-        settings: Any,
+        request: gr.Request, message: Any, chats: Chats, lanes: int, **values: Any
     ) -> Iterator[list[Any]]:
-        """A message and its answer; ``settings`` is a JSON object such as {"preset": "Top-p"}."""
-        if stage.is_busy(TAB, request):
-            same = [gr.skip() for _ in outputs]
-            yield [*same[:2], sentence(BUSY), *same[3:]]
-            return
-        answer = ask(request, message, chat, (system, prefill, model, settings))
-        yield from stage.show(TAB, request, answer)
+        """A message to one or more lanes and their answers; each lane's ``settings`` are a JSON
+        object such as {"model": "builtin/tiny-chat", "system": "Be brief.", "preset": "Top-p"}."""
+        lane = lanes_of(request, lanes, values)
+        yield from ask(lane, chats, chats.asked(message, lane.count), message)
 
     # Gradio fills the request and the event in by position, so they come before the star.
-    def retry(request: gr.Request, chat: Transcript, *settings: Any) -> Iterator[list[Any]]:
-        earlier, text = chat.before_last_question()
-        yield from stage.show(TAB, request, ask(request, text, earlier, settings, kept=chat))
+    def retry(
+        request: gr.Request, event: gr.RetryData, chats: Chats, lanes: int, *values: Any
+    ) -> Iterator[list[Any]]:
+        lane = lanes_of(request, lanes, dict(zip(parts.settings, values, strict=True)))
+        yield from ask(lane, chats, chats.again(number_of(event)))
 
     def edit(
-        request: gr.Request, event: gr.EditData, chat: Transcript, *settings: Any
+        request: gr.Request, event: gr.EditData, chats: Chats, lanes: int, *values: Any
     ) -> Iterator[list[Any]]:
-        number = event.index[0] if isinstance(event.index, (list, tuple)) else event.index
-        earlier, text = chat.edited(number, str(event.value))
-        answer = ask(request, text, earlier, settings, kept=chat) if text else rest(earlier)
-        yield from stage.show(TAB, request, answer)
+        lane = lanes_of(request, lanes, dict(zip(parts.settings, values, strict=True)))
+        place = event.index[0] if isinstance(event.index, (list, tuple)) else event.index
+        changed, questions = chats.edited(number_of(event), place, str(event.value), lane.count)
+        if questions or stage.is_busy(TAB, request):
+            yield from ask(lane, chats, questions)
+        else:
+            yield from show(lane, rest(lane, changed))
 
     def example(
-        request: gr.Request, event: gr.SelectData, chat: Transcript, *settings: Any
+        request: gr.Request, event: gr.SelectData, chats: Chats, lanes: int, *values: Any
     ) -> Iterator[list[Any]]:
-        yield from stage.show(TAB, request, ask(request, event.value["text"], chat, settings))
+        lane = lanes_of(request, lanes, dict(zip(parts.settings, values, strict=True)))
+        yield from ask(lane, chats, chats.asked(event.value["text"], lane.count))
 
-    def undo(request: gr.Request, chat: Transcript) -> Iterator[list[Any]]:
-        """Take the last question and its answer back; the question returns to the box."""
-        earlier, text = chat.before_last_question()
-        yield from stage.show(TAB, request, rest(earlier, message=text))
+    def undo(
+        request: gr.Request, event: gr.UndoData, chats: Chats, lanes: int
+    ) -> Iterator[list[Any]]:
+        """Take the last question and its answers back; the question returns to the box."""
+        lane = lanes_of(request, lanes, dict.fromkeys(parts.settings))
+        earlier, text = chats.undone(number_of(event), lane.count)
+        yield from show(lane, rest(lane, earlier, text, empty=True))
 
-    def clear(request: gr.Request) -> Iterator[list[Any]]:
-        yield from stage.show(TAB, request, rest(Transcript(), lane=idle()))
+    def clear(request: gr.Request, lanes: int) -> Iterator[list[Any]]:
+        lane = lanes_of(request, lanes, dict.fromkeys(parts.settings))
+        yield from show(lane, rest(lane, Chats(), empty=True))
 
-    inputs, outputs, chatbot = list(parts.inputs.values()), parts.outputs, parts.chatbot
+    def rest(
+        lane: ChatLanes, chats: Chats, message: str | None = None, empty: bool = False
+    ) -> Iterator[Shown]:
+        """What is shown when nothing runs; lanes stay as they are unless they are emptied."""
+        said = [chat.messages() for chat in chats.lanes[: lane.count]]
+        values = [idle() if empty else same() for _ in said]
+        yield Shown(resting(), "", chats, message, said, values)
+
+    def number_of(event: gr.EventData) -> int:
+        """The lane whose chat an event is of."""
+        return next((n for n, chat in enumerate(parts.chats) if chat._id == event.target._id), 0)
+
     gr.on(
-        [parts.message.submit, parts.actions.run.click],
-        send,
-        inputs_kwargs={"message": parts.message, **parts.inputs},
-        outputs=outputs,
+        [parts.message.submit, parts.actions.run.click], send,
+        inputs_kwargs={"message": parts.message, **states},
         **{**go, "api_visibility": "public", "api_name": "chat"},
     )
-    chatbot.retry(retry, inputs, outputs, **go)
-    chatbot.edit(edit, inputs, outputs, **go)
-    chatbot.example_select(example, inputs, outputs, **go)
-    chatbot.undo(undo, parts.state, outputs, **go)
-    chatbot.clear(clear, None, outputs, **go)
+    every = list(states.values())
+    gr.on([chat.retry for chat in parts.chats], retry, every, **go)
+    gr.on([chat.edit for chat in parts.chats], edit, every, **go)
+    gr.on([chat.undo for chat in parts.chats], undo, [parts.state, parts.count], **go)
+    gr.on([chat.clear for chat in parts.chats], clear, parts.count, **go)
+    parts.chats[0].example_select(example, every, **go)
     parts.actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
 
 
-def rest(chat: Transcript, message: Any = None, lane: Any = None) -> Iterator[list[Any]]:
-    """The one update of a chat in which nothing runs; what is not given stays as it is."""
-    same = gr.skip()
-    told = [same if value is None else value for value in (message, lane)]
-    yield [*resting(), "", chat, chat.messages(), *told]
+def _wire_count(parts: _Parts, more: gr.Button, fewer: gr.Button) -> None:
+    """Let two buttons add and remove the last lane; a new one is set as the last one was, and goes
+    on from the same conversation."""
+    boxes = [*parts.boxes, *parts.below]
+    event: dict[str, Any] = {"queue": False, "show_progress": "hidden",
+                             "api_visibility": "private", "show_progress_on": parts.actions.notice}
 
+    def sized(wanted: int) -> list[Any]:
+        total = len(parts.boxes)
+        return [wanted, *shown(wanted, total), *shown(wanted, total)]
 
-def _asker(stage: Stage, parts: _Parts) -> Callable[..., Iterator[list[Any]]]:
-    def ask(
-        request: gr.Request,
-        message: Any,
-        chat: Transcript,
-        settings: Sequence[Any],
-        kept: Transcript | None = None,
-    ) -> Iterator[list[Any]]:
-        """One question and its answer.
+    def add(chats: Chats, count: int, *values: Any) -> list[Any]:
+        wanted, own = one_more(count, values)
+        if wanted > (count or 1):
+            chats = chats.copied(wanted - 2, wanted - 1)
+        said = [chat.messages() if n < wanted else [] for n, chat in
+                enumerate(chats.lanes[: len(values)])]
+        return [*sized(wanted), *own, chats, *said]
 
-        When it fails before a word was written, the chat returns to ``kept`` and nothing is lost;
-        without ``kept`` to the chat as it was, with the question back in its box.
-        """
-        system, prefill, model, decoding = settings
-        same = gr.update()
-        back = (kept, same) if kept is not None else (chat, message)
-        try:
-            asked = chat.asked(message)
-            prompt = partial(asked.prompt, system or "", prefill or "")
-            run = make_run(model, prompt, decoding)
-        except PlaygroundError as error:
-            yield [*resting(), sentence(error.problem), back[0], back[0].messages(), back[1], same]
-            return
-        feed = TokenFeed(run, run.model.label, describe(run))
-        box = same if kept is not None else ""
-        yield [*running(), "", asked, asked.messages(), box, feed.flush()]
-        for _ in stage.play(TAB, request, [feed]):
-            if feed.trace.is_over:
-                continue  # that it ended is told together with the button
-            answer = asked.answered(feed.trace)
-            chat = answer if answer.turns[-1].text else asked
-            yield [*running(), same, chat, chat.messages(), same, feed.flush()]
-        trace = feed.trace
-        chat, box = (asked.answered(trace), same) if trace.text or not trace.problem else back
-        notice = sentence(trace.problem) if trace.problem else ""
-        yield [*resting(), notice, chat, chat.messages(), box, feed.flush()]
-
-    return ask
+    more.click(add, [parts.state, parts.count, *parts.heads],
+               [parts.count, *boxes, *parts.heads, parts.state, *parts.chats], **event)
+    fewer.click(lambda count: sized(max(1, (count or 1) - 1)), parts.count,
+                [parts.count, *boxes], **event)

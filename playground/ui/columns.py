@@ -16,14 +16,20 @@ from playground.core.run import Run
 from playground.errors import PlaygroundError, Problem
 from playground.settings import Settings
 from playground.ui.actions import resting, running, sentence
-from playground.ui.controls import model_picker, read_model
+from playground.ui.controls import read_model
 from playground.ui.decoding_form import read_form
-from playground.ui.decoding_panel import column_head, decoding_panel
+from playground.ui.decoding_panel import (
+    column_head,
+    decoding_panel,
+    lane_head,
+    lane_plan,
+)
+from playground.ui.lane_form import CHAT, RAW, LaneForm
+from playground.ui.lane_turns import planner, waiting_notice
 from playground.ui.streaming import Stage
 from playground.ui.token_store import encode
 from playground.ui.token_stream import TokenFeed, idle, token_stream
 
-RAW, CHAT = "Raw text", "Chat template"
 SECONDS_A_LANE = 0.008  # between two updates: 15 a second for up to 8 lanes, 5 for 24
 
 
@@ -54,26 +60,18 @@ def prompt_of(template: Any, control_tokens: Any, text: Any) -> Prompt:
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its settings, its lane, and where the tab has them a model and a prompt."""
+    """One column: its settings, its lane, and where the tab has one a prompt of its own."""
 
     number: int
     box: gr.Column
     settings: gr.HTML
     lane: gr.HTML
-    model: gr.Dropdown | None = None
-    form: PromptForm | None = None
     prompt: gr.Textbox | None = None
 
     @property
     def inputs(self) -> dict[str, Any]:
         """What a handler takes of this column, by the names that the API shows."""
-        own = {
-            "model": self.model,
-            "template": self.form and self.form.template,
-            "control_tokens": self.form and self.form.control_tokens,
-            "prompt": self.prompt,
-            "settings": self.settings,
-        }
+        own = {"prompt": self.prompt, "settings": self.settings}
         return {self.named(name): part for name, part in own.items() if part is not None}
 
     def named(self, name: str) -> str:
@@ -100,37 +98,30 @@ class Columns:
 
 
 def build_columns(
-    settings: Settings, tab: str, presets: Sequence[str], start: int,
-    *, own_prompt: bool, new_tokens: int,
+    settings: Settings, tab: str, presets: Sequence[str], start: int, new_tokens: int
 ) -> Columns:
-    """A column for each of ``presets``, the first ``start`` of them in sight, and their panel.
+    """A column for each of ``presets``, the first ``start`` of them in sight, and their panel."""
 
-    With ``own_prompt`` each has its own model and prompt.
+    def build(number: int, visible: bool) -> Column:
+        with gr.Column(min_width=280, visible=visible, elem_classes="lane-column") as box:
+            head = column_head(settings, tab, number, presets[number], new_tokens)
+            return Column(number, box, head, _lane(tab))
+
+    return _beside(settings, tab, len(presets), start, ["lanes", "joined"], build)
+
+
+def build_own_columns(
+    stage: Stage, settings: Settings, tab: str, forms: Sequence[LaneForm], start: int,
+    fields: Sequence[str], panel_fields: Sequence[str],
+) -> Columns:
+    """Columns that each choose their model and their prompt, with the settings ``forms``.
+
+    ``fields`` of LANE_FIELDS stand in their heads, and ``panel_fields`` in the panel.
     """
-    start = min(start, len(presets))
-    with gr.Row(elem_classes="lanes-and-panel"):
-        row = ["lanes"] if own_prompt else ["lanes", "joined"]
-        with gr.Column(min_width=0, elem_classes="lanes-side"), gr.Row(elem_classes=row):
-            columns = [
-                _build(settings, tab, number, preset, number < start, own_prompt, new_tokens)
-                for number, preset in enumerate(presets)
-            ]
-        with gr.Column(scale=0, min_width=0, elem_classes=["side", "tucked"]):
-            decoding_panel(settings, tab)
-    count = gr.Number(start, label="Columns", minimum=1, maximum=len(presets), precision=0,
-                      visible=False)
-    return Columns(columns, count)
 
-
-def _build(
-    settings: Settings, tab: str, number: int, preset: str, visible: bool, own_prompt: bool,
-    new_tokens: int,
-) -> Column:
-    model = form = prompt = None
-    with gr.Column(min_width=280, visible=visible, elem_classes="lane-column") as box:
-        if own_prompt:
-            model = model_picker(settings, settings.models[-1], f"Model {number + 1}")
-            form = prompt_form()
+    def build(number: int, visible: bool) -> Column:
+        with gr.Column(min_width=280, visible=visible, elem_classes="lane-column") as box:
+            head = lane_head(settings, tab, number, forms[number], fields)
             prompt = gr.Textbox(
                 "",
                 label=f"Prompt {number + 1}",
@@ -139,10 +130,33 @@ def _build(
                 placeholder="Empty: the text above.",
                 elem_classes="prompt-box",
             )
-        head = column_head(settings, tab, number, preset, new_tokens)
-        lane = token_stream(hint="What this lane writes appears here.", view="tokens", name=tab,
-                            open_search=False, branch=True)
-    return Column(number, box, head, lane, model, form, prompt)
+            return Column(number, box, head, _lane(tab), prompt)
+
+    lane_plan(settings, tab, planner(stage.engine, settings))
+    return _beside(settings, tab, len(forms), start, ["lanes", "own"], build, panel_fields)
+
+
+def _beside(
+    settings: Settings, tab: str, total: int, start: int, row: list[str],
+    build: Callable[[int, bool], Column], fields: Sequence[str] = (),
+) -> Columns:
+    start = min(start, total)
+    with gr.Row(elem_classes="lanes-and-panel"):
+        with gr.Column(min_width=0, elem_classes="lanes-side"), gr.Row(elem_classes=row):
+            columns = [build(number, number < start) for number in range(total)]
+        with gr.Column(scale=0, min_width=0, elem_classes=["side", "tucked"]):
+            decoding_panel(settings, tab, fields=fields)
+    return Columns(columns, column_count(start, total))
+
+
+def column_count(start: int, total: int) -> gr.Number:
+    """How many columns are shown, which an event takes and a client of the API can set."""
+    return gr.Number(start, label="Columns", minimum=1, maximum=total, precision=0, visible=False)
+
+
+def _lane(tab: str) -> gr.HTML:
+    return token_stream(hint="What this lane writes appears here.", view="tokens", name=tab,
+                        open_search=False, branch=True)
 
 
 @dataclass(frozen=True)
@@ -184,6 +198,8 @@ def play_lanes(
 ) -> Iterator[list[Any]]:
     """Run the lanes together; yields updates for run, stop, notice and ``total`` lanes.
 
+    Where their models do not fit in memory together the notice says first which of them wait.
+
     A browser draws some hundred of its updates a second, so many lanes are told less often. What is
     wrong with several lanes alike is said once, in the notice, and no lane says it again.
     """
@@ -194,6 +210,8 @@ def play_lanes(
     feeds = [lane.feed for lane in lanes if lane.feed is not None]
     rest = [idle()] * (total - len(lanes))
     if feeds:
+        numbers = [number for number, lane in enumerate(lanes) if lane.feed is not None]
+        waits = waiting_notice(stage.engine, [feed.trace.run.model for feed in feeds], numbers)
         shown = -math.inf
         for _ in stage.play(tab, request, feeds):
             if time.monotonic() - shown < SECONDS_A_LANE * len(lanes):
@@ -201,14 +219,14 @@ def play_lanes(
             if all(feed.trace.is_over for feed in feeds):
                 continue  # that they ended is told together with the button
             shown = time.monotonic()
-            yield [*running(), "", *(lane.value for lane in lanes), *rest]
+            yield [*running(), waits, *(lane.value for lane in lanes), *rest]
     yield [*resting(), "", *(lane.value for lane in lanes), *rest]
 
 
 def describe(run: Run) -> str:
     """How a run decodes, with which dice, and what was set in vain, in one quiet line."""
     seed = f"seed {run.seed}" if run.decoding.draws else ""
-    form = "chat template" if isinstance(run.prompt, Chat) else ""
+    form = _form_of(run.prompt)
     counted = isinstance(run.prompt, (Chat, Raw)) and run.prompt.control_tokens
     tokens = "control tokens read" if counted else ""
     draft = f"draft {run.used_draft.label}" if run.used_draft else ""
@@ -217,10 +235,18 @@ def describe(run: Run) -> str:
     return " · ".join(part for part in parts if part)
 
 
+def _form_of(prompt: Prompt) -> str:
+    """How a text became the prompt, where it did not stay as it was."""
+    if not isinstance(prompt, Chat):
+        return ""
+    led = any(message.role == "system" for message in prompt.messages)
+    return "chat template, system prompt" if led else "chat template"
+
+
 def make_run(
     model: Any, prompt: Callable[[], Prompt], settings: Any, fresh: int | None = None
 ) -> Run:
-    """A run from a column's settings. Raises InvalidInput naming the field.
+    """A run from a column's decoding settings. Raises InvalidInput naming the field.
 
     Where it asks for a new seed it gets ``fresh``, so that columns can throw the same dice.
     """
@@ -245,3 +271,20 @@ def wire_count(columns: Columns, more: gr.Button, fewer: gr.Button, event: Any) 
         button.click(
             partial(resize, step), columns.count, [columns.count, *boxes], queue=False, **event
         )
+
+
+def still_lanes(before: int, count: int, total: int, update: list[Any]) -> list[Any]:
+    """An update that changes nothing: ``before`` outputs stand before the ``total`` lanes, and
+    ``count`` of those are in sight. The others are told once more that they are empty, since a
+    gr.HTML that is told gr.skip() before it was ever in sight loses its props."""
+    away = range(before + count, before + total)
+    return [value if n in away else gr.skip() for n, value in enumerate(update)]
+
+
+def one_more(count: int, values: Sequence[Any]) -> tuple[int, list[Any]]:
+    """One column more, set as the last one is; no more than there are ``values``."""
+    now = max(1, min(count or 1, len(values)))
+    wanted = min(now + 1, len(values))
+    copied = list(values)
+    copied[wanted - 1] = values[now - 1]
+    return wanted, copied

@@ -1,4 +1,4 @@
-"""The Complete tab: one to four columns, each its own model, prompt and decoding, run together."""
+"""The Complete tab: one to eight lanes, each its own model, prompt and decoding, run together."""
 
 from __future__ import annotations
 
@@ -8,34 +8,38 @@ from typing import Any
 
 import gradio as gr
 
-from playground.models.catalog import entry
+from playground.core.run import Run
 from playground.settings import Settings
-from playground.ui.actions import Actions, action_row, examples_row
+from playground.ui.actions import Actions, action_row, examples_row, sentence
 from playground.ui.columns import (
-    CHAT,
-    RAW,
     Columns,
-    build_columns,
-    make_run,
+    build_own_columns,
+    one_more,
     plan_lane,
     play_lanes,
-    prompt_of,
     shown,
-    wire_count,
+    still_lanes,
 )
 from playground.ui.controls import prompt_box
+from playground.ui.decoding_panel import start_form
+from playground.ui.lane_form import LaneForm, read_lane, write_lane
+from playground.ui.lens import lens_of
 from playground.ui.parting import Parting, parting_panel
 from playground.ui.streaming import Stage
+from playground.ui.token_stream import idle
 
 TAB = "complete"
+MOST = 8
 START = 2
-LANES = ("Greedy", "Top-p", "Temperature 1.5", "Beam search")
+LANES = ("Greedy", "Top-p")
 EXAMPLES = (
     "The capital of France is",
     "Once upon a time there was a little dragon named",
     "hello,how are you",
     "《梦游天姥吟留别》的作者是谁",
 )
+FIELDS = ("model", "template", "system")
+PANEL_FIELDS = ("model", "template", "control_tokens", "system", "prefill")
 
 
 def build_complete(stage: Stage, settings: Settings) -> None:
@@ -44,17 +48,18 @@ def build_complete(stage: Stage, settings: Settings) -> None:
         text = prompt_box("Text for every lane", "The beginning of a text. Enter runs.")
         actions = action_row(TAB)
     actions.notice.render()
+    remark = gr.HTML("", elem_classes="remark", padding=False)
     examples = examples_row(EXAMPLES)
     with gr.Row(elem_classes="tools"):
-        lens = gr.Button("Raw beside chat template", size="sm", elem_classes="tool", min_width=60)
+        lens = gr.Button("Base and chat lens", size="sm", elem_classes="tool", min_width=60)
         more = gr.Button("Add lane", size="sm", elem_classes="tool", min_width=60)
         fewer = gr.Button("Remove lane", size="sm", elem_classes="tool", min_width=60)
-    columns = build_columns(
-        settings, TAB, LANES[: max(2, settings.limits.columns)], START,
-        own_prompt=True, new_tokens=64,
-    )
+    total = max(START, min(MOST, settings.limits.columns))
+    presets = [LANES[min(number, len(LANES) - 1)] for number in range(total)]
+    forms = [LaneForm(settings.models[-1], decoding=start_form(name, 64)) for name in presets]
+    columns = build_own_columns(stage, settings, TAB, forms, START, FIELDS, PANEL_FIELDS)
     parting = parting_panel(TAB)
-    _wire(stage, settings, columns, text, actions, examples, (lens, more, fewer), parting)
+    _wire(stage, settings, columns, text, actions, remark, examples, (lens, more, fewer), parting)
 
 
 def _wire(
@@ -63,19 +68,21 @@ def _wire(
     columns: Columns,
     text: gr.Textbox,
     actions: Actions,
+    remark: gr.HTML,
     examples: list[gr.Button],
     tools: tuple[gr.Button, gr.Button, gr.Button],
     parting: Parting,
 ) -> None:
     lens, more, fewer = tools
     prompts = [column.prompt for column in columns.all]
+    heads = [column.settings for column in columns.all]
     boxes = [column.box for column in columns.all]
-    outputs = [actions.run, actions.stop, actions.notice, *(c.lane for c in columns.all),
-               parting.panel]
+    lanes = [column.lane for column in columns.all]
+    outputs = [actions.run, actions.stop, actions.notice, *lanes, parting.panel]
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     wide = {**quiet, "show_progress_on": actions.notice}
-    go = {**wide, "fn": _runner(stage, columns, parting),
-          "inputs_kwargs": {"text": text, **columns.inputs},
+    run = _runner(stage, settings, columns, parting)
+    go = {**wide, "fn": run, "inputs_kwargs": {"text": text, **columns.inputs},
           "outputs": outputs, "concurrency_limit": None, "trigger_mode": "multiple"}
 
     actions.run.click(**{**go, "api_visibility": "public", "api_name": "complete"})
@@ -85,47 +92,55 @@ def _wire(
             lambda e=example: [e] + [""] * len(prompts), None, [text, *prompts], queue=False, **wide
         ).then(**go)
     actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
-    wire_count(columns, more, fewer, wide)
-    parting.wire([column.lane for column in columns.all], wide)
-    raw, chat = columns.all[:2]
+
+    def add(count: int, *values: Any) -> list[Any]:
+        """One lane more, with the settings and the prompt of the last one."""
+        own, asked = values[: len(heads)], values[len(heads) :]
+        wanted, own = one_more(count, own)
+        return [wanted, *shown(wanted, len(boxes)), *own, *one_more(count, asked)[1]]
+
+    def remove(count: int) -> list[Any]:
+        wanted = max(1, (count or 1) - 1)
+        return [wanted, *shown(wanted, len(boxes))]
+
+    more.click(add, [columns.count, *heads, *prompts], [columns.count, *boxes, *heads, *prompts],
+               queue=False, **wide)
+    fewer.click(remove, columns.count, [columns.count, *boxes], queue=False, **wide)
+    parting.wire(lanes, wide)
+
+    def look(text: Any, own: Any, first: Any, *others: Any) -> list[Any]:
+        """The lens: what is in the first lane, its text and decoding, as up to four lanes."""
+        found = lens_of(settings, first)
+        count = len(found.forms)
+        values = [*map(write_lane, found.forms), *others[count - 1 :]]
+        said = sentence(found.remark, "wait") if found.remark else ""
+        return [own or text, *[""] * len(prompts), *values, count, *shown(count, len(boxes)),
+                *[idle(open_prompt=n < count) for n in range(len(lanes))], said]
+
     lens.click(
-        partial(_lens, settings, len(boxes)),
-        [text, raw.prompt, raw.model, raw.form.control_tokens, raw.settings],
-        [
-            text,
-            *prompts,
-            *(c for p in (raw, chat) for c in (p.form.template, p.form.control_tokens, p.model)),
-            chat.settings,
-            columns.count,
-            *boxes,
-        ],
-        queue=False,
-        **wide,
+        look, [text, columns.all[0].prompt, *heads],
+        [text, *prompts, *heads, columns.count, *boxes, *lanes, remark], queue=False, **wide,
     ).then(**go)
 
 
-def _lens(
-    settings: Settings, most: int, text: str, own: str, model: Any, control: Any, decoding: Any
-) -> list[Any]:
-    """The same text and settings in two columns that differ in one thing: the chat template."""
-    if isinstance(model, str) and entry(model).kind == "base":
-        model = settings.models[0]
-    forms = [RAW, control, model, CHAT, control, model]
-    return [own or text, *[""] * most, *forms, decoding, 2, *shown(2, most)]
-
-
 def _runner(
-    stage: Stage, built: Columns, parting: Parting
+    stage: Stage, settings: Settings, built: Columns, parting: Parting
 ) -> Callable[..., Iterator[list[Any]]]:
     def run(request: gr.Request, text: Any, columns: int, **values: Any) -> Iterator[list[Any]]:
-        """Up to four columns run together, each with its model, prompt and ``settings``, a JSON
-        object; a column without a prompt goes on with the text."""
+        """Up to eight lanes run together, each with its prompt and its ``settings``, a JSON object
+        such as {"model": "builtin/tiny-chat", "preset": "Top-p"}; a lane without a prompt goes on
+        with the text."""
         lanes = []
         for column in built.of(columns):
-            model, template, control, own, decoding = (values[name] for name in column.inputs)
-            prompt = partial(prompt_of, template, control, own or text)
-            lanes.append(plan_lane("", partial(make_run, model, prompt, decoding)))
+            own, given = (values[name] for name in column.inputs)
+            lanes.append(plan_lane("", partial(_run_of, settings, given, own or text)))
         played = play_lanes(stage, TAB, request, lanes, len(built.all))
-        yield from stage.show(TAB, request, parting.follow(request, lanes, played))
+        yield from stage.show(TAB, request, parting.follow(request, lanes, played),
+                              partial(still_lanes, 3, len(lanes), len(built.all)))
 
     return run
+
+
+def _run_of(settings: Settings, given: Any, text: Any) -> Run:
+    form = read_lane(given)
+    return form.run(form.prompt(text), settings.default_model)

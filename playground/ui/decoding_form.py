@@ -95,7 +95,7 @@ def read_form(value: Any) -> DecodingForm:
 
     Raises InvalidInput, naming the field.
     """
-    given = _object(value)
+    given = read_object(value)
     preset = given.pop("preset", START)
     if not isinstance(preset, str) or preset not in PRESETS:
         raise InvalidInput(
@@ -136,7 +136,7 @@ def title_of(value: Any) -> str:
     except PlaygroundError:
         pass
     try:
-        preset = _object(value).get("preset", START)
+        preset = read_object(value).get("preset", START)
     except InvalidInput:
         return ""
     return preset if isinstance(preset, str) and preset in PRESETS else ""
@@ -161,7 +161,8 @@ def _in_words(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _WRITERS.get(name, _same)(value) for name, value in values.items()}
 
 
-def _object(value: Any) -> dict[str, Any]:
+def read_object(value: Any) -> dict[str, Any]:
+    """The names and values of a JSON text, or of an object already. Raises InvalidInput."""
     try:
         text = json.dumps(value) if isinstance(value, Mapping) else value
         value = json.loads(text or "{}", parse_int=_integer) if isinstance(text, str) else None
@@ -173,6 +174,15 @@ def _object(value: Any) -> dict[str, Any]:
             allowed='such as {"preset": "Top-p", "temperature": 0.7}',
         )
     return dict(value)
+
+
+def read_list(value: Any) -> list[Any]:
+    """The values of a JSON list; none where it is something else."""
+    try:
+        found = json.loads(value) if isinstance(value, str) else None
+    except (ValueError, RecursionError):
+        found = None
+    return found if isinstance(found, list) else []
 
 
 def _integer(digits: str) -> float:

@@ -2,13 +2,14 @@
 
 A tab with one run has one panel, whose value is the settings. A tab with columns has a head for
 each, whose value is that column's settings, and one panel without a value of its own, which edits
-the column whose Settings button was pressed. Any of these values is read with ``read_form``. The
-script keeps them; the server is only asked what is wrong with them and what has no effect.
+the column whose Settings button was pressed. Any of these values is read with ``read_form``, those
+of lanes that choose model and prompt themselves with ``read_lane``. The script keeps them; the
+server is only asked what is wrong with them, what has no effect, and which models take turns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -18,7 +19,7 @@ import gradio as gr
 
 from playground.core.decoding import KNOBS, PRESETS
 from playground.core.prompt import Raw
-from playground.core.run import LARGEST_SEED, ModelSpec, Run
+from playground.core.run import LARGEST_SEED
 from playground.core.strategy_notes import NOTES
 from playground.engine.admission import check_run
 from playground.errors import PlaygroundError
@@ -28,16 +29,17 @@ from playground.ui.decoding_form import (
     DecodingForm,
     neutral_values,
     preset_values,
-    read_form,
     write_form,
 )
+from playground.ui.lane_form import CHAT, OWN, RAW, LaneForm, read_lane, write_lane
 from playground.ui.own_presets import read_presets
 from playground.ui.token_store import encode
 
 _ASSETS = Path(__file__).parent / "assets"
 _SCRIPTS = ("decoding_settings.js", "decoding_presets.js", "decoding_notes.js", "decoding_rows.js",
-            "lane_figures.js", "lane_picker.js", "lane_board.js", "lane_table.js",
-            "decoding_panel.js")
+            "lane_fields.js", "lane_tabs.js", "lane_head.js", "lane_figures.js", "lane_picker.js",
+            "lane_board.js", "lane_table.js", "decoding_panel.js")
+_STYLES = ("lane_board.css", "lane_settings.css")
 
 # Groups of settings, in the order of the page; the first is always in sight.
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -85,6 +87,22 @@ OTHERS: dict[str, tuple[str, str, str, Any]] = {
                   None),
 }
 
+# What a lane has beside its decoding; each tab names those that its lanes have.
+SYSTEM_EXAMPLES = ("Answer with one word.", "Talk like a pirate.", "Answer in Chinese.",
+                   "Answer in JSON.")
+LANE_FIELDS: dict[str, tuple[str, str, str, Any]] = {
+    "model": ("picker", "Model", "", None),
+    "template": ("choice", "Given as", "", [[RAW, RAW], [CHAT, CHAT]]),
+    "control_tokens": ("switch", "Read control tokens in my text", "", None),
+    "system": ("text", "System prompt", "", {
+        "rows": 2, "examples": SYSTEM_EXAMPLES,
+        "placeholder": "How the model should answer. Empty: none.",
+    }),
+    "prefill": ("text", "Begin the answer with", "", {
+        "rows": 1, "placeholder": "The model goes on from here.",
+    }),
+}
+
 _LOADER = """
 const page = window;
 page.decodingReady ??= server.decoding_code({}).then((code) => {
@@ -111,13 +129,19 @@ def loader(events: Mapping[str, str] | None = None) -> str:
 
 
 def decoding_panel(
-    settings: Settings, tab: str, preset: str = "", new_tokens: int = 64
+    settings: Settings, tab: str, preset: str = "", new_tokens: int = 64,
+    fields: Sequence[str] = (), stays: bool = False,
 ) -> gr.HTML:
-    """The panel of a tab. With a ``preset`` it has settings of its own, and they are its value."""
+    """The panel of a tab. With a ``preset`` it has settings of its own, and they are its value.
+
+    ``fields`` are those of LANE_FIELDS that its lanes have; ``stays`` keeps it open on one lane.
+    """
     limits = settings.limits
+    value = start_settings(preset, new_tokens) if preset else ""
     return _component(
-        settings, "panel", preset, new_tokens, label="Settings", elem_id=f"{tab}-settings",
-        tab=tab, drafts=offered(settings), any_model=settings.any_model,
+        settings, "panel", value, label="Settings", elem_id=f"{tab}-settings",
+        tab=tab, drafts=offered(settings), any_model=settings.any_model, fields=list(fields),
+        stays=stays,
         limits={"max_new_tokens": limits.new_tokens, "min_new_tokens": limits.new_tokens,
                 "num_beams": limits.beams, "num_beam_groups": limits.beams},
     )
@@ -127,19 +151,51 @@ def column_head(
     settings: Settings, tab: str, number: int, preset: str, new_tokens: int
 ) -> gr.HTML:
     """The strategy of one column, its line of summary, and the button that opens the panel."""
-    return _component(settings, "head", preset, new_tokens, label=f"Settings {number + 1}",
-                      tab=tab, column=number)
+    return _component(settings, "head", start_settings(preset, new_tokens),
+                      label=f"Settings {number + 1}", tab=tab, column=number)
+
+
+def lane_head(
+    settings: Settings, tab: str, number: int, form: LaneForm, fields: Sequence[str] = ()
+) -> gr.HTML:
+    """The head of a lane that chooses its model and prompt itself, which are settings too.
+
+    It shows those of LANE_FIELDS that ``fields`` names; without any, only what differs between the
+    lanes.
+    """
+    return _component(
+        settings, "head", write_lane(form), label=f"Settings {number + 1}", tab=tab, column=number,
+        drafts=offered(settings), any_model=settings.any_model, fields=list(fields),
+        brief=not fields,
+    )
+
+
+def lane_plan(settings: Settings, tab: str, plan: Callable[[Any], str]) -> gr.HTML:
+    """The line above the lanes of a tab that says which of them wait for others; ``plan`` makes it
+    of a JSON list of their models."""
+
+    def decoding_plan(models: Any) -> str:
+        """Which lanes run first, where their models do not fit in memory together; else nothing."""
+        return plan(models)
+
+    return gr.HTML(
+        value="", html_template='<div class="lane-plan" role="status"></div>',
+        js_on_load=loader(), apply_default_css=False, elem_classes=["decoding-block"],
+        server_functions=[decoding_code, decoding_plan], mode="plan", tab=tab, padding=False,
+    )
 
 
 def start_settings(preset: str, new_tokens: int) -> str:
     """The settings of a preset, with so many new tokens, as a value of these components."""
-    return write_form(DecodingForm(replace(PRESETS[preset], max_new_tokens=new_tokens), preset))
+    return write_form(start_form(preset, new_tokens))
 
 
-def _component(
-    settings: Settings, kind: str, preset: str, new_tokens: int, **props: Any
-) -> gr.HTML:
-    value = start_settings(preset, new_tokens) if preset else ""
+def start_form(preset: str, new_tokens: int) -> DecodingForm:
+    """A preset with so many new tokens."""
+    return DecodingForm(replace(PRESETS[preset], max_new_tokens=new_tokens), preset)
+
+
+def _component(settings: Settings, kind: str, value: str, **props: Any) -> gr.HTML:
     check = _checker(settings)
     return gr.HTML(
         value=value,
@@ -161,13 +217,14 @@ def _checker(settings: Settings) -> Callable[[Any], str]:
     def decoding_check(value: Any) -> str:
         """What settings come to: title, summary, what is ignored, or the problem and its field."""
         try:
-            form = read_form(value)
-            check_run(Run(ModelSpec("any"), Raw("."), form.decoding), settings.limits)
+            lane = read_lane(value)
+            form = lane.decoding
+            check_run(lane.run(Raw("."), settings.default_model), settings.limits)
         except PlaygroundError as error:
             problem = error.problem
             return encode({"problem": str(problem), "field": problem.field})
         return encode({"title": form.title, "summary": form.decoding.summary,
-                       "ignored": form.ignored})
+                       "ignored": [*form.ignored, *lane.ignored]})
 
     return decoding_check
 
@@ -190,18 +247,19 @@ def _code() -> dict[str, Any]:
     schema = {
         "groups": [[title, [_row(name) for name in names]] for title, names in GROUPS],
         "presets": preset_values(),
-        "neutral": neutral_values(),
+        "neutral": {**neutral_values(), **OWN},
+        "fields": {name: _row(name) for name in LANE_FIELDS},
         "notes": {name: asdict(note) for name, note in NOTES.items()},
     }
     # Gradio rewrites the selectors of a style sheet that it is given, at commas inside :is() too.
-    css = (_ASSETS / "lane_board.css").read_text("utf-8")
+    css = "\n".join((_ASSETS / name).read_text("utf-8") for name in _STYLES)
     return {"js": f"(() => {{\n'use strict';\n{parts}\n}})();", "css": css, "schema": schema}
 
 
 def _row(name: str) -> dict[str, Any]:
     """One setting as the script draws it."""
-    if name in OTHERS:
-        kind, label, help, more = OTHERS[name]
+    if name in OTHERS or name in LANE_FIELDS:
+        kind, label, help, more = OTHERS.get(name) or LANE_FIELDS[name]
         return {"name": name, "kind": kind, "label": label, "help": help, "more": more}
     knob = KNOBS[name]
     low = knob.low + knob.step if knob.above_low else knob.low

@@ -23,6 +23,7 @@ from playground.ui.columns import (
     prompt_form,
     prompt_of,
     shown,
+    still_lanes,
     wire_count,
 )
 from playground.ui.controls import model_picker, prompt_box
@@ -59,7 +60,7 @@ def build_strategies(stage: Stage, settings: Settings) -> None:
         fewer = gr.Button("Remove lane", size="sm", elem_classes="tool", min_width=60)
     lanes = LANES[: settings.limits.columns]
     board = lane_board(settings, TAB, len(lanes))
-    columns = build_columns(settings, TAB, lanes, len(FIRST), own_prompt=False, new_tokens=48)
+    columns = build_columns(settings, TAB, lanes, len(FIRST), new_tokens=48)
     parting = parting_panel(TAB)
     board.table.render()
 
@@ -104,7 +105,8 @@ def _runner(
                  for own in chosen]
         played = play_lanes(stage, TAB, request, lanes, len(built.all))
         compared = parting.follow(request, lanes, played, figures=True)
-        yield from stage.show(TAB, request, compared)
+        yield from stage.show(TAB, request, compared,
+                              partial(still_lanes, 3, len(lanes), len(built.all)))
 
     return run
 

@@ -99,10 +99,11 @@ class Stage:
     turns: Turns = field(default_factory=Turns)
 
     def show(
-        self, tab: str, request: gr.Request, updates: Iterator[list[Any]]
+        self, tab: str, request: gr.Request, updates: Iterator[list[Any]],
+        still: Callable[[list[Any]], list[Any]] | None = None,
     ) -> Iterator[list[Any]]:
         """The updates of one handler, until a later one of this tab of the page begins."""
-        return self.turns.show(str(request.session_hash), tab, updates)
+        return self.turns.show(str(request.session_hash), tab, updates, still)
 
     def is_busy(self, tab: str, request: gr.Request) -> bool:
         """Whether something still runs in this tab of the page, or is about to."""

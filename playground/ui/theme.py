@@ -34,6 +34,13 @@ KEYS = """
       if (run) { event.preventDefault(); run.click(); }
     }
   });
+  // The chats and their tokens are two rows of the same lanes: they scroll sideways together.
+  document.addEventListener("scroll", ({ target }) => {
+    const other = { "chat-lanes": "chat-tokens", "chat-tokens": "chat-lanes" };
+    const mine = Object.keys(other).find((name) => target.classList?.contains(name));
+    const row = mine && document.querySelector(`.${other[mine]}`);
+    if (row && Math.abs(row.scrollLeft - target.scrollLeft) > 1) row.scrollLeft = target.scrollLeft;
+  }, true);
 }
 """
 

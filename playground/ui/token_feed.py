@@ -64,9 +64,15 @@ _HELP = {
 }
 
 
-def idle(title: str = "", subtitle: str = "", hint: str = "") -> str:
-    """The value of a lane where nothing runs yet; an empty ``hint`` leaves the component's own."""
-    return encode({"state": "new", "title": title, "sub": subtitle, "hint": hint})
+def idle(
+    title: str = "", subtitle: str = "", hint: str = "", open_prompt: bool = False
+) -> str:
+    """The value of a lane where nothing runs yet; an empty ``hint`` leaves the component's own.
+
+    With ``open_prompt`` the prompt of the next run is unfolded, as if the reader had opened it.
+    """
+    head = {"state": "new", "title": title, "sub": subtitle, "hint": hint}
+    return encode({**head, "unfold": True} if open_prompt else head)
 
 
 class TokenFeed:

@@ -58,6 +58,24 @@ class Transcript:
                 return Transcript(self.turns[:place]), self.turns[place].text
         return self, ""
 
+    def question(self, place: int) -> str | None:
+        """The text of the user's turn number ``place``; None where that is another's, or none."""
+        here = 0 <= place < len(self.turns) and self.turns[place].role == "user"
+        return self.turns[place].text if here else None
+
+    def place_of(self, shown: int) -> int | None:
+        """Which turn message number ``shown`` of ``messages`` belongs to; None for none."""
+        return self._places().get(shown)
+
+    def before(self, place: int) -> Transcript:
+        """The chat up to turn number ``place``."""
+        return Transcript(self.turns[:place])
+
+    def refused(self, problem: Problem) -> list[dict[str, Any]]:
+        """For the chat component: these messages, and that the last one was not answered."""
+        said = [{"type": "text", "text": f"*Not answered.* {_said(problem)}"}]
+        return [*self.messages(), {"role": "assistant", "content": said}]
+
     def edited(self, shown: int, text: str) -> tuple[Transcript, str]:
         """Message number ``shown`` of ``messages`` changed to ``text``.
 

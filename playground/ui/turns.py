@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Protocol
 
 import gradio as gr
@@ -50,13 +50,15 @@ class Turns:
             return self._turns.get((session, tab))
 
     def show(
-        self, session: str, tab: str, updates: Iterator[list[Any]]
+        self, session: str, tab: str, updates: Iterator[list[Any]],
+        still: Callable[[list[Any]], list[Any]] | None = None,
     ) -> Generator[list[Any]]:
         """``updates``, until a later handler begins; what an earlier one plays is ended first.
 
         Gradio says the last update of a handler once more when it ends, and a press of a button may
         reach the server while an update is on its way. So a handler that is taken over ends with an
-        update that changes nothing, and the later one waits for that.
+        update that changes nothing, and the later one waits for that. ``still`` makes it of the
+        last one, where gr.skip() for every output will not do.
         """
         turn = Turn()
         with self._lock:
@@ -67,7 +69,7 @@ class Turns:
                 _end(before)
             for update in updates:
                 if turn.taken:
-                    yield [gr.skip() for _ in update]
+                    yield still(update) if still else [gr.skip() for _ in update]
                     break
                 yield update
         finally:

@@ -81,7 +81,7 @@ def _answers(page: Page) -> Locator:
 
 
 def test_a_chat_answers_and_shows_its_exact_prompt(page: Page, shoot: Shoot) -> None:
-    page.locator("#chat-system textarea").fill("Answer with one word.")
+    page.get_by_role("button", name="Answer with one word.").click()
     _ask(page, "What is the capital of France?")
     expect(_answers(page).first).to_be_visible()
     lane = _ended(_lanes(page).first)
@@ -112,7 +112,7 @@ def test_a_chat_is_stopped_and_goes_on(page: Page) -> None:
 
 
 def test_a_base_model_has_no_template_and_says_where_to_go(page: Page) -> None:
-    _choose(page, "Model", "builtin/tiny-base")
+    _setting(page, "Model").select_option("builtin/tiny-base")
     _ask(page, "Hello!")
     expect(page.locator("#chat-notice")).to_contain_text("no chat template")
     expect(page.locator("#chat-notice")).to_contain_text("Complete")
@@ -121,7 +121,7 @@ def test_a_base_model_has_no_template_and_says_where_to_go(page: Page) -> None:
 
 def test_a_chat_goes_on_with_an_answer_that_was_begun(page: Page, shoot: Shoot) -> None:
     begun = "The capital of"
-    page.get_by_label("Begin the answer with").fill(begun)
+    _setting(page, "Begin the answer with").fill(begun)
     _ask(page, "What is the capital of France?")
     lane = _ended(_lanes(page).first)
     expect(page.locator("#chat-messages")).to_contain_text(re.compile(r"\d+ tokens"))
@@ -188,26 +188,82 @@ def test_two_columns_stream_together(page: Page, shoot: Shoot) -> None:
     shoot(page, "complete")
 
 
-def test_the_same_text_raw_and_templated(page: Page) -> None:
+def test_one_text_through_the_base_and_chat_lens(page: Page, shoot: Shoot) -> None:
     _tab(page, "Complete")
     page.get_by_label("Text for every lane").fill("hello,how are you")
-    page.get_by_role("button", name="Raw beside chat template").click()
+    page.get_by_role("button", name="Base and chat lens").click()
     lanes = _lanes(page)
-    raw, templated = _ended(lanes.nth(0)), _ended(lanes.nth(1))
-    for lane in (raw, templated):
-        lane.locator("details.prompt summary").click()
-    expect(templated.locator("details.prompt")).to_contain_text("<|im_start|>")
-    expect(raw.locator("details.prompt")).not_to_contain_text("<|im_start|>")
+    expect(lanes).to_have_count(4)
+    raw, templated, told, base = (_ended(lanes.nth(n)) for n in range(4))
+    for lane in (templated, told):
+        expect(lane.locator("details.prompt")).to_contain_text("<|im_start|>")
+    expect(told.locator("details.prompt")).to_contain_text("sentence")
+    for lane in (raw, base):
+        expect(lane.locator("details.prompt [data-i]").first).to_be_visible()
+        expect(lane.locator("details.prompt")).not_to_contain_text("<|im_start|>")
+    expect(base).to_contain_text("tiny-base")
     assert _text(raw) != _text(templated)
+    shoot(page, "lens")
+
+
+def test_chats_beside_each_other_answer_one_message(page: Page, shoot: Shoot) -> None:
+    _ask(page, "What is the capital of France?")
+    _ended(_lanes(page).first)
+    page.get_by_role("button", name="Add lane").locator("visible=true").click()
+    panel = page.locator(".decoding-panel:visible")
+    expect(panel.get_by_role("heading")).to_have_text("Lane 2")
+    chats = page.locator("#chat-messages .lane-column:visible")
+    expect(chats.nth(1)).to_contain_text("What is the capital of France?")
+    _setting(page, "System prompt").fill("Answer with one word.")
+    expect(_heads(page).nth(1)).to_contain_text("System prompt “Answer with one word.”")
+    expect(_heads(page).nth(0)).to_contain_text("no system prompt")
+    _ask(page, "What is the capital of Japan?")
+    for number in range(2):
+        expect(chats.nth(number)).to_contain_text("What is the capital of Japan?")
+        expect(_lanes(page).nth(number).locator("details.prompt")).to_contain_text("Japan")
+        _ended(_lanes(page).nth(number))
+    left, right = (chats.nth(n).bounding_box() for n in (0, 1))
+    assert left and right and abs(left["width"] - right["width"]) <= 1 and left["x"] < right["x"]
+    expect(page.locator("#chat-run")).to_be_visible()
+    shoot(page, "chats")
+    chats.nth(1).get_by_label("Undo").first.click()
+    expect(page.locator("#chat-message textarea")).to_have_value("What is the capital of Japan?")
+    for number in range(2):
+        expect(chats.nth(number)).not_to_contain_text("What is the capital of Japan?")
+    chats.nth(0).get_by_label("Clear").first.click()
+    expect(_answers(page)).to_have_count(0)
+    page.get_by_role("button", name="Remove lane").locator("visible=true").click()
+    expect(chats).to_have_count(1)
+    expect(panel.get_by_role("heading")).to_have_text("Settings")
+
+
+def test_a_locked_setting_is_the_same_in_every_lane(page: Page) -> None:
+    _tab(page, "Complete")
+    panel = _settings_of(page, 1)
+    lock = panel.get_by_role("button", name="Temperature: the same in every lane")
+    _setting(page, "Temperature").fill("0.7")
+    lock.click()
+    expect(lock).to_have_attribute("aria-pressed", "true")
+    _settings_of(page, 2)
+    expect(_setting(page, "Temperature")).to_have_value("0.7")
+    _setting(page, "Temperature").fill("0.4")
+    _setting(page, "Strategy").select_option("Temperature 1.5")
+    expect(_setting(page, "Temperature")).to_have_value("0.4")
+    _settings_of(page, 1)
+    expect(_setting(page, "Temperature")).to_have_value("0.4")
+    _setting(page, "New tokens").fill("9")
+    panel.get_by_role("button", name="Copy to lane 2").click()
+    _settings_of(page, 2)
+    expect(_setting(page, "New tokens")).to_have_value("9")
 
 
 def test_columns_are_added_and_removed(page: Page) -> None:
     _tab(page, "Complete")
     expect(_lanes(page)).to_have_count(2)
-    for count in (3, 4, 4):
+    for count in (3, 4, 5, 6, 7, 8, 8):
         page.get_by_role("button", name="Add lane").locator("visible=true").click()
         expect(_lanes(page)).to_have_count(count)
-    for count in (3, 2, 1, 1):
+    for count in (7, 6, 5, 4, 3, 2, 1, 1):
         page.get_by_role("button", name="Remove lane").locator("visible=true").click()
         expect(_lanes(page)).to_have_count(count)
 
@@ -276,7 +332,7 @@ def test_settings_are_used_for_all_columns_and_outlive_them(page: Page) -> None:
     _setting(page, "Strategy").select_option("Beam search")
     _setting(page, "New tokens").fill("5")
     panel.get_by_role("button", name="Use for all lanes").click()
-    chosen = page.locator(".decoding-head:visible select")
+    chosen = page.locator(".decoding-head:visible select.preset")
     for number in range(2):
         expect(chosen.nth(number)).to_have_value("Beam search")
     page.get_by_role("button", name="Remove lane").locator("visible=true").click()

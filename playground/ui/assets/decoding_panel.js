@@ -1,111 +1,11 @@
-// The panel that edits one column's settings, and the head of a column; where they find each other.
-
-// The columns of each tab that are on the page, by number; the tab's panel, and its board and table.
-const tabs = {};
-
-function tabOf(name) {
-  tabs[name] ??= { columns: new Map(), panel: null, board: null, table: null };
-  return tabs[name];
-}
-
-// The menu of presets of one column.
-function menuOf(settings) {
-  return new PresetMenu((name, own) => (own ? settings().chooseOwn(name) : settings().choose(name)));
-}
-
-// What settings come to, in a quiet line, and under it what has no effect or what is wrong.
-class Verdict {
-  constructor() {
-    this.root = h('div', 'verdict');
-    this.summary = h('p', 'summary');
-    this.ignored = h('p', 'ignored');
-    this.problem = h('p', 'problem');
-    this.root.append(this.summary, this.ignored, this.problem);
-  }
-
-  show({ summary, ignored, problem }, edited = false) {
-    const idle = ignored?.length ? `ignored: ${ignored.join(', ')}` : '';
-    for (const [line, words] of [[this.summary, edited && summary ? `changed · ${summary}` : summary], [this.ignored, idle], [this.problem, problem]]) {
-      line.textContent = words ?? '';
-      line.hidden = !words;
-      line.title = words ?? '';
-    }
-  }
-}
-
-class Head {
-  constructor(root, settings, number, tab) {
-    Object.assign(this, { root, settings, number, tab });
-    const name = `lane ${number + 1}`;
-    this.menu = menuOf(() => settings);
-    this.menu.select.setAttribute('aria-label', `Strategy of ${name}`);
-    this.about = noteButton(() => settings.preset);
-    this.button = h('button', 'open', 'Settings');
-    this.button.type = 'button';
-    this.button.setAttribute('aria-label', `Settings of ${name}`);
-    this.button.addEventListener('click', () => tab.panel?.toggle(number));
-    this.verdict = new Verdict();
-    const top = h('div', 'top');
-    top.append(this.menu.select, this.about, this.button);
-    root.append(top, this.verdict.root);
-    settings.views.add(this);
-    this.show();
-  }
-
-  show() {
-    const { settings } = this;
-    this.menu.show(settings);
-    this.about.setAttribute('aria-label', `What ${settings.preset} does`);
-    this.verdict.show(settings.verdict, settings.edited);
-    this.sayOnce();
-    if (this.parts?.classList.contains('quiet')) this.report(null);
-    this.root.classList.toggle('bad', Boolean(settings.verdict.problem));
-  }
-
-  // A lane that was run with these settings says them itself, in the card below.
-  sayOnce() {
-    const { summary = '' } = this.settings.verdict;
-    const isTold = summary !== '' && ` · ${this.ran ?? ''} · `.includes(` · ${summary} · `);
-    this.verdict.summary.hidden = isTold || !summary;
-  }
-
-  // What is known of the lane below: where it leaves the others, and its figures. Before a run the
-  // same place says what the strategy does, so that nothing moves when one begins.
-  report(lane) {
-    if (!this.parts) {
-      this.parts = h('p', 'parts');
-      this.figures = h('p', 'figures');
-      this.root.append(this.parts, this.figures);
-    }
-    this.ran = lane?.sub;
-    this.sayOnce();
-    const about = window.decoding.schema.notes[this.settings.preset]?.does[0] ?? '';
-    const words = lane ? lane.parts : [about];
-    const told = JSON.stringify(words);
-    if (told !== this.told) {
-      this.told = told;
-      writeSentence(this.parts, words);
-    }
-    this.parts.classList.toggle('quiet', !lane);
-    const line = lane ? lineOf(lane) : [];
-    if (line.join() === this.line) return;
-    this.line = line.join();
-    this.figures.replaceChildren(...line.map((one) => h('span', '', one)));
-    this.figures.title = line.join(', ');
-  }
-
-  // Whether the panel is open on this column.
-  mark(open) {
-    this.root.classList.toggle('edited', open);
-    this.button.setAttribute('aria-expanded', String(open));
-  }
-}
+// The panel that edits one column's settings, and where it and the heads find each other.
 
 class Panel {
   constructor(root, props) {
     Object.assign(this, { root, number: null, settings: null });
+    this.tab = props.value ? null : tabOf(props.tab);
     root.id = `decoding-${props.tab}`;
-    this.menu = menuOf(() => this.settings);
+    this.menu = menuOf(() => this.settings, this.tab);
     this.menu.select.id = `${root.id}-strategy`;
     const label = h('label', 'name', 'Strategy');
     label.htmlFor = this.menu.select.id;
@@ -114,25 +14,29 @@ class Panel {
     this.reset.type = 'button';
     this.reset.title = 'Back to the strategy as it comes; lengths, words and seed stay.';
     this.reset.addEventListener('click', () => this.settings.reset());
-    const strategy = h('div', 'strategy');
+    const strategy = this.strategy = h('div', 'strategy');
     strategy.append(label, this.menu.select, this.about, this.reset);
     this.keeper = new PresetKeeper(() => this.settings);
     this.verdict = new Verdict();
     this.verdict.root.setAttribute('role', 'status');
-    root.append(strategy, this.verdict.root, this.keeper.root, ...this.groups(props));
+    const fields = h('div', 'fields');
+    root.append(fields, strategy, this.verdict.root, this.keeper.root, ...this.groups(props, fields));
   }
 
-  groups(props) {
+  groups(props, fields) {
     const options = { drafts: props.drafts, any: props.any_model };
-    const write = (name, value) => this.settings.set(name, value);
+    const write = (name, value) => (this.tab ? this.tab.write(this.settings, name, value) : this.settings.set(name, value));
     const draw = (box, settings) => {
       const rows = settings.map((row) => new KINDS[row.kind](row, write, props.limits, options));
       box.append(...rows.map((row) => row.root));
       this.rows.push(...rows);
+      for (const row of rows) this.drawn(row);
       return rows;
     };
     this.rows = [];
     this.folds = [];
+    draw(fields, (props.fields ?? []).map((name) => window.decoding.schema.fields[name]));
+    fields.hidden = !fields.childElementCount;
     return window.decoding.schema.groups.map(([title, settings]) => {
       const box = h(title ? 'details' : 'div', title ? 'group' : 'group common');
       if (title) this.folds.push(this.fold(box, title, settings, draw));
@@ -140,6 +44,8 @@ class Panel {
       return box;
     });
   }
+
+  drawn() { /* A panel of several lanes gives each row a lock. */ }
 
   // A group whose rows are drawn when somebody opens it: most never do.
   fold(box, title, settings, draw) {
@@ -176,41 +82,78 @@ class Panel {
     }
     for (const row of this.rows) row.show(settings);
     // What is wrong with a row that is always in sight stands there alone.
-    const said = this.rows.some((row) => row.bad && row.root.closest('.common'));
+    const said = this.rows.some((row) => row.bad && row.root.closest('.common, .fields'));
     this.verdict.show({ ...settings.verdict, problem: said ? '' : problem });
   }
 }
 
-// The one panel of a tab with columns: closed at first, open on one column at a time.
+// The one panel of a tab with columns: closed at first, open on one column at a time. One that
+// `stays` is open as long as there is one lane.
 class ColumnsPanel extends Panel {
   constructor(root, props, tab) {
     super(root, props);
-    this.tab = tab;
+    this.stays = props.stays;
     this.side = root.closest('.side');
     const bar = h('header');
     this.title = h('h2', '', 'Settings');
     this.title.tabIndex = -1;
-    const close = h('button', 'close', '×');
-    close.type = 'button';
-    close.setAttribute('aria-label', 'Close the settings');
-    close.addEventListener('click', () => this.close());
+    this.shut = h('button', 'close', '×');
+    this.shut.type = 'button';
+    this.shut.setAttribute('aria-label', 'Close the settings');
+    this.shut.addEventListener('click', () => this.close());
     this.numbers = h('div', 'numbers');
     this.numbers.setAttribute('role', 'group');
     this.numbers.setAttribute('aria-label', 'Lane');
-    bar.append(this.title, this.numbers, close);
-    this.all = h('button', 'all', 'Use for all lanes');
-    this.all.type = 'button';
-    this.all.addEventListener('click', () => this.useForAll());
+    bar.append(this.title, this.numbers, this.shut);
+    this.copies = h('div', 'copies');
+    this.next = this.copyButton(() => this.copyToNext());
+    this.all = this.copyButton(() => this.useForAll(), 'Use for all lanes');
+    this.copies.append(this.next, this.all);
     root.prepend(bar);
-    root.querySelector('.common').after(this.all);
+    root.querySelector('.common').after(this.copies);
     root.setAttribute('role', 'region');
     root.setAttribute('aria-label', 'Settings of a lane');
     root.addEventListener('keydown', (event) => {
-      if (event.key !== 'Escape') return;
+      if (event.key !== 'Escape' || (this.stays && this.tab.columns.size < 2)) return;
       event.preventDefault();
       this.close();
     });
+    this.strategyLock = this.lockButton('preset', 'Strategy');
+    this.strategy.append(this.strategyLock);
     tab.panel = this;
+    if (this.stays) this.side.classList.remove('tucked');
+  }
+
+  copyButton(act, words = '') {
+    const button = h('button', 'all', words);
+    button.type = 'button';
+    button.addEventListener('click', act);
+    return button;
+  }
+
+  lockButton(name, label) {
+    const button = h('button', 'lock');
+    button.type = 'button';
+    button.dataset.lock = name;
+    button.setAttribute('aria-label', `${label}: the same in every lane`);
+    button.addEventListener('click', () => this.tab.lock(this.settings, name));
+    return button;
+  }
+
+  drawn(row) {
+    row.root.querySelector('.head').append(this.lockButton(row.name, row.label.textContent));
+    if (this.shut) this.showLocks();
+  }
+
+  // Which settings are the same in every lane because the reader wants them so.
+  showLocks() {
+    const { columns, locks } = this.tab;
+    for (const button of this.root.querySelectorAll('.lock')) {
+      const locked = locks.has(button.dataset.lock);
+      button.hidden = columns.size < 2;
+      button.setAttribute('aria-pressed', String(locked));
+      button.title = locked ? 'Locked: a change is made in every lane.' : 'Lock: the same in every lane.';
+    }
   }
 
   get open() { return this.side.classList.contains('open'); }
@@ -221,6 +164,25 @@ class ColumnsPanel extends Panel {
     for (const [number, head] of columns) if (!head.root.isConnected) columns.delete(number);
     if (this.number !== null && !columns.has(this.number)) this.close(false);
     else if (this.open) this.frame();
+    if (this.stays) this.stand();
+    this.tab.compare();
+  }
+
+  // With one lane the panel simply stands there; with more it can be put away.
+  stand() {
+    const { columns } = this.tab;
+    const alone = columns.size < 2;
+    this.side.classList.toggle('tucked', !alone);
+    if (alone && columns.size && this.number === null) this.openOn([...columns.keys()][0], false);
+    this.frame();
+  }
+
+  // A lane came: what is set next is most likely to be its own.
+  came(number) {
+    const wide = window.innerWidth > 900;
+    if (this.stays && this.tab.columns.size > 1 && !wide) this.close(false);
+    else if (this.open && this.tab.columns.size > 1) this.openOn(number, false);
+    this.settle();
   }
 
   toggle(number) {
@@ -233,7 +195,7 @@ class ColumnsPanel extends Panel {
     this.edit(this.tab.columns.get(number).settings);
     this.side.classList.add('open');
     this.frame();
-    this.tab.columns.get(number).root.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    if (this.tab.columns.size > 1) this.tab.columns.get(number).root.scrollIntoView({ block: 'nearest', inline: 'nearest' });
     if (focus) this.title.focus({ preventScroll: window.innerWidth > 900 });
   }
 
@@ -248,8 +210,13 @@ class ColumnsPanel extends Panel {
   // Which column is edited: in the title, in the row of numbers, and on the column itself.
   frame() {
     const { columns } = this.tab;
-    if (this.number !== null) this.title.textContent = `Lane ${this.number + 1}`;
-    this.all.hidden = columns.size < 2;
+    const several = columns.size > 1;
+    if (this.number !== null) this.title.textContent = several || !this.stays ? `Lane ${this.number + 1}` : 'Settings';
+    this.copies.hidden = !several;
+    this.next.hidden = !columns.has(this.number + 1);
+    this.next.textContent = `Copy to lane ${this.number + 2}`;
+    this.shut.hidden = this.stays && !several;
+    this.showLocks();
     const buttons = [...columns.keys()].sort((a, b) => a - b).map((number) => {
       const button = h('button', '', String(number + 1));
       button.type = 'button';
@@ -269,6 +236,12 @@ class ColumnsPanel extends Panel {
     for (const head of this.tab.columns.values()) {
       if (head.settings !== this.settings) head.settings.copy(this.settings);
     }
+    this.tab.compare();
+  }
+
+  copyToNext() {
+    this.tab.columns.get(this.number + 1).settings.copy(this.settings);
+    this.tab.compare();
   }
 }
 
@@ -284,11 +257,18 @@ function mountHead(root, options) {
   const { tab: name, column: number } = options.props;
   const tab = tabOf(name);
   const settings = ownSettings(options);
-  const head = new Head(root, settings, number, tab);
+  const head = new Head(root, settings, number, tab, options.props);
+  const came = !tab.columns.has(number);
   tab.columns.set(number, head);
+  settings.views.add({ show: () => tab.compare() });
   // The verdict that came with the page is for the settings that the column began with then.
   if (settings.text !== options.props.begins) settings.ask();
   head.mark(false);
+  // What is mounted here is on the page a frame later.
+  requestAnimationFrame(() => {
+    if (came) tab.panel?.came(number);
+    tab.compare();
+  });
   tab.board?.settle();
   new ResizeObserver(() => {
     const before = tab.columns.size;
@@ -299,13 +279,21 @@ function mountHead(root, options) {
 
 window.decoding = {
   mount(element, options) {
-    const root = element.querySelector('.decoding-head, .decoding-panel, .lane-board, .lane-table');
+    const root = element.querySelector('.decoding-head, .decoding-panel, .lane-board, .lane-table, .lane-plan');
     const { props, server } = options;
+    if (props.mode === 'plan') {
+      tabOf(props.tab).plan = new LanePlan(root, server);
+      tabOf(props.tab).compare();
+      return;
+    }
     if (!ownPresets.server) ownPresets.read(server);
     if (props.mode === 'head') mountHead(root, options);
     else if (props.mode === 'board') tabOf(props.tab).board = new LaneBoard(root, options, tabOf(props.tab));
     else if (props.mode === 'table') tabOf(props.tab).table = new LaneTable(root, tabOf(props.tab));
     else if (props.value) new Panel(root, props).edit(ownSettings(options));
-    else new ColumnsPanel(root, props, tabOf(props.tab));
+    else {
+      const panel = new ColumnsPanel(root, props, tabOf(props.tab));
+      requestAnimationFrame(() => panel.settle());
+    }
   },
 };

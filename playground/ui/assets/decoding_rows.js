@@ -140,10 +140,20 @@ class ChoiceRow extends Row {
 class TextRow extends Row {
   constructor(row, write) {
     super(row, write);
-    const area = this.field('textarea', { rows: row.more, spellcheck: false });
+    const { rows: lines, placeholder = '', examples = [] } = typeof row.more === 'number' ? { rows: row.more } : row.more;
+    const area = this.field('textarea', { rows: lines, placeholder, spellcheck: false });
     area.addEventListener('input', () => this.write(this.name, area.value));
     this.root.classList.add('wide');
     this.finish(this.head(), area);
+    if (!examples.length) return;
+    const box = h('div', 'tries');
+    for (const text of examples) {
+      const button = h('button', 'small', text);
+      button.type = 'button';
+      button.addEventListener('click', () => this.write(this.name, text));
+      box.append(button);
+    }
+    area.after(box);
   }
 
   put(value) { if (document.activeElement !== this.input) this.input.value = value; }

@@ -51,7 +51,7 @@ class Settings {
   strategic(name) { return name in this.schema.presets[this.own.preset]; }
 
   // Whether something is set where nothing need be; every tab has a length of its own.
-  moved(name) { return name !== 'max_new_tokens' && this.get(name) !== this.schema.neutral[name]; }
+  moved(name) { return name !== 'max_new_tokens' && name !== 'model' && this.get(name) !== this.schema.neutral[name]; }
 
   // Whether the strategy is no longer the preset's, or what was saved is no longer this.
   get edited() {
@@ -62,20 +62,36 @@ class Settings {
     return [...compared].some((name) => this.get(name) !== (name in saved ? saved[name] : this.start(name)));
   }
 
-  // Sets all of a strategy; lengths, words and dice stay as they are.
-  choose(preset) {
+  // Sets all of a strategy; lengths, words and dice stay as they are, and so does what is locked.
+  choose(preset, locks = []) {
+    const kept = this.locked(preset, locks);
     for (const name of Object.keys(this.schema.presets[preset])) delete this.own[name];
     delete this.own.name;
     this.own.preset = preset;
+    this.keep(kept);
     this.changed();
   }
 
+  // The values of a strategy's settings that a lock holds.
+  locked(preset, locks) {
+    return [...locks].filter((name) => name in this.schema.presets[preset]).map((name) => [name, this.get(name)]);
+  }
+
+  keep(values) {
+    for (const [name, value] of values) {
+      if (value === this.start(name)) delete this.own[name];
+      else this.own[name] = value;
+    }
+  }
+
   // The same with one of the reader's own, and with the words that were saved in it.
-  chooseOwn(name) {
+  chooseOwn(name, locks = []) {
     const saved = ownPresets.get(name);
     const { preset } = { preset: 'Greedy', ...saved };
+    const kept = this.locked(preset, locks);
     for (const one of Object.keys(this.schema.presets[preset])) delete this.own[one];
     Object.assign(this.own, saved, { preset, name });
+    this.keep(kept);
     this.changed();
   }
 
@@ -93,6 +109,7 @@ class Settings {
   // What a preset of the reader's own would hold: no dice, no length, nothing that is only reported.
   get savable() {
     const { name, seed, fresh_seed, max_new_tokens, candidates, effects, ...kept } = this.own;
+    for (const field of Object.keys(this.schema.fields)) delete kept[field];
     return kept;
   }
 

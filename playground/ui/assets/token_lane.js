@@ -70,6 +70,7 @@ class Lane {
     } else if (message.revision < this.revision) {
       return;
     }
+    if (message.unfold) this.prompt.root.open = true;
     this.message = message;
     this.revision = message.revision ?? 0;
     this.total = message.n ?? 0;

@@ -1,0 +1,142 @@
+"""Questions to several chats at once, played: what each of them shows while it is answered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from playground.core.run import Run
+from playground.errors import PlaygroundError, Problem
+from playground.ui.actions import resting, running, sentence
+from playground.ui.chats import Chats, Question
+from playground.ui.columns import Lane, plan_lane
+from playground.ui.lane_form import read_lane
+from playground.ui.lane_turns import waiting_notice
+from playground.ui.streaming import Stage
+from playground.ui.transcript import Transcript
+
+SECONDS_A_CHAT = 0.02  # between two updates: 15 a second for up to 3 chats, 6 for 8
+
+
+@dataclass(frozen=True)
+class ChatLanes:
+    """The lanes of a tab of a page that are in sight, and their settings."""
+
+    stage: Stage
+    tab: str
+    request: gr.Request
+    default_model: str
+    count: int
+    settings: Sequence[Any]
+
+    def run(self, lane: int, chat: Transcript) -> Run:
+        """A chat as the run of a lane. Raises InvalidInput."""
+        form = read_lane(self.settings[lane])
+        return form.run(chat.prompt(form.system, form.prefill), self.default_model)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a tab shows now: a message and a lane's value for each chat; ``message`` None: as is."""
+
+    buttons: list[Any]
+    notice: Any
+    chats: Any
+    message: str | None
+    messages: Sequence[Any]
+    values: Sequence[Any]
+
+
+@dataclass
+class _Asked:
+    """One lane that is being answered. ``before`` is its chat where the answer fails at once."""
+
+    before: Transcript
+    chat: Transcript
+    lane: Lane
+
+    @property
+    def problem(self) -> Problem | None:
+        """Why nothing was written, if it is so."""
+        feed = self.lane.feed
+        if feed is None:
+            return self.lane.problem
+        return None if feed.trace.text else feed.trace.problem
+
+    @property
+    def now(self) -> Transcript:
+        """The chat as it is to be kept now."""
+        feed = self.lane.feed
+        if self.problem is not None or feed is None:
+            return self.before
+        answered = self.chat.answered(feed.trace)
+        return answered if answered.turns[-1].text or feed.trace.is_over else self.chat
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The chat as it is to be shown, with what went wrong."""
+        return self.now.messages() if self.problem is None else self.chat.refused(self.problem)
+
+
+def play_chats(
+    lanes: ChatLanes, chats: Chats, questions: Mapping[int, Question], message: str | None
+) -> Iterator[Shown]:
+    """Ask each lane its question and show the answers as they are written.
+
+    Where all fail before a word was written, the chats return to what they were, with the question
+    back in its box; what is wrong is said once. Where some do, each of these says so, and keeps its
+    chat as it was.
+    """
+    same = gr.skip()
+    asked: dict[int, _Asked] = {}
+    for lane, question in questions.items():
+        try:
+            chat = question.earlier.asked(question.text)
+        except PlaygroundError as error:
+            yield _refused(lanes, chats, error.problem, message)
+            return
+        before = chats.lanes[lane]
+        asked[lane] = _Asked(before, chat, plan_lane("", lambda n=lane, c=chat: lanes.run(n, c)))
+    alike = {one.lane.problem for one in asked.values()}
+    if not asked or (len(alike) == 1 and None not in alike):
+        yield _refused(lanes, chats, alike.pop() if alike else None, message)
+        return
+    box = "" if message is not None else None
+    feeds = [one.lane.feed for one in asked.values() if one.lane.feed is not None]
+    numbers = [n for n, one in asked.items() if one.lane.feed is not None]
+    waits = waiting_notice(lanes.stage.engine, [f.trace.run.model for f in feeds], numbers)
+
+    def shown(buttons: list[Any], notice: Any, box: str | None) -> Shown:
+        now = chats.put({n: one.now for n, one in asked.items()})
+        said = [asked[n].messages if n in asked else chats.lanes[n].messages()
+                for n in range(lanes.count)]
+        values = [asked[n].lane.value if n in asked else same for n in range(lanes.count)]
+        return Shown(buttons, notice, now, box, said, values)
+
+    yield shown(running(), waits, box)
+    at = time.monotonic()
+    for _ in lanes.stage.play(lanes.tab, lanes.request, feeds):
+        late = time.monotonic() - at >= SECONDS_A_CHAT * len(asked)
+        if late and not all(feed.trace.is_over for feed in feeds):
+            at = time.monotonic()
+            yield shown(running(), same, None)
+    problems = [one.problem for one in asked.values()]
+    if all(problem is not None for problem in problems):
+        last = shown(resting(), sentence(problems[0] or ""), message)
+        said = [chat.messages() for chat in chats.lanes[: lanes.count]]
+        yield Shown(last.buttons, last.notice, chats, message, said, last.values)
+        return
+    yield shown(resting(), "", None)
+
+
+def _refused(
+    lanes: ChatLanes, chats: Chats, problem: Problem | None, message: str | None
+) -> Shown:
+    """Nothing is run: the chats as they were, and why."""
+    said = [chat.messages() for chat in chats.lanes[: lanes.count]]
+    return Shown(resting(), sentence(problem) if problem else "", chats, message, said,
+                 [gr.skip()] * lanes.count)
