@@ -36,7 +36,8 @@ class Limits:
 
     ``columns`` are the runs of one request, side by side; each tab offers as many of them as it has
     a use for. ``seconds`` is from a run's first token of work to its last; ``running`` and
-    ``waiting`` count runs (columns) of all visitors together.
+    ``waiting`` count runs (columns) of all visitors together. ``grid_cells`` are the runs of one
+    grid, which wait for their turn a few at a time, and ``grid_tokens`` what they may all write.
     """
 
     prompt_characters: int
@@ -46,6 +47,8 @@ class Limits:
     running: int
     waiting: int
     seconds: int
+    grid_cells: int
+    grid_tokens: int
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -58,7 +61,8 @@ class Limits:
 
 
 LOCAL_LIMITS = Limits(prompt_characters=200_000, new_tokens=4096, columns=24, beams=16,
-                      running=32, waiting=64, seconds=600)
+                      running=32, waiting=64, seconds=600, grid_cells=1000,
+                      grid_tokens=60_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -142,7 +142,7 @@ def test_unread_counts_only_while_something_waits_to_be_read() -> None:
 
 def admission(running: int, waiting: int, by_visitor: bool = False) -> Admission:
     limits = Limits(prompt_characters=9, new_tokens=9, columns=9, beams=9, running=running,
-                    waiting=waiting, seconds=9)
+                    waiting=waiting, seconds=9, grid_cells=9, grid_tokens=9)
     return Admission(limits, by_visitor)
 
 
