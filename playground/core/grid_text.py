@@ -75,7 +75,8 @@ def sweeps(text: object) -> tuple[Strategy, ...]:
 
 
 _LINE = re.compile(
-    r"(?P<knob>[a-zA-Z][-\w ]*?)[ \t]*[:=]?[ \t]*(?P<values>[-\d.].*?)(?:[ \t]+on[ \t]+(?P<base>.+))?"
+    r"(?P<knob>[a-zA-Z][-\w ]*?)[ \t]*[:=]?[ \t]*(?P<values>[\d.].*?)"
+    r"(?:[ \t]+on[ \t]+(?P<base>.+))?"
 )
 _RANGE = re.compile(r"([-\d.]+)\s+to\s+([-\d.]+)\s+in\s+(\d{1,4})(?:\s+steps?)?")
 

@@ -11,6 +11,7 @@ from playground.engine.engine import Engine
 from playground.settings import Settings
 from playground.ui.chat import build_chat
 from playground.ui.complete import build_complete
+from playground.ui.grid import build_grid
 from playground.ui.guard import Guard
 from playground.ui.header import header
 from playground.ui.model_list import list_models
@@ -43,6 +44,8 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
                 tokens = build_tokens(stage, settings)
             with gr.Tab("Score", id="score") as score:
                 build_score(stage, settings, score)
+            with gr.Tab("Grid", id="grid") as grid:
+                build_grid(stage, settings, grid)
             with gr.Tab("Models", id="models"):
                 listing = build_models(engine, settings)
         tokens.take_branches(_branching_lanes(page), tabs)

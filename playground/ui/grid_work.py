@@ -1,0 +1,125 @@
+"""All grids, at work or not, whoever looks: kept by key, started, stopped, forgotten; no Gradio.
+
+A grid belongs to whoever knows its key, which nobody can guess. It goes on when its page is closed,
+and is forgotten some hours after anybody last asked for it. ``finished`` gives its answers to
+whoever builds on them.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from playground.core.grid import Grid
+from playground.core.grid_plan import Speed
+from playground.core.run import ModelSpec
+from playground.engine.engine import Engine
+from playground.errors import Overloaded
+from playground.settings import Limits
+from playground.ui.grid_job import FinishedCell, GridJob
+from playground.ui.grid_player import Player, Slots
+
+FORGOTTEN_AFTER = 6 * 3600.0
+MOST_GRIDS = 24
+MOST_RUNNING = 8
+MOST_SPEEDS = 64
+
+
+class GridWork:
+    """Grids by key, bounded by their number, their age and what they hold together.
+
+    All of them together may have half of the engine's running runs, and one a quarter.
+    """
+
+    def __init__(self, engine: Engine, limits: Limits) -> None:
+        self._engine, self._limits = engine, limits
+        self.width = max(1, min(limits.columns, limits.running // 4))
+        self._slots = Slots(max(1, limits.running // 2))
+        self._most_tokens = max(2 * limits.grid_tokens, 60_000)
+        self._speeds: dict[ModelSpec, Speed] = {}
+        self._jobs: OrderedDict[str, GridJob] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def job(self, key: object) -> GridJob | None:
+        """The grid under a key; None when it is forgotten or never was."""
+        with self._lock:
+            self._forget_old()
+            job = self._jobs.get(key) if isinstance(key, str) else None
+            if job is not None:
+                job.touched = time.monotonic()
+                self._jobs.move_to_end(job.key)
+            return job
+
+    def put(self, key: object, grid: Grid, form: Mapping[str, Any]) -> GridJob:
+        """A grid in the place of the one under ``key``, whose answers it keeps, or a new one.
+
+        Raises InvalidInput while that one runs, and Overloaded where too many others do.
+        """
+        job = self.job(key)
+        if job is None:
+            job = self._new(grid, form)
+        else:
+            job.take(grid, form)
+        job.ready = self._ready()
+        return job
+
+    def start(self, job: GridJob) -> None:
+        """Run the cells without an answer; a grid that runs already goes on. Raises Overloaded."""
+        with self._lock:
+            if job.running:
+                return
+            if sum(other.running for other in self._jobs.values()) >= MOST_RUNNING:
+                raise Overloaded(
+                    "Too many grids are running already.", field="cells",
+                    allowed=f"up to {MOST_RUNNING}", advice="Try again in a few minutes.",
+                )
+            while len(self._speeds) > MOST_SPEEDS:
+                del self._speeds[next(iter(self._speeds))]
+            job.ready = self._ready()
+            job.start()
+        threading.Thread(target=self._play, args=(job,), name="grid", daemon=True).start()
+
+    def finished(self, key: object) -> tuple[FinishedCell, ...]:
+        """The cells of a grid that have their answer: coordinates, run and trace."""
+        job = self.job(key)
+        return job.finished() if job else ()
+
+    def _play(self, job: GridJob) -> None:
+        visitor = f"grid {job.key}"
+        try:
+            Player(self._engine, self._slots, self.width, job, visitor).play()
+        finally:
+            job.end()
+
+    def _ready(self) -> frozenset[ModelSpec]:
+        return frozenset(s.spec for s in self._engine.models() if s.state in ("ready", "busy"))
+
+    def _new(self, grid: Grid, form: Mapping[str, Any]) -> GridJob:
+        key = secrets.token_urlsafe(18)
+        job = GridJob(key, grid, form, self._limits.grid_tokens, self._speeds)
+        with self._lock:
+            self._make_room()
+            if len(self._jobs) >= MOST_GRIDS:
+                raise Overloaded("Too many grids are kept already.", field="cells",
+                                 advice="Try again in a few minutes.")
+            self._jobs[key] = job
+        return job
+
+    def _forget_old(self) -> None:
+        old = time.monotonic() - FORGOTTEN_AFTER
+        for key, job in list(self._jobs.items()):
+            if not job.running and job.touched < old:
+                del self._jobs[key]
+
+    def _make_room(self) -> None:
+        """The longest unused go where there are too many, or where they hold too much."""
+        self._forget_old()
+        held = sum(job.weight for job in self._jobs.values())
+        for key, job in list(self._jobs.items()):
+            if not job.running and (len(self._jobs) >= MOST_GRIDS or held > self._most_tokens):
+                held -= job.weight
+                del self._jobs[key]
