@@ -113,7 +113,7 @@ def build_grid(stage: Stage, settings: Settings, tab: gr.Tab) -> GridWork:
         models = _several("Models", offered(settings), [settings.models[0]],
                           allow_custom_value=settings.any_model)
         strategies = _several("Strategies", list(PRESETS), ["Greedy"])
-        sweep = gr.Textbox("", label="Sweeps", lines=1, max_lines=4, min_width=150,
+        sweep = gr.Textbox("", label="Sweeps", lines=1, max_lines=4, min_width=150, scale=2,
                            placeholder="temperature 0.2 to 1.6 in 8")
         seeds = gr.Textbox("0", label="Seeds", lines=1, max_lines=1, min_width=80,
                            placeholder="0-4, 7")
@@ -145,7 +145,7 @@ def _text(label: str, placeholder: str) -> gr.Textbox:
 
 def _several(label: str, choices: Any, value: list[str], **more: Any) -> gr.Dropdown:
     return gr.Dropdown(choices, value=value, label=label, multiselect=True, interactive=True,
-                       min_width=200, **more)
+                       scale=4, min_width=220, **more)
 
 
 def _lane(number: int) -> tuple[gr.Column, gr.HTML]:
@@ -169,7 +169,7 @@ def _wire(
         fill = partial(example.values, settings)
         button.click(fill, None, fields, queue=False, **wide).then(**go)
     actions.stop.click(partial(_stop, work), board, None, queue=False, **quiet)
-    board.grid_over(partial(_over, work), None, [actions.run, actions.stop], queue=False, **quiet)
+    board.grid_over(_ender(work), None, [actions.run, actions.stop], queue=False, **quiet)
     board.find_grid(
         _finder(work), None, [*parts.outputs, parts.own, *fields], queue=False, **wide
     )
@@ -191,8 +191,8 @@ def _changer(work: GridWork, settings: Settings, start: bool) -> Callable[..., l
             if start:
                 work.start(job)
         except PlaygroundError as error:
-            job = work.job(_key_of(board))
-            same = running() if job and job.running else resting()
+            before = work.job(_key_of(board))
+            same = running() if before and before.running else resting()
             return [*same, sentence(error.problem), gr.skip()]
         return [*_buttons(job), "", key_value(job.key, job.version)]
 
@@ -204,9 +204,9 @@ def _buttons(job: GridJob | None) -> list[Any]:
     if job is not None and job.running:
         return running()
     counts = job.counts() if job else {}
-    begun = counts.get("done", 0) and len(counts) > 1
+    begun = counts.get("stopped") or (counts.get("done") and counts.get("planned"))
     run, stop = resting()
-    return [{**run, "value": "Resume" if begun or counts.get("stopped") else "Run"}, stop]
+    return [{**run, "value": "Resume" if begun else "Run"}, stop]
 
 
 def _key_of(board: Any) -> str:
@@ -226,9 +226,12 @@ def _told(work: GridWork, wish: gr.EventData) -> GridJob | None:
     return work.job(wish._data.get("key") if isinstance(wish._data, dict) else None)
 
 
-def _over(work: GridWork, wish: gr.EventData) -> list[Any]:
-    """The browser has seen that nothing runs any more."""
-    return _buttons(_told(work, wish))
+def _ender(work: GridWork) -> Callable[..., list[Any]]:
+    def over(wish: gr.EventData) -> list[Any]:
+        """The browser has seen that nothing runs any more."""
+        return _buttons(_told(work, wish))
+
+    return over
 
 
 def _finder(work: GridWork) -> Callable[..., list[Any]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from os.path import commonprefix
 
-from playground.core.events import Failed
+from playground.core.events import Event, Failed
 from playground.core.grid import Cell
 from playground.core.trace import Trace
 from playground.ui.grid_job import GridJob
@@ -59,10 +59,11 @@ def catch_up(feed: TokenFeed, trace: Trace) -> None:
         feed.add(trace.waiting)
     if trace.started is not None and known.started is None:
         feed.add(trace.started)
-    for event in (
+    events: tuple[Event, ...] = (
         *trace.beams[len(known.beams) :], *trace.proposals[len(known.proposals) :],
         *trace.steps[len(known.steps) :],
-    ):
+    )
+    for event in events:
         feed.add(event)
     if trace.finished is not None and known.finished is None:
         feed.add(trace.finished)

@@ -21,6 +21,8 @@ from playground.ui.grid_job import GridJob
 READ_SECONDS = 0.1
 BUSY_SECONDS = 1.0  # before an engine that had no room is asked again
 PATIENCE_SECONDS = 600.0  # with an engine that has none
+# What keeps a model from being loaded: its other cells need not try again, one batch after another.
+OF_THE_MODEL = ("MODEL_NOT_FOUND", "MODEL_INVALID", "MODEL_UNSAFE", "MODEL_TOO_BIG", "HUB")
 BUSY = "Waiting: the app is busy"
 _UNEXPECTED = Problem(
     "ERROR", "This cell ended in a way that the app does not know.",
@@ -102,6 +104,7 @@ class Player:
         self._engine, self._slots, self._width = engine, slots, width
         self._job, self._visitor = job, visitor
         self._flights: list[Flight] = []
+        self._waiting: deque[Cell] = deque()
         self._watch = Watch()
         self._refused_since: float | None = None
         self._ask_again_at = 0.0
@@ -114,14 +117,14 @@ class Player:
 
     def _play(self, stretch: Stretch) -> None:
         job, waiting = self._job, deque(stretch.cells)
-        self._watch = Watch()
+        self._watch, self._waiting = Watch(), waiting
         try:
             while waiting or self._flights:
                 if job.stopping.is_set():
                     waiting.clear()
                     self._stop()
                 else:
-                    self._start_more(waiting)
+                    self._start_more()
                 self._read(stretch.model)
         finally:
             self._stop()
@@ -130,8 +133,9 @@ class Player:
             self._flights.clear()
             job.waits_for = ""
 
-    def _start_more(self, waiting: deque[Cell]) -> None:
+    def _start_more(self) -> None:
         """Fill the batch up once half of it is free: who shares a prompt then starts together."""
+        waiting = self._waiting
         free = self._width - sum(len(flight.open) for flight in self._flights)
         worth = min(len(waiting), max(1, self._width // 2))
         if not waiting or free < worth or time.monotonic() < self._ask_again_at:
@@ -146,7 +150,7 @@ class Player:
         except Overloaded as error:
             self._slots.give(got)
             waiting.extendleft(reversed(cells))
-            self._busy(waiting, error)
+            self._busy(error)
         except PlaygroundError as error:
             self._slots.give(got)
             self._job.fail(cells, error.problem)
@@ -155,15 +159,19 @@ class Player:
             self._job.begin(cells)
             self._flights.append(Flight(stream, cells, set(range(got))))
 
-    def _busy(self, waiting: deque[Cell], error: Overloaded) -> None:
+    def _busy(self, error: Overloaded) -> None:
         """The engine has no room: ask again later, but not for ever."""
         now = time.monotonic()
         self._refused_since = self._refused_since or now
         if now - self._refused_since > PATIENCE_SECONDS:
-            self._job.fail(waiting, error.problem)
-            waiting.clear()
+            self._give_up(error.problem)
         else:
             self._wait(BUSY)
+
+    def _give_up(self, problem: Problem) -> None:
+        """What this model has left cannot run, all for one reason."""
+        self._job.fail(self._waiting, problem)
+        self._waiting.clear()
 
     def _wait(self, words: str) -> None:
         self._job.waits_for = words
@@ -200,6 +208,9 @@ class Player:
         if result is not None and result.over and column in flight.open:
             flight.open.discard(column)
             self._slots.give(1)
+            problem = result.trace.problem
+            if problem is not None and problem.code in OF_THE_MODEL:
+                self._give_up(problem)
             if result.state == "done":
                 self._watch.end(cell, len(result.trace.steps))
 

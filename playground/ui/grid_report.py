@@ -53,6 +53,7 @@ def news(job: GridJob, since: object) -> str:
     run what a start would do. With ``more`` there is more to ask for at once."""
     whole = isinstance(since, int) and not isinstance(since, bool)
     revision, running = job.revision, job.running
+    left_over = time_left(job.estimate(), " left")
     changed = job.changed(since if whole else 0, MOST_CHANGES)  # type: ignore[arg-type]
     rows, left = [], SLICE_CHARACTERS
     for place, result in changed:
@@ -66,7 +67,7 @@ def news(job: GridJob, since: object) -> str:
     return encode({
         "version": job.version, "revision": revision, "more": more, "running": running,
         "stopping": running and job.stopping.is_set(), "counts": job.counts(),
-        "total": len(job.grid.cells), "says": _waits(job), "left": time_left(job.estimate()),
+        "total": len(job.grid.cells), "says": _waits(job), "left": left_over,
         "plan": [] if running else _plan(job), "notes": job.grid.notes, "cells": rows,
     })
 
@@ -98,8 +99,11 @@ def _plan(job: GridJob) -> list[str]:
     if not left:
         return ["Every cell has its answer. Change something, and only what is new runs."]
     lines = [f"{_count(total, 'cell')}: {_product(job)}."]
+    failed = job.counts().get("failed", 0)
     if left < total:
         lines.append(f"{total - left:,} have their answer; {left:,} are left to run.")
+    if failed:
+        lines.append(f"{_count(failed, 'cell')} failed and would run again.")
     models = [
         f"{stretch.model.label} ({_count(len(stretch.cells), 'cell')}, "
         f"{'in memory' if stretch.model in job.ready else 'loads once'})" for stretch in stretches
@@ -121,13 +125,13 @@ def _product(job: GridJob) -> str:
     return " × ".join(_count(size, word) for word, size in sizes if size > 1) or "one of each"
 
 
-def time_left(estimate: Estimate) -> str:
+def time_left(estimate: Estimate, left: str = "") -> str:
     """How long it may take, in words, with what is not known yet."""
-    unknown = ", ".join(model.label for model in estimate.unknown)
+    unknown = " and ".join(model.label for model in estimate.unknown)
     if estimate.unknown and not estimate.seconds:
         return f"unknown until the first cell of {unknown}"
-    words = f"about {_duration(estimate.seconds)}"
-    return f"{words}, and what {unknown} takes" if unknown else words
+    words = f"about {_duration(estimate.seconds)}{left}"
+    return f"{words} without {unknown}, unknown until its first cell" if unknown else words
 
 
 def _duration(seconds: float) -> str:

@@ -133,7 +133,7 @@ class GridBoard {
     for (const state of ['writing', 'loading', 'waiting', 'stopped', 'failed']) {
       if (counts[state]) parts.push(`${counts[state]} ${state}`);
     }
-    if (running) parts.push(told.stopping ? 'stopping' : told.says || `${told.left}${/^about/.test(told.left) ? ' left' : ''}`);
+    if (running) parts.push(told.stopping ? 'stopping' : told.says || told.left);
     return parts.join(' · ');
   }
 

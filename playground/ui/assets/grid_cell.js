@@ -51,7 +51,7 @@ class GridCell {
 
   draw() {
     const { state, problem } = this;
-    const words = problem || (this.text + (this.marks & CUT_HERE ? '…' : ''));
+    const words = problem || (this.text.trimStart() + (this.marks & CUT_HERE ? '…' : ''));
     this.root.dataset.state = state;
     if (this.words.textContent !== words) this.words.textContent = words;
     if (this.said.textContent !== STATES[state]) this.said.textContent = STATES[state];

@@ -24,7 +24,7 @@ class GridTools {
       this.select('across', 'Columns', this.layouts(), () => board.sortBy('', null)),
       this.select('figure', 'Figure', FIGURES.map(({ name, label }) => [name, label]), () => board.showFigure()),
       this.words,
-      this.select('state', 'State', [['', 'any state'], ...Object.entries(STATES)], () => board.filterBy()),
+      this.select('by-state', 'State', [['', 'any state'], ...Object.entries(STATES)], () => board.filterBy()),
     ];
     for (const axis of board.varying()) {
       const [, values] = board.axes[axis];
@@ -34,6 +34,7 @@ class GridTools {
     const files = h('span', 'files');
     files.append(this.said, this.file('csv', 'CSV'), this.file('json', 'JSON'));
     this.root.replaceChildren(...parts, files);
+    this.selects.get('figure').value = board.figure;
     for (const [name, value] of before) {
       const select = this.selects.get(name);
       if (select && [...select.options].some((option) => option.value === value)) select.value = value;
@@ -44,7 +45,7 @@ class GridTools {
     const { board } = this;
     const varying = board.varying().filter((axis) => axis !== PROMPT);
     const rest = [2, 3, 4].filter((axis) => varying.includes(axis));
-    const one = varying.map((axis) => [String(axis), AXES[axis]]);
+    const one = [...rest, ...varying.filter((axis) => !rest.includes(axis))].map((axis) => [String(axis), AXES[axis]]);
     const every = rest.length > 1 ? [[rest.join(), board.named(rest)]] : [];
     return [...every, ...one, ...(one.length ? [] : [['3', AXES[3]]])];
   }
@@ -65,13 +66,13 @@ class GridTools {
   // Whether a cell is among those that are shown.
   passes(cell) {
     const words = this.words.value.trim().toLowerCase();
-    const state = this.value('state');
+    const state = this.value('by-state');
     if ((state && cell.state !== state) || (words && !cell.has(words))) return false;
     return cell.at.every((value, axis) => ['', String(value)].includes(this.value(`axis:${axis}`)));
   }
 
   get filters() {
-    return Boolean(this.words.value.trim() || this.value('state'));
+    return Boolean(this.words.value.trim() || this.value('by-state'));
   }
 
   file(form, label) {
