@@ -113,7 +113,7 @@ def build_grid(stage: Stage, settings: Settings, tab: gr.Tab) -> GridWork:
         models = _several("Models", offered(settings), [settings.models[0]],
                           allow_custom_value=settings.any_model)
         strategies = _several("Strategies", list(PRESETS), ["Greedy"])
-        sweep = gr.Textbox("", label="Sweeps", lines=1, max_lines=4, min_width=150, scale=2,
+        sweep = gr.Textbox("", label="Sweeps", lines=1, max_lines=4, min_width=210, scale=2,
                            placeholder="temperature 0.2 to 1.6 in 8")
         seeds = gr.Textbox("0", label="Seeds", lines=1, max_lines=1, min_width=80,
                            placeholder="0-4, 7")
@@ -163,12 +163,14 @@ def _wire(
     fields, board, actions = list(parts.form.values()), parts.board, parts.actions
     change = {**wide, "inputs_kwargs": parts.inputs, "outputs": parts.outputs, "queue": False}
     go = {**change, "fn": _changer(work, settings, start=True)}
-    actions.run.click(**go)
-    parts.plan.click(_changer(work, settings, start=False), **change)
+    actions.run.click(**go, api_name="grid_run")
+    parts.plan.click(_changer(work, settings, start=False), api_name="grid_plan", **change)
     for button, example in zip(examples, EXAMPLES, strict=True):
         fill = partial(example.values, settings)
         button.click(fill, None, fields, queue=False, **wide).then(**go)
-    actions.stop.click(partial(_stop, work), board, None, queue=False, **quiet)
+    actions.stop.click(
+        partial(_stop, work), board, None, queue=False, api_name="grid_stop", **quiet
+    )
     board.grid_over(_ender(work), None, [actions.run, actions.stop], queue=False, **quiet)
     board.find_grid(
         _finder(work), None, [*parts.outputs, parts.own, *fields], queue=False, **wide

@@ -64,7 +64,7 @@ def grid_board(work: GridWork, hint: str) -> gr.HTML:
     ``board.grid_over`` that of a grid that has come to its end, and ``board.open_cells`` a key and
     the ``places`` of the cells to open. All of it comes from a browser and may be anything.
     """
-    functions: Sequence[Callable[..., Any]] = (grid_code, *_answers(work))
+    functions: Sequence[Callable[..., Any]] = (grid_code, *answers_of(work))
     return gr.HTML(
         value="{}",
         html_template='<div class="grid-board"></div>',
@@ -77,7 +77,7 @@ def grid_board(work: GridWork, hint: str) -> gr.HTML:
     )
 
 
-def _answers(work: GridWork) -> tuple[Callable[[Any], str], ...]:
+def answers_of(work: GridWork) -> tuple[Callable[[Any], str], ...]:
     """The server functions; each is asked with an object that holds a ``key``."""
 
     def grid_layout(request: Any) -> str:

@@ -118,7 +118,7 @@ class GridBoard {
     this.plan.hidden = !lines.length;
     if (!some || !told) return;
     const { counts, total } = told;
-    const over = ['done', 'failed', 'stopped'].reduce((sum, state) => sum + (counts[state] ?? 0), 0);
+    const over = ['done', 'failed'].reduce((sum, state) => sum + (counts[state] ?? 0), 0);
     this.progress.setAttribute('aria-valuemax', total);
     this.progress.setAttribute('aria-valuenow', over);
     this.progress.classList.toggle('on', running);

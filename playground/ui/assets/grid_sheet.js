@@ -1,6 +1,8 @@
 // The cells as a table: prompts against the rest, or a list with a row a cell, as on a phone.
 
 const MOST_DRAWN = 600; // cells, until somebody asks for the rest
+const ROW_HEAD = 200; // pixels
+const COLUMN = 200;
 
 class GridSheet {
   constructor(board) {
@@ -43,6 +45,7 @@ class GridSheet {
       if (!columns.has(column)) columns.set(column, cell);
       rows.get(row).set(column, cell);
     }
+    table.style.minWidth = `${ROW_HEAD + COLUMN * columns.size}px`;
     this.headRow(table, columns, across, down);
     const body = h('tbody');
     table.append(body);
@@ -114,7 +117,7 @@ class GridSheet {
     const heads = [...axes.map((axis) => [`axis:${axis}`, AXES[axis]]), ['text', 'Answer'], ...shown.map(({ name, label, help }) => [name, label, help])];
     const line = h('tr');
     for (const [by, label, help] of heads) {
-      const th = h('th', by.startsWith('axis:') || by === 'text' ? '' : 'number');
+      const th = h('th', by.startsWith('axis:') ? 'axis' : by === 'text' ? 'answer' : 'number');
       th.scope = 'col';
       const button = h('button', 'sorts', label);
       button.type = 'button';
@@ -146,9 +149,9 @@ class GridSheet {
     for (const axis of axes) {
       const [, values] = this.board.axes[axis];
       const td = h('td', axis === PROMPT ? 'axis prompt' : 'axis', values[cell.at[axis]]);
-      td.dataset.axis = AXES[axis];
       row.append(td);
     }
+    row.append(h('td', 'brief', board.valuesOf(cell, [1, 2, 3, 4]).join(' · '))); // on a phone
     const answer = h('td', 'answer');
     answer.append(cell.build());
     row.append(answer);

@@ -12,12 +12,12 @@ class GridTools {
     this.said = h('span', 'told');
     this.said.setAttribute('role', 'status');
     this.selects = new Map();
+    this.chosen = new Map(); // by the reader; it stays where the next grid has it too
   }
 
   // Anew for each grid: its axes decide what there is to choose.
   build() {
     const { board } = this;
-    const before = new Map([...this.selects].map(([name, select]) => [name, select.value]));
     this.selects.clear();
     const parts = [
       this.select('view', 'View', [['table', 'Table'], ['list', 'List']], () => board.sortBy('', null)),
@@ -35,7 +35,7 @@ class GridTools {
     files.append(this.said, this.file('csv', 'CSV'), this.file('json', 'JSON'));
     this.root.replaceChildren(...parts, files);
     this.selects.get('figure').value = board.figure;
-    for (const [name, value] of before) {
+    for (const [name, value] of this.chosen) {
       const select = this.selects.get(name);
       if (select && [...select.options].some((option) => option.value === value)) select.value = value;
     }
@@ -55,7 +55,7 @@ class GridTools {
     const select = h('select');
     select.setAttribute('aria-label', label);
     for (const [value, words] of options) select.add(new Option(words, value));
-    select.addEventListener('change', changed);
+    select.addEventListener('change', () => { this.chosen.set(name, select.value); changed(); });
     box.append(h('span', 'name', label), select);
     this.selects.set(name, select);
     return box;
