@@ -113,7 +113,7 @@ def build_grid(stage: Stage, settings: Settings, tab: gr.Tab) -> GridWork:
         models = _several("Models", offered(settings), [settings.models[0]],
                           allow_custom_value=settings.any_model)
         strategies = _several("Strategies", list(PRESETS), ["Greedy"])
-        sweep = gr.Textbox("", label="Sweeps", lines=1, max_lines=4, min_width=210, scale=2,
+        sweep = gr.Textbox("", label="Sweeps", lines=1, max_lines=4, min_width=210, scale=4,
                            placeholder="temperature 0.2 to 1.6 in 8")
         seeds = gr.Textbox("0", label="Seeds", lines=1, max_lines=1, min_width=80,
                            placeholder="0-4, 7")

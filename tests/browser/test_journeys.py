@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 pytestmark = pytest.mark.browser
 
-TABS = ("Chat", "Complete", "Strategies", "Tokens", "Score", "Models")
+TABS = ("Chat", "Complete", "Strategies", "Tokens", "Score", "Grid", "Models")
 FIRST_TOKEN = "[data-i]"
 LONG = 400
 Shoot = Callable[[Page, str], None]
@@ -560,7 +560,9 @@ def _run_example(page: Page, tab: str) -> None:
         _ask(page, "Hello!")
     elif tab != "Models":
         page.locator("button.example:visible").first.click()
-    if tab != "Models":
+    if tab == "Grid":
+        expect(page.locator(".grid-board .status")).to_contain_text("8 of 8 done")
+    elif tab != "Models":
         _ended(_lanes(page).first)
 
 

@@ -87,7 +87,7 @@ class GridBoard {
     this.show();
     if (told.cells.length && (this.tools.filters || this.sort.by || this.isList())) this.redraw();
     if (told.more) return 0;
-    if (ran && !told.running) { this.sheet.draw(); this.over({ key: this.key }); }
+    if (ran && !told.running) this.over({ key: this.key });
     if (!told.running) return null;
     return this.root.offsetParent === null ? OUT_OF_SIGHT : ASK_AGAIN;
   }

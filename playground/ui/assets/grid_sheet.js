@@ -151,7 +151,7 @@ class GridSheet {
       const td = h('td', axis === PROMPT ? 'axis prompt' : 'axis', values[cell.at[axis]]);
       row.append(td);
     }
-    row.append(h('td', 'brief', board.valuesOf(cell, [1, 2, 3, 4]).join(' · '))); // on a phone
+    row.append(h('td', 'brief', this.board.valuesOf(cell, [1, 2, 3, 4]).join(' · '))); // on a phone
     const answer = h('td', 'answer');
     answer.append(cell.build());
     row.append(answer);

@@ -1,5 +1,7 @@
 // The line above the table: how it is laid out, what of it is shown, which figure; and the files.
 
+const MOST_COLUMNS = 24;
+
 class GridTools {
   constructor(board) {
     this.board = board;
@@ -9,6 +11,12 @@ class GridTools {
     this.words.placeholder = 'Filter by text';
     this.words.setAttribute('aria-label', 'Filter the cells by text');
     this.words.addEventListener('input', () => board.filterBy());
+    this.words.addEventListener('keydown', (event) => {
+      if (event.key !== 'Escape' || !this.words.value) return;
+      event.preventDefault(); // Escape also stops a run.
+      this.words.value = '';
+      board.filterBy();
+    });
     this.said = h('span', 'told');
     this.said.setAttribute('role', 'status');
     this.selects = new Map();
@@ -35,6 +43,7 @@ class GridTools {
     files.append(this.said, this.file('csv', 'CSV'), this.file('json', 'JSON'));
     this.root.replaceChildren(...parts, files);
     this.selects.get('figure').value = board.figure;
+    this.selects.get('across').value = this.fitting();
     for (const [name, value] of this.chosen) {
       const select = this.selects.get(name);
       if (select && [...select.options].some((option) => option.value === value)) select.value = value;
@@ -48,6 +57,17 @@ class GridTools {
     const one = [...rest, ...varying.filter((axis) => !rest.includes(axis))].map((axis) => [String(axis), AXES[axis]]);
     const every = rest.length > 1 ? [[rest.join(), board.named(rest)]] : [];
     return [...every, ...one, ...(one.length ? [] : [['3', AXES[3]]])];
+  }
+
+  // The first layout whose columns a screen can hold, or the one with the fewest.
+  fitting() {
+    const wide = [...this.selects.get('across').options].map(({ value }) => {
+      const axes = value.split(',').map(Number);
+      const columns = new Set(this.board.cells.map(({ at }) => axes.map((axis) => at[axis]).join()));
+      return { value, count: columns.size };
+    });
+    const fits = wide.find(({ count }) => count <= MOST_COLUMNS);
+    return (fits ?? wide.reduce((a, b) => (b.count < a.count ? b : a))).value;
   }
 
   select(name, label, options, changed) {
