@@ -15,6 +15,7 @@ import pytest
 from playground.core.decoding import PRESETS, Decoding
 from playground.core.events import Event, Failed, Started, Step
 from playground.core.grid_plan import Estimate
+from playground.core.plain import from_plain
 from playground.core.prompt import Chat, Message, Raw
 from playground.core.run import ModelSpec, Run
 from playground.core.trace import Trace
@@ -192,8 +193,7 @@ def test_a_json_file_holds_everything_of_every_cell_in_pages() -> None:
     assert len(pages) == 3 and len(cells) == 120
     assert [cell["cell"] for cell in cells] == [cell.identity for cell in job.grid.cells]
     assert (cells[1]["ids"], cells[1]["seed"], cells[1]["prompt_ids"]) == ([3, 4, 5], 1, [1, 2])
-    assert Decoding(**{n: tuple(v) if isinstance(v, list) else v
-                       for n, v in cells[1]["settings"].items()}) == job.grid.cells[1].run.decoding
+    assert from_plain(Run, cells[1]["run"]) == job.grid.cells[1].run
 
 
 @pytest.mark.parametrize("start", [None, -5, "x", True, 10**9])

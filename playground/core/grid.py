@@ -8,12 +8,12 @@ that a cell whose run has not changed is known again in the next grid.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from playground.core.decoding import Decoding
+from playground.core.plain import to_text
 from playground.core.prompt import Chat, Message, Prompt, Raw
 from playground.core.run import ModelSpec, Run
 from playground.core.table import Table
@@ -115,16 +115,16 @@ class Grid:
 def identity(run: Run) -> str:
     """A hash of everything in a run: equal runs have the same one, others do not."""
     told = {**asdict(run), "prompt": [type(run.prompt).__name__, asdict(run.prompt)]}
-    text = json.dumps(_plain(told), sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]
+    text = to_text(_whole(told))
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:32]
 
 
-def _plain(value: Any) -> Any:
+def _whole(value: Any) -> Any:
     """A number that is whole is one number, however it was written: 1 equals 1.0."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): _whole(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
+        return [_whole(one) for one in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

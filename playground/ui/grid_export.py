@@ -10,6 +10,7 @@ from typing import Any
 
 from playground.core.grid import Cell
 from playground.core.measures import Measures
+from playground.core.plain import to_plain
 from playground.core.trace import Trace
 from playground.ui.grid_job import GridJob
 from playground.ui.grid_report import asked, figures, told
@@ -47,6 +48,7 @@ def _record(job: GridJob, cell: Cell) -> dict[str, Any]:
         "model": asdict(cell.run.model),
         "strategy": axes.strategies[cell.at.strategy].name,
         "settings": asdict(cell.run.decoding),
+        "run": to_plain(cell.run),
         "seed": cell.at.seed,
         "state": result.state if result else "planned",
         "reason": _reason(trace),
