@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -299,6 +300,31 @@ def test_stop_and_resume_are_one_button() -> None:
     engine.gate.set()
     page.run({}, board, **PLAIN)
     wait_for(lambda: page.told("over", key)[0].get("value") == "Run")
+
+
+def test_opening_others_ends_what_was_followed() -> None:
+    """A cell that still writes was followed for ever, and a click on another one was not heard."""
+    engine = GridEngine()
+    page = Page(engine)
+    engine.gate.clear()
+    board = page.run({}, "{}", **PLAIN)[3]
+    wait_for(lambda: engine.streams)
+    wish = SimpleNamespace(_data={"key": board_value(board)["key"], "places": [0]})
+    event = page.fns["open_cells"]
+    assert event.trigger_mode == "multiple"
+    first = event.fn(wish, REQUEST)
+    boxes = next(first)[:2]
+    assert [box["visible"] for box in boxes] == [True, False]
+    former = threading.Thread(target=lambda: list(first))  # as Gradio asks it for more
+    former.start()
+    wish._data["places"] = [0, 1]
+    second = event.fn(wish, REQUEST)
+    assert [box["visible"] for box in next(second)[:2]] == [True, True]
+    former.join(60)
+    assert not former.is_alive()
+    engine.gate.set()
+    shown = list(second)
+    assert json.loads(shown[-1][3])["n"] == 3
 
 
 @pytest.mark.parametrize("board", [None, "", "[]", "x", '{"key": 3}', "[" * 5000, 7])

@@ -19,7 +19,7 @@ from playground.ui.controls import offered
 from playground.ui.grid_board import board_value, grid_board, key_value
 from playground.ui.grid_form import FIELDS, MINE, GridForm
 from playground.ui.grid_job import GridJob
-from playground.ui.grid_lanes import MOST_OPEN, marked, opened
+from playground.ui.grid_lanes import MOST_OPEN, CellLane, marked, opened
 from playground.ui.grid_work import GridWork
 from playground.ui.own_presets import read_presets
 from playground.ui.streaming import FLUSH_SECONDS, Stage
@@ -177,7 +177,7 @@ def _wire(
     )
     board.open_cells(
         _opener(stage, work), None, [*parts.boxes, *parts.lanes, parts.words],
-        concurrency_limit=None, **wide,
+        concurrency_limit=None, trigger_mode="multiple", **wide,
     )
     asked = gr.Textbox("{}", visible=False)
     tab.select(_strategies, asked, [parts.own, parts.form["strategies"]], queue=False, js=_KEPT,
@@ -263,27 +263,21 @@ def _choices(own: Mapping[str, Any], value: Any = None) -> Any:
 
 
 def _opener(stage: Stage, work: GridWork) -> Callable[..., Iterator[list[Any]]]:
-    latest: dict[str, object] = {}
-
     def open_cells(wish: gr.EventData, request: gr.Request) -> Iterator[list[Any]]:
-        """One or two cells in the token view, followed while they write."""
-        session, mine = str(request.session_hash), object()
-        latest[session] = mine
+        """One or two cells in the token view, until others are opened."""
         job = _told(work, wish)
         lanes = opened(job, wish._data.get("places")) if job else []
+        yield from stage.show(TAB, request, follow(lanes, str(request.session_hash)))
+
+    def follow(lanes: list[CellLane], session: str) -> Iterator[list[Any]]:
         boxes = [gr.update(visible=number < len(lanes)) for number in range(MOST_OPEN)]
         rest = [idle()] * (MOST_OPEN - len(lanes))
-        try:
-            while latest.get(session) is mine:
-                more = any([lane.follow() for lane in lanes])
-                values, words = marked(lanes)
-                yield [*boxes, *values, *rest, words]
-                stage.streams.show(session, TAB, [one.feed.key for one in lanes if one.feed])
-                if not more:
-                    return
-                time.sleep(FLUSH_SECONDS)
-        finally:
-            if latest.get(session) is mine:
-                del latest[session]
+        more = True
+        while more:
+            more = any([lane.follow() for lane in lanes])
+            values, words = marked(lanes)
+            yield [*boxes, *values, *rest, words]
+            stage.streams.show(session, TAB, [one.feed.key for one in lanes if one.feed])
+            time.sleep(FLUSH_SECONDS if more else 0.0)
 
     return open_cells
