@@ -36,8 +36,13 @@ def test_a_grid_is_planned_run_left_found_again_sorted_compared_and_saved(
     visit: Callable[..., Page], shoot: Callable[[Page, str], None]
 ) -> None:
     page = visit()
+    page.evaluate("""localStorage.setItem('playground:presets',
+        JSON.stringify({Mild: {preset: 'Top-p', temperature: 0.7}}))""")
     _open(page)
     shoot(page, "grid-empty")
+    page.get_by_label("Strategies", exact=True).click()
+    expect(page.get_by_role("option", name="Mine: Mild")).to_be_attached()
+    page.keyboard.press("Escape")
     boxes = page.locator(".grid-texts textarea:visible")
     boxes.nth(0).fill("The capital of {country} is")
     boxes.nth(1).fill("country\nFrance\nItaly")
