@@ -63,8 +63,9 @@ def test_a_grid_is_planned_run_left_found_again_sorted_compared_and_saved(
 
     page.locator(".grid-board .choice.view select").select_option("list")
     page.locator(".grid-board .sorts", has_text="Perplexity").click()
-    figures = page.locator(".grid-board tbody tr td.number:nth-last-child(3)").all_inner_texts()
-    assert len(figures) == 24 and figures == sorted(figures, key=float)
+    told = page.locator(".grid-board tbody tr td.number:nth-last-child(4)").all_inner_texts()
+    figures = [float(one.replace(",", "")) for one in told]
+    assert len(figures) == 24 and figures == sorted(figures)
     page.locator(".grid-board .filter").fill("roses")
     expect(page.locator(".grid-board .cell")).to_have_count(12)
     page.locator(".grid-board .filter").fill("")
