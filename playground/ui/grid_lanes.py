@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from os.path import commonprefix
 
+from playground.core.compare import Comparison, compare
 from playground.core.events import Event, Failed
 from playground.core.grid import Cell
 from playground.core.trace import Trace
 from playground.ui.grid_job import GridJob
 from playground.ui.grid_report import title_of
-from playground.ui.lane_report import parting
+from playground.ui.parting_words import Words, numbers_of, sentence_of
 from playground.ui.token_stream import TokenFeed, idle
 
 MOST_OPEN = 2
-SHOWN = 24  # characters of a text at the place where it parts
+LEFT = "the left one"
 
 
 @dataclass(eq=False)
@@ -26,6 +26,7 @@ class CellLane:
     job: GridJob
     cell: Cell
     feed: TokenFeed | None = None
+    compared: Comparison | None = None
 
     def follow(self) -> bool:
         """Take what has happened; whether more may come."""
@@ -81,39 +82,26 @@ def opened(job: GridJob, places: object) -> list[CellLane]:
 
 
 def marked(lanes: Sequence[CellLane]) -> tuple[list[str], str]:
-    """The values of the lanes, with the place where two of them part, and that in words, as HTML.
-
-    Tokens are compared under one model; between two, only texts can be.
-    """
+    """The values of the lanes, with the places where two of them part, and that in words, as HTML:
+    the sentence, and what each gave the other's choice."""
     values = [lane.value for lane in lanes]
-    traces = [lane.feed.trace for lane in lanes if lane.feed]
-    if len(traces) < 2:
+    feeds = [lane.feed for lane in lanes if lane.feed]
+    if len(feeds) < 2:
         return values, ""
-    first, second = traces
-    if first.run.model.base != second.run.model.base:
-        return values, _texts_part(first.text, second.text)
-    at, words = parting(second, first, "the left one")
-    if at is not None:
-        values = [f'{{"parts_at":{at},{value[1:]}' for value in values]
-    told = "".join(escape(w) if isinstance(w, str) else f"<code>{escape(w['token'])}</code>"
-                   for w in words)
-    return values, told and f'<p class="sentence">{told}</p>'
+    left, right = (feed.trace for feed in feeds)
+    found = lanes[1].compared = compare(right, left, before=lanes[1].compared)
+    if found.parting is not None:
+        places = (found.parting.second.index, found.parting.first.index)
+        values = [f'{{"parts_at":{at},{value[1:]}'
+                  for at, value in zip(places, values, strict=True)]
+    told = (sentence_of(found, right, left, LEFT), numbers_of(found, right, left, LEFT))
+    lines = [f'<p class="sentence">{_html(words)}</p>' for words in told if any(words)]
+    return values, "".join(lines)
 
 
-def _texts_part(first: str, second: str) -> str:
-    """Where two texts part, in words."""
-    shared = len(commonprefix([first, second]))
-    if not first or not second:
-        return ""
-    if first == second:
-        words = f"The same text, all {shared:,} characters; the models may cut it otherwise."
-    else:
-        begin = f"The same for {shared:,} characters, then " if shared else "From the start: "
-        words = (f"{begin}“{_shown(second, shared)}” where the left one has "
-                 f"“{_shown(first, shared)}”.")
-    return f'<p class="sentence">{escape(words)}</p>'
-
-
-def _shown(text: str, at: int) -> str:
-    rest = text[at : at + SHOWN].replace("\n", "↵")
-    return f"{rest}…" if len(text) > at + SHOWN else rest or "its end"
+def _html(words: Words) -> str:
+    """A sentence with tokens in it, as HTML."""
+    return "".join(
+        escape(word) if isinstance(word, str) else f"<code>{escape(word['token'])}</code>"
+        for word in words
+    )
