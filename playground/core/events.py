@@ -15,6 +15,7 @@ from operator import attrgetter
 from typing import Literal, TypeVar
 
 from playground.core.decoding import Decoding
+from playground.core.facts import Facts, Spelled
 from playground.errors import Problem
 
 T = TypeVar("T")
@@ -70,6 +71,8 @@ class Started:
     a run with a ``fork`` they count on into the answer's tokens that stand already, which are no
     part of ``prompt``.
     ``commit`` is the one on the Hub that the model's files are of; empty for other files.
+    ``facts`` are the model as it runs, ``spelled`` the texts among the settings as ids; both None
+    where nobody can tell.
     """
 
     prompt: tuple[Piece, ...]
@@ -78,6 +81,8 @@ class Started:
     notices: tuple[str, ...] = ()
     reused: int = 0
     commit: str = ""
+    facts: Facts | None = None
+    spelled: Spelled | None = None
 
     @property
     def prompt_ids(self) -> tuple[int, ...]:
@@ -306,7 +311,8 @@ class Finished:
     ``new_tokens`` are those that this run told, so not those that stood at its fork. ``reason``:
     the model ended its turn, the token limit, a stop string, the Stop button, or the end of the
     context. ``cache_bytes`` are what its own texts filled of the KV cache at its end,
-    without padding and without room to grow; 0 where nothing is kept between steps.
+    without padding and without room to grow; 0 where nothing is kept between steps. ``company``
+    are the most texts of other runs that shared one of its forwards.
     """
 
     reason: Reason
@@ -317,6 +323,7 @@ class Finished:
     decode_seconds: float
     score: float | None = None
     cache_bytes: int = 0
+    company: int = 0
 
 
 @dataclass(frozen=True, slots=True)

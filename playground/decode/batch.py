@@ -86,6 +86,12 @@ class Batch:
         """What holds its rows; None where every text is read from its begin."""
         return self._cache
 
+    def count_company(self) -> None:
+        """Tell each member how many texts of others share the forward that comes."""
+        texts = sum(self._rows)
+        for member, count in zip(self.members, self._rows, strict=True):
+            member.meet(texts - count)
+
     def join(self, newcomers: Sequence[Seated]) -> None:
         """Take in members; ``caches`` hold each of their prompts once and stay as they are."""
         parts: list[DynamicCache] = [] if self._cache is None else [self._cache]

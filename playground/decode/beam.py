@@ -72,6 +72,10 @@ class BeamSearch:
         """The prefill begins."""
         self.row.start_clock()
 
+    def meet(self, others: int) -> None:
+        """See Member."""
+        self.row.meet(others)
+
     def begin(self, prompts: Sequence[Forwarded]) -> Turn:
         """The first step, from what was said after the prompt."""
         return self._first(prompts[0])

@@ -92,6 +92,10 @@ class ContrastiveSearch:
         """The prefill begins."""
         self.row.start_clock()
 
+    def meet(self, others: int) -> None:
+        """See Member."""
+        self.row.meet(others)
+
     def begin(self, prompts: Sequence[Forwarded]) -> Turn:
         """The first candidates; none can be chosen before all are read."""
         self.row.mark_first()

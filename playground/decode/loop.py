@@ -18,6 +18,7 @@ from playground.core.run import Run
 from playground.decode import cache as kv
 from playground.decode.batch import Batch, Seated
 from playground.decode.contrastive import ContrastiveSearch
+from playground.decode.facts import facts_of, spelled_of
 from playground.decode.faults import FORWARD_FAULTS, is_memory, problem_of
 from playground.decode.fork import spelled
 from playground.decode.member import Member, Turn
@@ -58,6 +59,7 @@ class DecodeLoop:
         ``clock`` gives the seconds that a slowed run is held by.
         """
         self._model, self._drafts = model, drafts
+        self._facts = facts_of(model)
         self._paces = Paces(clock)
         self._answers: Told = []
         self._waiting: list[Waiting] = []
@@ -78,13 +80,15 @@ class DecodeLoop:
             encoded = encode(self._model, run.prompt, self._model.card.context)
             run, inserted = spelled(self._model, run)
             member, notices = member_of(self._model, key, run, encoded, self._drafts)
+            texts = spelled_of(self._model, run)
         except PlaygroundError as fault:
             self._answers.append((key, Failed(fault.problem)))
             return
         if isinstance(member, Row | ContrastiveSearch):
             member.recent = self._recent
         prefills = [self._prefill_for(member, ids) for ids in member.prompts]
-        self._waiting.append(Waiting(member, prefills, encoded, (*inserted, *notices)))
+        notices = (*inserted, *notices)
+        self._waiting.append(Waiting(member, prefills, encoded, notices, texts))
 
     def leave(self, key: int) -> None:
         """Let a run go: ``Finished("stopped")`` comes from the next step, and its text stays."""
@@ -249,7 +253,7 @@ class DecodeLoop:
         for waiting in takers:
             waiting.member.start_clock()
             if waiting.prefills[0] is prefill:
-                told.append((waiting.member.key, waiting.started(self._model.card)))
+                told.append((waiting.member.key, waiting.started(self._model.card, self._facts)))
 
     def _running(self) -> Iterator[Running]:
         """What the caches of those who decode hold, for a run that forks one of them."""
@@ -299,6 +303,7 @@ class DecodeLoop:
     def _decode(self, batch: Batch, told: Told) -> None:
         """One forward for the members of a batch, and each one's turn."""
         candidates = max(member.run.decoding.candidates for member in batch.members)
+        batch.count_company()
         try:
             forwarded = batch.forward(candidates)
         except FORWARD_FAULTS as fault:

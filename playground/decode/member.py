@@ -104,6 +104,9 @@ class Member(Protocol):
     def start_clock(self) -> None:
         """Its prompt is about to be read."""
 
+    def meet(self, others: int) -> None:
+        """So many texts of other runs share its next forward."""
+
     def begin(self, prompts: Sequence[Forwarded]) -> Turn:
         """The first turn, from what was said after each of its prompts."""
 

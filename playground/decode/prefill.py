@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from playground.core.events import Started
+from playground.core.facts import Facts, Spelled
 from playground.core.messages import ModelCard
 from playground.decode.batch import forward, said, weighed
 from playground.decode.choice import read
@@ -89,13 +90,15 @@ class Waiting:
     prefills: Sequence[Prefill]
     encoded: Encoded
     notices: tuple[str, ...]
+    spelled: Spelled
 
-    def started(self, card: ModelCard) -> Started:
+    def started(self, card: ModelCard, facts: Facts) -> Started:
         """What is told once the first of its prompts is about to be read."""
         told = self.encoded
         notices = (*told.notices, *self.notices)
         return Started(
-            told.pieces, told.rendered, card.context, notices, self.prefills[0].reused, card.commit
+            told.pieces, told.rendered, card.context, notices, self.prefills[0].reused,
+            card.commit, facts, self.spelled,
         )
 
     @property

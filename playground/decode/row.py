@@ -50,6 +50,7 @@ class Row:
             self._text.push(id)
         # Of the forward that the next step is chosen from.
         self.seconds = 0.0
+        self.company = 0
         self._began = time.perf_counter()
         self._first: float | None = None
 
@@ -151,6 +152,10 @@ class Row:
     def start_clock(self) -> None:
         """The prefill begins."""
         self._began = time.perf_counter()
+
+    def meet(self, others: int) -> None:
+        """See Member."""
+        self.company = max(self.company, others)
 
     def newest(self) -> torch.Tensor:
         """The newest token, [1, 1]."""
@@ -297,6 +302,7 @@ class Row:
             prefill_seconds=first - self._began,
             decode_seconds=now - first,
             score=score,
+            company=self.company,
         )
 
     def fail_broken(self) -> Failed:
