@@ -71,7 +71,8 @@ class Settings:
 
     ``auth`` is the user and password that the page asks for; ``password_is_new`` says that the
     password was made up just now and must be shown once. ``memory_bytes`` bounds what loaded
-    models may take together; None leaves it to what the machine has.
+    models may take together; None leaves it to what the machine has. ``space`` is the owner/name
+    of the Space that this is.
     """
 
     mode: Mode = "local"
@@ -85,6 +86,13 @@ class Settings:
     limits: Limits = LOCAL_LIMITS
     idle_seconds: float = 1800.0
     memory_bytes: int | None = None
+    space: str = ""
+
+    @property
+    def address(self) -> str:
+        """Where links lead that people pass on; empty where the browser knows it best. On a Space
+        that is its page on the Hub, which hands a link's end on to the app inside."""
+        return f"https://huggingface.co/spaces/{self.space}" if self.space else ""
 
     @property
     def any_model(self) -> bool:
@@ -198,6 +206,7 @@ def settings_from(
         limits=_limits(described, mode),
         idle_seconds=_idle_seconds(flags.idle_minutes, described),
         memory_bytes=_bytes(flags.memory) if flags.memory else None,
+        space=environ.get("SPACE_ID", ""),
     )
 
 

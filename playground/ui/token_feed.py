@@ -173,6 +173,7 @@ class TokenFeed:
     def plays(self, live: Live) -> None:
         """Say where the run is in the engine, so that a reader can ask for its steps."""
         self._record.live = live
+        self._record.made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
     def due(self) -> bool:
         """Whether there is news and the page has had time to show the last."""

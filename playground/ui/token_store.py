@@ -88,8 +88,9 @@ class Record:
     """What is kept of one run, encoded once: a JSON string a token, a beam step, a forward that
     judged proposals, and the prompt.
 
-    ``trace`` is the run as it stands; ``live`` where its steps can be asked for, which is nowhere
-    for a run that was only shown again, and after its page was closed.
+    ``trace`` is the run as it stands, ``made`` when it was begun (UTC, as in a recipe); ``live``
+    where its steps can be asked for, which is nowhere for a run that was only shown again, and
+    after its page was closed.
     """
 
     tokens: list[str] = field(default_factory=list)
@@ -98,6 +99,7 @@ class Record:
     prompt: str = "[]"
     trace: Trace | None = None
     live: Live | None = None
+    made: str = ""
 
     @property
     def weight(self) -> int:
@@ -161,6 +163,12 @@ def trace_of(key: object) -> Trace | None:
     """That run as it stands."""
     record = KEPT.get(key)
     return record.trace if record else None
+
+
+def made_of(key: object) -> str:
+    """When that run was begun; empty where nobody knows."""
+    record = KEPT.get(key)
+    return record.made if record else ""
 
 
 def answer_of(key: object) -> tuple[Step, ...]:

@@ -38,6 +38,7 @@ from typing import Literal
 import gradio as gr
 
 from playground.core.events import Piece
+from playground.ui.recipe_share import read_recipe
 from playground.ui.token_feed import TokenFeed, idle
 from playground.ui.token_greedy import read_greedy
 from playground.ui.token_store import encode, encode_pieces, read_prompt, read_tokens
@@ -56,6 +57,7 @@ _SCRIPTS = (
     "token_pieces.js",
     "token_prompt.js",
     "token_csv.js",
+    "token_share_ways.js",
     "token_head.js",
     "token_legend.js",
     "token_dock.js",
@@ -72,13 +74,15 @@ _SCRIPTS = (
     "token_cache.js",
     "token_xray_stages.js",
     "token_xray.js",
+    "token_share.js",
     "token_lane.js",
     "parting_strip.js",
     "parting.js",
+    "token_recipe.js",
     "token_stream.js",
 )
 _STYLES = ("token_stream.css", "token_dock.css", "token_xray.css", "token_forwards.css",
-           "parting.css")
+           "parting.css", "token_share.css")
 
 # The scripts come once a page, on the first mount, through a server function: a copy in each of a
 # dozen components would make the page's configuration half a megabyte. The quoted name of an event
@@ -140,6 +144,11 @@ def token_stream_greedy(request: object) -> str:
     return read_greedy(request)
 
 
+def token_stream_recipe(request: object) -> str:
+    """Server function: the runs of some lanes as a link, as code or as a file."""
+    return read_recipe(request)
+
+
 def token_stream(
     title: str = "",
     subtitle: str = "",
@@ -178,7 +187,7 @@ def token_stream(
         apply_default_css=False,
         server_functions=[
             token_stream_code, token_stream_tokens, token_stream_prompt, token_stream_xray,
-            token_stream_greedy,
+            token_stream_greedy, token_stream_recipe,
         ],
         visible=visible,
         elem_id=elem_id,

@@ -41,10 +41,11 @@ function csvOf(tokens, top, figures, first = 0) {
   return lines.join('\r\n') + '\r\n';
 }
 
-function saveFile(name, text) {
+function saveFile(name, text, kind = 'text/csv') {
   const link = h('a');
-  // The mark at its beginning tells spreadsheets that it is UTF-8.
-  link.href = URL.createObjectURL(new Blob(['\ufeff', text], { type: 'text/csv;charset=utf-8' }));
+  // The mark at its beginning tells spreadsheets that it is UTF-8; others want none.
+  const mark = kind === 'text/csv' ? ['\ufeff'] : [];
+  link.href = URL.createObjectURL(new Blob([...mark, text], { type: `${kind};charset=utf-8` }));
   link.download = name;
   document.body.append(link);
   link.click();

@@ -26,7 +26,7 @@ class Head {
     names.append(this.title, this.sub);
     const top = h('div', 'top');
     top.append(names, this.switch(choose));
-    const status = h('div', 'status');
+    const status = this.status = h('div', 'status');
     status.append(h('i', 'dot'), this.say, this.more);
     this.root = h('header');
     this.root.append(top, status, this.bar);

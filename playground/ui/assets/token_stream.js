@@ -53,11 +53,12 @@ function mountParting(root, options) {
   return (value) => parting.take(JSON.parse(value || '{}'));
 }
 
+const MOUNTS = { lane: mountLane, pieces: mountPieces, parting: mountParting, recipe: mountRecipe };
+
 window.tokenStream = {
   mount(element, options) {
     const root = element.querySelector('.token-stream, .parting');
-    const mounts = { lane: mountLane, pieces: mountPieces, parting: mountParting };
-    const show = mounts[options.props.mode](root, options);
+    const show = MOUNTS[options.props.mode](root, options);
     options.watch('value', () => show(options.props.value));
     show(options.props.value);
   },

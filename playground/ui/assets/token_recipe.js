@@ -1,0 +1,71 @@
+// A recipe that was opened, as a sheet: what was asked, with what, and what came of running again.
+
+// The whole is written anew for each value; there is little of it, and all of it is text.
+class RecipeSheet {
+  constructor(root, props) {
+    this.root = root;
+    this.hint = props.hint;
+    root.classList.add('ts', 'recipe-sheet');
+  }
+
+  take(value) {
+    const told = JSON.parse(value || '{}');
+    this.root.replaceChildren();
+    this.root.classList.toggle('resting', !told.facts);
+    if (!told.facts) {
+      this.root.append(h('p', 'hint', told.hint || this.hint));
+      return;
+    }
+    const head = h('header');
+    head.append(h('h2', 'title', told.title || 'A shared run'));
+    if (told.about) head.append(h('span', 'sub', told.about));
+    this.root.append(head);
+    for (const words of told.notices) this.root.append(h('p', 'recipe-notice', words));
+    if (told.lanes.length > 1) this.root.append(this.list(told));
+    this.root.append(this.asked(told), this.facts(told.facts));
+  }
+
+  list({ lanes, chosen }) {
+    const list = h('ol', 'recipe-lanes');
+    lanes.forEach(({ title, badge, says }, n) => {
+      const item = h('li', n === chosen ? 'chosen' : '');
+      item.append(h('span', '', title), badgeOf(badge, says, true));
+      list.append(item);
+    });
+    return list;
+  }
+
+  asked({ prompt, label, verdict }) {
+    const box = h('div', 'recipe-asked');
+    const words = h('div', 'recipe-prompt');
+    words.tabIndex = 0;
+    words.setAttribute('aria-label', 'Prompt');
+    writeReadable(words, prompt);
+    box.append(h('h3', '', label), words);
+    if (verdict) box.append(badgeOf(verdict.badge, verdict.says, false));
+    return box;
+  }
+
+  facts(facts) {
+    const list = h('dl', 'recipe-facts');
+    for (const [name, value] of facts) list.append(h('dt', '', name), h('dd', '', value));
+    return list;
+  }
+}
+
+const BADGES = { same: 'same ids', other: 'other ids', none: 'not verified', running: 'running', failed: 'no verdict' };
+
+// A verdict in a word, or in the sentence that explains it.
+function badgeOf(badge, says, short) {
+  const box = h('p', `recipe-verdict ${badge in BADGES ? badge : 'none'}`);
+  box.append(h('b', '', BADGES[badge] ?? BADGES.none));
+  if (says && !short) box.append(h('span', '', says));
+  if (says && short) box.title = says;
+  if (!short) box.setAttribute('role', 'status');
+  return box;
+}
+
+function mountRecipe(root, { props }) {
+  const sheet = new RecipeSheet(root, props);
+  return (value) => sheet.take(value);
+}

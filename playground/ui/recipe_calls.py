@@ -1,0 +1,108 @@
+"""A recipe as a call of this app's own endpoint, with curl or with the Gradio client."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from typing import Any
+
+from playground.core.decoding import PRESETS
+from playground.core.prompt import Chat, Raw
+from playground.core.run import ModelSpec, Run
+from playground.errors import InvalidInput
+from playground.ui.controls import CHAT, RAW
+from playground.ui.decoding_form import KEPT_BY_PRESETS, DecodingForm, write_form
+
+ENDPOINT = "complete"
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]{1,200}(/[A-Za-z0-9._~/\-]{0,200})?", re.ASCII)
+
+
+def form_of(run: Run) -> str:
+    """A run's settings as a panel of the page holds them, its seed fixed."""
+    def same(preset: str) -> int:
+        theirs = PRESETS[preset]
+        return sum(getattr(theirs, name) == getattr(run.decoding, name)
+                   for name in theirs.__dataclass_fields__ if name not in KEPT_BY_PRESETS)
+
+    nearest = max(PRESETS, key=same)
+    return write_form(DecodingForm(run.decoding, nearest, run.seed, False, run.draft))
+
+
+def fields_of(run: Run) -> dict[str, Any]:
+    """What the Complete and the Tokens tab have for a run: model, text, how it is given, settings.
+
+    Raises InvalidInput where they have no field for something in it.
+    """
+    match run.prompt:
+        case Raw(text, control):
+            template = RAW
+        case Chat(messages, control) if len(messages) == 1 and messages[0].role == "user":
+            template, text = CHAT, messages[0].content
+        case Chat():
+            raise _beyond("its chat has more than one message")
+        case _:
+            raise _beyond("its prompt is exact token ids")
+    if run.fork is not None:
+        raise _beyond("it goes on in the middle of an answer")
+    if run.model != ModelSpec(run.model.repo):
+        raise _beyond("its model has a dtype, bits, an adapter or a commit of its own")
+    return {"model": run.model.repo, "text": text, "template": template,
+            "control_tokens": control, "settings": form_of(run)}
+
+
+def _beyond(why: str) -> InvalidInput:
+    return InvalidInput(
+        f"The tab has no field for this run: {why}.", field="prompt",
+        advice="Run again and verify, on the Recipe tab, takes it as it is.",
+    )
+
+
+def curl_of(run: Run, origin: object) -> str:
+    """A shell command that runs it here and shows what comes. Raises as ``fields_of``."""
+    url = f"{checked_origin(origin)}/gradio_api/call/v2/{ENDPOINT}"
+    data = shlex.quote(json.dumps(_arguments(run), ensure_ascii=False))
+    return (
+        f"URL={shlex.quote(url)}\n"
+        f"EVENT=$(curl -s \"$URL\" -H 'Content-Type: application/json' \\\n"
+        f"  -d {data} | cut -d '\"' -f 4)\n"
+        "# The last line of data holds the lane: each of its rows begins with a token's id and "
+        "text.\n"
+        'curl -sN "$URL/$EVENT"\n'
+    )
+
+
+def client_of(run: Run, origin: object) -> str:
+    """Python that runs it here through gradio_client and collects the ids. Raises as
+    ``fields_of``."""
+    given = "".join(f"    {name}={value!r},\n" for name, value in _arguments(run).items())
+    return (
+        "import json\n\n"
+        "from gradio_client import Client\n\n"
+        f"client = Client({checked_origin(origin)!r})\n"
+        f'job = client.submit(\n    api_name="/{ENDPOINT}",\n{given})\n'
+        "tokens = []\n"
+        "for update in job:\n"
+        "    # Run, Stop, the notice, and then the lanes; a lane tells its newest tokens.\n"
+        "    lane = json.loads(update[LANE])\n"
+        '    if lane.get("rows"):\n'
+        '        tokens[lane["from"]:] = lane["rows"]\n'
+        'print("".join(text for id, text, *_ in tokens))\n'
+        "print([id for id, *_ in tokens])\n"
+    ).replace("LANE", "LANE_PLACE")
+
+
+def _arguments(run: Run) -> dict[str, Any]:
+    told = fields_of(run)
+    return {
+        "text": told["text"], "columns": 1, "model_1": told["model"],
+        "template_1": told["template"], "control_tokens_1": told["control_tokens"],
+        "prompt_1": "", "settings_1": told["settings"],
+    }
+
+
+def checked_origin(origin: object) -> str:
+    """The address of this app as a browser says it. Raises InvalidInput for what is no address."""
+    if not isinstance(origin, str) or not _ORIGIN.fullmatch(origin):
+        raise InvalidInput("This is no address of an app.", field="origin", given=str(origin)[:60])
+    return origin.rstrip("/")
