@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -42,7 +43,15 @@ FIELDS = ("model", "template", "system")
 PANEL_FIELDS = ("model", "template", "control_tokens", "system", "prefill")
 
 
-def build_complete(stage: Stage, settings: Settings) -> None:
+@dataclass(frozen=True)
+class CompleteTab:
+    """What another tab can fill: the text for every lane, and the lanes."""
+
+    text: gr.Textbox
+    columns: Columns
+
+
+def build_complete(stage: Stage, settings: Settings) -> CompleteTab:
     """Build the tab inside the open Blocks."""
     with gr.Row(elem_classes="tab-head"):
         text = prompt_box("Text for every lane", "The beginning of a text. Enter runs.")
@@ -60,6 +69,7 @@ def build_complete(stage: Stage, settings: Settings) -> None:
     columns = build_own_columns(stage, settings, TAB, forms, START, FIELDS, PANEL_FIELDS)
     parting = parting_panel(TAB)
     _wire(stage, settings, columns, text, actions, remark, examples, (lens, more, fewer), parting)
+    return CompleteTab(text, columns)
 
 
 def _wire(

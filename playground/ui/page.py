@@ -16,6 +16,7 @@ from playground.ui.guard import Guard
 from playground.ui.header import header
 from playground.ui.model_list import list_models
 from playground.ui.models import build_models
+from playground.ui.recipe import build_recipe
 from playground.ui.score import build_score
 from playground.ui.strategies import build_strategies
 from playground.ui.streaming import SessionStreams, Stage
@@ -37,7 +38,7 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
             with gr.Tab("Chat", id="chat"):
                 build_chat(stage, settings)
             with gr.Tab("Complete", id="complete"):
-                build_complete(stage, settings)
+                complete = build_complete(stage, settings)
             with gr.Tab("Strategies", id="strategies"):
                 build_strategies(stage, settings)
             with gr.Tab("Tokens", id="tokens"):
@@ -48,6 +49,11 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
                 build_grid(stage, settings, grid)
             with gr.Tab("Models", id="models"):
                 listing = build_models(engine, settings)
+            with gr.Tab("Recipe", id="recipe"):
+                recipe = build_recipe(stage, settings)
+        recipe.take_links(page, tabs, settings.address)
+        recipe.fill_complete(tabs, complete.text, complete.columns)
+        recipe.fill_tokens(tabs, tokens.asked)
         tokens.take_branches(_branching_lanes(page), tabs)
         shown = gr.State(("", ""))
         clock = gr.Timer(REFRESH_SECONDS)
@@ -71,6 +77,7 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
 
         def closed(request: gr.Request) -> None:
             tokens.close(str(request.session_hash))
+            recipe.opened.close(str(request.session_hash))
             stage.streams.close(str(request.session_hash))
 
         page.unload(closed)

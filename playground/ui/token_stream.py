@@ -44,7 +44,10 @@ from playground.ui.token_greedy import read_greedy
 from playground.ui.token_store import encode, encode_pieces, read_prompt, read_tokens
 from playground.ui.token_xray import read_xray
 
-__all__ = ["TokenFeed", "idle", "piece_view", "pieces_value", "token_stream"]
+__all__ = [
+    "TokenFeed", "expected_view", "idle", "piece_view", "pieces_value", "recipe_view",
+    "token_stream",
+]
 
 View = Literal["text", "tokens", "table"]
 _ASSETS = Path(__file__).parent / "assets"
@@ -227,6 +230,30 @@ def piece_view(
         mode="pieces",
         hint=hint,
         height=height,
+    )
+
+
+def recipe_view(hint: str) -> gr.HTML:
+    """A recipe as a sheet. Its value is a JSON object, see token_recipe.js; ``hint`` stands where
+    there is none."""
+    return _part("recipe", hint)
+
+
+def expected_view() -> gr.HTML:
+    """An answer as it was recorded, beside the lane where it is written again."""
+    return _part("expected", "The recorded answer appears here.")
+
+
+def _part(mode: str, hint: str) -> gr.HTML:
+    return gr.HTML(
+        value="{}",
+        html_template='<div class="token-stream"></div>',
+        js_on_load=_LOADER,
+        apply_default_css=False,
+        server_functions=[token_stream_code],
+        elem_classes=["token-stream-block"],
+        mode=mode,
+        hint=hint,
     )
 
 

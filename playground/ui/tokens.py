@@ -43,12 +43,14 @@ WIDE: dict[str, Any] = {**QUIET, "trigger_mode": "multiple", "concurrency_limit"
 
 @dataclass(frozen=True)
 class TokensTab:
-    """What the page needs of the tab: where branches from other tabs go, and what ends with it."""
+    """What the page needs of the tab: where branches from other tabs go, what ends with it,
+    and what its run is asked with: text, model, template, control tokens, settings."""
 
     outputs: list[Any]
     notice: gr.HTML
     show: Callable[[gr.Request, Act], Iterator[list[Any]]]
     close: Callable[[str], None]
+    asked: tuple[Any, ...]
 
     def take_branches(self, lanes: Sequence[gr.HTML], tabs: gr.Tabs) -> None:
         """A branch from a lane of another tab opens here, beside the run that it grows from."""
@@ -112,7 +114,7 @@ def build_tokens(stage: Stage, settings: Settings) -> TokensTab:
     parting.panel.refer(_referrer(show), None, **wide)
     samples.draw(_drawer(show), inputs_kwargs=inputs, **wide)
     pace.amend(_amender(show), panel, **wide)
-    return TokensTab(outputs, actions.notice, show, desks.close)
+    return TokensTab(outputs, actions.notice, show, desks.close, tuple(inputs.values()))
 
 
 def _build_lanes(first: Frame) -> tuple[list[gr.Column], list[gr.HTML], list[gr.HTML]]:

@@ -69,3 +69,43 @@ function mountRecipe(root, { props }) {
   const sheet = new RecipeSheet(root, props);
   return (value) => sheet.take(value);
 }
+
+// An answer as it was recorded, built like a lane: its tokens, or its text where they are not known.
+function mountExpected(root, { props }) {
+  root.classList.add('ts', 'recorded');
+  const names = h('div', 'names');
+  const title = h('h2', 'title');
+  const sub = h('span', 'sub');
+  names.append(title, sub);
+  const top = h('div', 'top');
+  top.append(names);
+  const head = h('header');
+  head.append(top);
+  const body = h('div', 'body');
+  body.tabIndex = 0;
+  body.setAttribute('role', 'group');
+  body.setAttribute('aria-label', 'The recorded answer');
+  root.append(head, body);
+  return (value) => {
+    const told = JSON.parse(value || '{}');
+    put(title, told.title ?? 'Recorded');
+    put(sub, told.sub ?? '');
+    if (!told.title) body.replaceChildren(h('p', 'hint', props.hint));
+    else body.replaceChildren(told.pieces?.length ? recordedTokens(told) : recordedText(told));
+  };
+}
+
+function recordedTokens({ pieces, parts }) {
+  const box = h('div', 'running every');
+  pieces.forEach((piece, n) => {
+    const token = writeToken(h('bdi', n === parts ? 'tok parts' : 'tok'), piece);
+    if (n === parts) token.title = `Token ${n + 1}: here the new answer goes another way`;
+    box.append(token);
+    if (piece.includes('\n')) box.append(h('br'));
+  });
+  return box;
+}
+
+function recordedText({ text }) {
+  return writeReadable(h('div', 'running plain'), text ?? '');
+}

@@ -53,7 +53,9 @@ function mountParting(root, options) {
   return (value) => parting.take(JSON.parse(value || '{}'));
 }
 
-const MOUNTS = { lane: mountLane, pieces: mountPieces, parting: mountParting, recipe: mountRecipe };
+const MOUNTS = {
+  lane: mountLane, pieces: mountPieces, parting: mountParting, recipe: mountRecipe, expected: mountExpected,
+};
 
 window.tokenStream = {
   mount(element, options) {

@@ -1,0 +1,232 @@
+"""The Recipe tab: a link or a file as a filled-in page, run again and compared when asked to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from playground.core.recipe import LONGEST_FILE
+from playground.errors import InvalidInput, PlaygroundError
+from playground.settings import Settings
+from playground.ui.actions import action_row, resting, running, sentence
+from playground.ui.columns import Columns, shown
+from playground.ui.recipe_calls import fields_of
+from playground.ui.recipe_opened import Opened, OpenedRecipes, groups, read_given
+from playground.ui.streaming import Stage
+from playground.ui.token_store import encode
+from playground.ui.token_stream import expected_view, idle, recipe_view, token_stream
+
+TAB = "recipe"
+HINT = (
+    "Open a shared link, or a recipe's file, to see its prompt, its settings and its answer here. "
+    "Every lane of the other tabs has a Share button that makes them."
+)
+AGAIN = "“Run again and verify” writes its tokens here."
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+# What stands behind the # of this page's address, when it is opened and when it is changed.
+ON_LOAD = """
+() => {
+  window.recipeAddress = ADDRESS;
+  if (!window.recipeListens) {
+    window.recipeListens = true;
+    addEventListener('hashchange', () => {
+      if (location.hash.startsWith('#recipe=')) location.reload();
+    });
+  }
+  return location.hash.startsWith('#recipe=') ? location.hash : '';
+}
+"""
+
+
+@dataclass(frozen=True)
+class RecipeTab:
+    """What the page needs of the tab: its address line, and what ends with a page."""
+
+    given: gr.Textbox
+    opened: OpenedRecipes
+    open: Callable[..., list[Any]]
+    outputs: list[Any]
+    notice: gr.HTML
+    ways: tuple[gr.Button, gr.Button]
+
+    def take_links(self, page: gr.Blocks, tabs: gr.Tabs, address: str) -> None:
+        """Open what the page's address carries, and come to the front for it."""
+        from_link = gr.Textbox("", visible=False)
+        page.load(None, None, from_link, js=ON_LOAD.replace("ADDRESS", encode(address)))
+        wide = {**QUIET, "queue": False, "show_progress_on": self.notice}
+        from_link.change(self.open, from_link, self.outputs, **wide)
+        from_link.change(lambda: gr.Tabs(selected=TAB), None, tabs, queue=False, **QUIET)
+
+    def fill_complete(self, tabs: gr.Tabs, text: gr.Textbox, columns: Columns) -> None:
+        """Let a button put every lane that fits into the Complete tab; nothing runs."""
+        every = columns.all
+        parts = [[c.model, c.form.template, c.form.control_tokens, c.prompt, c.settings]
+                 for c in every if c.form]
+        flat = [part for own in parts for part in own]
+        boxes = [column.box for column in every]
+        outputs = [self.notice, text, columns.count, *flat, *boxes, tabs]
+
+        def fill(request: gr.Request, *now: Any) -> list[Any]:
+            told, count, values = "", gr.skip(), list(now[1:])
+            boxed, front, first = [gr.skip()] * len(boxes), gr.skip(), now[0]
+            try:
+                lanes = [fields_of(one.run) for one in self._of(request).experiment.lanes]
+                lanes = lanes[: len(every)]
+            except PlaygroundError as error:
+                told = sentence(error.problem)
+            else:
+                for n, lane in enumerate(lanes):
+                    own = [lane["model"], lane["template"], lane["control_tokens"], lane["text"],
+                           lane["settings"]]
+                    values[5 * n : 5 * n + 5] = own
+                boxed, front = shown(len(lanes), len(every)), gr.Tabs(selected="complete")
+                first, count = "", len(lanes)
+            return [told, first, count, *values, *boxed, front]
+
+        self.ways[0].click(fill, [text, *flat], outputs, queue=False,
+                           **{**QUIET, "show_progress_on": self.notice})
+
+    def fill_tokens(self, tabs: gr.Tabs, parts: Sequence[Any]) -> None:
+        """Let a button put the lane that is shown into the Tokens tab, whose ``parts`` are text,
+        model, template, control tokens and settings; nothing runs."""
+
+        def fill(request: gr.Request, *now: Any) -> list[Any]:
+            try:
+                told = fields_of(self._of(request).recipe.run)
+            except PlaygroundError as error:
+                return [sentence(error.problem), *now, gr.skip()]
+            return ["", told["text"], told["model"], told["template"], told["control_tokens"],
+                    told["settings"], gr.Tabs(selected="tokens")]
+
+        self.ways[1].click(fill, list(parts), [self.notice, *parts, tabs], queue=False,
+                           **{**QUIET, "show_progress_on": self.notice})
+
+    def _of(self, request: gr.Request) -> Opened:
+        return _opened(self.opened, request)
+
+
+def build_recipe(stage: Stage, settings: Settings) -> RecipeTab:
+    """Build the tab inside the open Blocks."""
+    opened = OpenedRecipes()
+    with gr.Row(elem_classes="tab-head"):
+        given = gr.Textbox("", label="Link or recipe", placeholder="Paste a link, or a recipe's "
+                           "JSON. Enter opens it.", lines=1, max_lines=4, scale=5,
+                           elem_classes="prompt-box", max_length=LONGEST_FILE)
+        with gr.Column(scale=1, min_width=100, elem_classes="actions"):
+            upload = gr.UploadButton("Open file", file_types=[".json"], size="md", min_width=90)
+    sheet = recipe_view(hint=HINT)
+    with gr.Row(elem_classes=["tools", "recipe-tools"]):
+        actions = action_row(TAB, "Run again and verify")
+        complete = gr.Button("Open in Complete", size="sm", elem_classes="tool", min_width=60)
+        tokens = gr.Button("Open in Tokens", size="sm", elem_classes="tool", min_width=60)
+        pick = gr.Radio([], label="Lane", show_label=False, container=False, visible=False,
+                        type="index")
+    actions.notice.render()
+    with gr.Row(elem_classes="lanes"):
+        with gr.Column(min_width=280, elem_classes="lane-column"):
+            expected = expected_view()
+        with gr.Column(min_width=280, elem_classes="lane-column"):
+            lane = token_stream(hint=AGAIN, view="tokens", name=TAB, branch=True)
+
+    outputs = [actions.run, actions.stop, actions.notice, sheet, pick, expected, lane]
+    tab = RecipeTab(given, opened, _opener(opened, settings), outputs, actions.notice,
+                    (complete, tokens))
+    wide = {**QUIET, "show_progress_on": actions.notice}
+    given.submit(tab.open, given, outputs, queue=False, **wide)
+    upload.upload(_uploader(tab.open), upload, outputs, queue=False, **wide)
+    pick.input(_picker(opened), pick, outputs, queue=False, **wide)
+    actions.run.click(_runner(stage, opened, settings), None, outputs, concurrency_limit=None,
+                      **wide)
+    actions.stop.click(stage.stopper(TAB), None, None, queue=False, **QUIET)
+    return tab
+
+
+def _opened(opened: OpenedRecipes, request: gr.Request) -> Opened:
+    found = opened.get(str(request.session_hash))
+    if found is None:
+        raise InvalidInput("Nothing is open.", field="recipe",
+                           advice="Paste a link or a recipe's JSON, or choose its file.")
+    return found
+
+
+def _opener(opened: OpenedRecipes, settings: Settings) -> Callable[..., list[Any]]:
+    def open_recipe(request: gr.Request, given: Any) -> list[Any]:
+        """Show what a link or a file says; it runs nothing."""
+        try:
+            experiment = read_given(given)
+        except PlaygroundError as error:
+            opened.close(str(request.session_hash))
+            return [*resting(), sentence(error.problem), encode({}), _no_lanes(),
+                    encode({}), idle()]
+        return _shown(opened.put(str(request.session_hash), Opened(experiment, settings)))
+
+    return open_recipe
+
+
+def _uploader(open_recipe: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    def open_file(request: gr.Request, path: Any) -> list[Any]:
+        """The text of an uploaded file, as far as it may be read."""
+        try:
+            with Path(str(path)).open("rb") as file:
+                data = file.read(4 * LONGEST_FILE + 1)
+            text = data.decode("utf-8-sig")
+        except (OSError, UnicodeDecodeError):
+            text = "this is no text"
+        return open_recipe(request, text if text.strip().startswith("{") else "{")
+
+    return open_file
+
+
+def _picker(opened: OpenedRecipes) -> Callable[..., list[Any]]:
+    def pick(request: gr.Request, lane: Any) -> list[Any]:
+        """Another of the lanes."""
+        try:
+            here = _opened(opened, request)
+        except PlaygroundError as error:
+            return [*resting(), sentence(error.problem), encode({}), _no_lanes(), encode({}),
+                    idle()]
+        here.choose(lane)
+        busy = any(feed.trace.state not in ("finished", "failed") for feed in here.feeds.values())
+        return _shown(here, busy=busy)
+
+    return pick
+
+
+def _runner(
+    stage: Stage, opened: OpenedRecipes, settings: Settings
+) -> Callable[..., Iterator[list[Any]]]:
+    def run(request: gr.Request) -> Iterator[list[Any]]:
+        """Run every lane of what is open again, and compare."""
+        try:
+            here = _opened(opened, request)
+        except PlaygroundError as error:
+            yield [*resting(), sentence(error.problem), encode({}), _no_lanes(), encode({}),
+                   idle()]
+            return
+        for group in groups(here.begin(), settings.limits.columns):
+            for _ in stage.play(TAB, request, [feed for _, feed in group]):
+                here.judge()
+                yield _shown(here, busy=True)
+        here.judge()
+        yield _shown(here)
+
+    return run
+
+
+def _shown(here: Opened, busy: bool = False) -> list[Any]:
+    titles = here.titles
+    several = len(titles) > 1
+    pick = gr.update(choices=titles, value=titles[here.chosen], visible=several)
+    feed = here.feeds.get(here.chosen)
+    lane = feed.flush() if feed else idle("Run again", here.recipe.run.decoding.summary, AGAIN)
+    return [*(running() if busy else resting()), "", encode(here.sheet()), pick,
+            encode(here.expected()), lane]
+
+
+def _no_lanes() -> Any:
+    return gr.update(choices=[], value=None, visible=False)
