@@ -84,7 +84,7 @@ def test_company_explains_16_bits_and_nothing_else() -> None:
     half = replace(FACTS, dtype="bfloat16")
     recipe = recipe_of(with_facts(ONE, half))
     verdict = verify(recipe, with_facts(other_ids(company=0), half))
-    assert "beside 2 other texts, 1 prompt tokens from a cache then, alone" in verdict.says
+    assert "beside 2 other texts, 1 prompt token from a cache then, alone" in verdict.says
     honest = "The ids part at token 2, and no known difference explains it."
     assert verify(recipe, with_facts(other_ids(), half)).says == honest
     assert verify(RECIPE, other_ids(company=0)).says == honest

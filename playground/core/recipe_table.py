@@ -53,9 +53,7 @@ def facts_of(recipe: Recipe) -> list[tuple[str, str]]:
     """What decided the ids, as name and value; nothing that is not known."""
     told, run, answer = recipe.facts, recipe.run, recipe.answer
     model = f"{run.model.repo} with {run.model.adapter}" if run.model.adapter else run.model.repo
-    beside = "alone" if answer and not answer.company else ""
-    beside = f"beside {answer.company} other texts" if answer and answer.company else beside
-    reused = f", {answer.reused} prompt tokens from a cache" if answer and answer.reused else ""
+    layout = layout_in_words(answer.company, answer.reused) if answer else ""
     versions = [f"{name} {version}" for name, version in (
         ("torch", told.torch), ("transformers", told.transformers), ("this app", told.package)
     ) if version]
@@ -68,10 +66,18 @@ def facts_of(recipe: Recipe) -> list[tuple[str, str]]:
         ("Prompt", _counted(recipe.prompt_ids)), ("Answer", _counted(answer.ids) if answer else ""),
         ("Numbers", " · ".join(part for part in numbers if part)),
         ("Attention", told.attention), ("Chat template", template),
-        ("Forwards", beside + reused if beside else ""), ("Versions", " · ".join(versions)),
+        ("Forwards", layout), ("Versions", " · ".join(versions)),
         ("Made", recipe.made.replace("T", " ").replace("Z", " UTC")),
     ]
     return [(name, value) for name, value in found if value]
+
+
+def layout_in_words(company: int, reused: int) -> str:
+    """In what company a run decoded, and what it need not read."""
+    texts = "1 other text" if company == 1 else f"{company} other texts"
+    tokens = "1 prompt token" if reused == 1 else f"{reused} prompt tokens"
+    beside = f"beside {texts}" if company else "alone"
+    return f"{beside}, {tokens} from a cache" if reused else beside
 
 
 def fenced(text: str, language: str = "") -> str:

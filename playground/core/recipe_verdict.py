@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from playground.core.facts import Facts
 from playground.core.prompt import Chat
 from playground.core.recipe import Answer, Recipe, Tokens, recipe_of, same_tokens
+from playground.core.recipe_table import layout_in_words
 from playground.core.trace import Trace
 from playground.errors import InvalidInput
 
@@ -112,15 +113,11 @@ def _layout(recipe: Recipe, again: Recipe) -> str:
         return ""
     if (then.company, then.reused) == (now.company, now.reused):
         return ""
+    layouts = [layout_in_words(one.company, one.reused) for one in (then, now)]
     return (
         f"In {again.facts.dtype} the last bits depend on what shares a forward: "
-        f"{_shared(then)} then, {_shared(now)} now. Switch on Alone to repeat such a run exactly."
+        f"{layouts[0]} then, {layouts[1]} now. Switch on Alone to repeat such a run exactly."
     )
-
-
-def _shared(answer: Answer) -> str:
-    beside = f"beside {answer.company} other texts" if answer.company else "alone"
-    return f"{beside}, {answer.reused} prompt tokens from a cache"
 
 
 def _first_difference(then: Answer, now: Answer) -> int | None:

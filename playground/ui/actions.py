@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -21,13 +22,15 @@ class Actions:
     notice: gr.HTML
 
 
-def action_row(tab: str, run: str = "Run") -> Actions:
+def action_row(tab: str, run: str = "Run", *, placed: bool = True) -> Actions:
     """The one primary button of a tab with its Stop; keys: Ctrl+Enter runs, Escape stops.
 
-    The sentence is not placed yet: the tab calls ``actions.notice.render()`` where it has width.
+    The sentence is not placed yet: the tab calls ``actions.notice.render()`` where it has width;
+    nor are the buttons where they are not ``placed``.
     """
-    look: dict[str, Any] = {"size": "md", "min_width": 90}
-    with gr.Column(scale=1, min_width=100, elem_classes="actions"):
+    look: dict[str, Any] = {"size": "md", "min_width": 90, "render": placed}
+    column = gr.Column(scale=1, min_width=100, elem_classes="actions") if placed else nullcontext()
+    with column:
         start = gr.Button(
             run, variant="primary", elem_id=f"{tab}-run", elem_classes="start-run", **look
         )

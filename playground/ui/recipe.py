@@ -119,19 +119,23 @@ def build_recipe(stage: Stage, settings: Settings) -> RecipeTab:
                            elem_classes="prompt-box", max_length=LONGEST_FILE)
         with gr.Column(scale=1, min_width=100, elem_classes="actions"):
             upload = gr.UploadButton("Open file", file_types=[".json"], size="md", min_width=90)
-    sheet = recipe_view(hint=HINT)
-    with gr.Row(elem_classes=["tools", "recipe-tools"]):
-        actions = action_row(TAB, "Run again and verify")
-        complete = gr.Button("Open in Complete", size="sm", elem_classes="tool", min_width=60)
-        tokens = gr.Button("Open in Tokens", size="sm", elem_classes="tool", min_width=60)
-        pick = gr.Radio([], label="Lane", show_label=False, container=False, visible=False,
-                        type="index")
+    actions = action_row(TAB, "Run again and verify", placed=False)
     actions.notice.render()
-    with gr.Row(elem_classes="lanes"):
-        with gr.Column(min_width=280, elem_classes="lane-column"):
-            expected = expected_view()
-        with gr.Column(min_width=280, elem_classes="lane-column"):
-            lane = token_stream(hint=AGAIN, view="tokens", name=TAB, branch=True)
+    # Nothing but the sheet's hint is in sight before something is open: see page.css.
+    with gr.Column(elem_classes="recipe-open"):
+        pick = gr.Radio([], label="Lane", show_label=False, container=False, visible=False,
+                        type="index", elem_classes="recipe-pick")
+        sheet = recipe_view(hint=HINT)
+        with gr.Row(elem_classes=["tools", "recipe-tools"]):
+            actions.run.render()
+            actions.stop.render()
+            complete = gr.Button("Open in Complete", size="sm", elem_classes="tool", min_width=60)
+            tokens = gr.Button("Open in Tokens", size="sm", elem_classes="tool", min_width=60)
+        with gr.Row(elem_classes="lanes"):
+            with gr.Column(min_width=280, elem_classes="lane-column"):
+                expected = expected_view()
+            with gr.Column(min_width=280, elem_classes="lane-column"):
+                lane = token_stream(hint=AGAIN, view="tokens", name=TAB, branch=True)
 
     outputs = [actions.run, actions.stop, actions.notice, sheet, pick, expected, lane]
     tab = RecipeTab(given, opened, _opener(opened, settings), outputs, actions.notice,
@@ -219,9 +223,8 @@ def _runner(
 
 
 def _shown(here: Opened, busy: bool = False) -> list[Any]:
-    titles = here.titles
-    several = len(titles) > 1
-    pick = gr.update(choices=titles, value=titles[here.chosen], visible=several)
+    titles = here.choices
+    pick = gr.update(choices=titles, value=titles[here.chosen], visible=len(titles) > 1)
     feed = here.feeds.get(here.chosen)
     lane = feed.flush() if feed else idle("Run again", here.recipe.run.decoding.summary, AGAIN)
     return [*(running() if busy else resting()), "", encode(here.sheet()), pick,

@@ -83,13 +83,13 @@ def client_of(run: Run, origin: object) -> str:
         f'job = client.submit(\n    api_name="/{ENDPOINT}",\n{given})\n'
         "tokens = []\n"
         "for update in job:\n"
-        "    # Run, Stop, the notice, and then the lanes; a lane tells its newest tokens.\n"
-        "    lane = json.loads(update[LANE])\n"
+        "    # The notice, and then the lanes; a lane tells its newest tokens.\n"
+        "    lane = json.loads(update[1])\n"
         '    if lane.get("rows"):\n'
         '        tokens[lane["from"]:] = lane["rows"]\n'
         'print("".join(text for id, text, *_ in tokens))\n'
         "print([id for id, *_ in tokens])\n"
-    ).replace("LANE", "LANE_PLACE")
+    )
 
 
 def _arguments(run: Run) -> dict[str, Any]:

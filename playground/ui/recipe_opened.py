@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
+from playground.core.prompt import Ids
 from playground.core.recipe import (
     LONGEST_FILE,
     Digest,
@@ -28,6 +29,7 @@ from playground.ui.recipe_share import PARAMETER, titles_of
 from playground.ui.token_feed import TokenFeed
 
 MOST_OPENED = 200
+_BADGES = {"same": "same ids", "other": "other ids", "failed": "no verdict"}
 _REASONS = {
     "end": "the model ended it", "length": "cut off at its limit",
     "context": "the context was full", "stop string": "ended at a stop string",
@@ -85,6 +87,12 @@ class Opened:
         """A name for each lane."""
         return titles_of(self.experiment.lanes)
 
+    @property
+    def choices(self) -> list[str]:
+        """The lanes in words, each with what came of it."""
+        return [f"{title} · {_BADGES[badge]}" if (badge := self._verdict(n)["badge"]) in _BADGES
+                else title for n, title in enumerate(self.titles)]
+
     def choose(self, place: object) -> None:
         """Show another lane; anything that is no place of one changes nothing."""
         if type(place) is int and 0 <= place < len(self.experiment.lanes):
@@ -95,6 +103,12 @@ class Opened:
         self.feeds, self.verdicts = {}, {}
         for number, recipe in enumerate(self.experiment.lanes):
             refused = refusal_of(recipe.run, self.settings)
+            # A stranger's model is fetched for a reader who has it before their eyes.
+            if refused is None and number != self.chosen and self._unknown(recipe):
+                refused = InvalidInput(
+                    f"Its model, {recipe.run.model.label}, is not among those of this page.",
+                    field="model", advice="Choose this lane, and run again, if you trust it.",
+                ).problem
             try:
                 check_repeatable(recipe)
             except InvalidInput as error:
@@ -124,8 +138,6 @@ class Opened:
             "title": self.experiment.title or title,
             "about": "Shared with you. Nothing runs until you press a button.",
             "notices": self._notices(recipe),
-            "lanes": [{"title": name, **self._verdict(n)} for n, name in enumerate(self.titles)],
-            "chosen": self.chosen,
             "label": "Prompt (exact token ids)" if _is_ids(recipe) else "Prompt",
             "prompt": words_of(recipe.run.prompt),
             "facts": facts_of(recipe),
@@ -151,11 +163,17 @@ class Opened:
         refused = refusal_of(recipe.run, self.settings)
         if refused is not None:
             return [f"It cannot run here. {refused}"]
-        known = recipe.run.model.repo in self.settings.models
-        return [] if known else [
-            f"Its model, {recipe.run.model.label}, is not among those of this page: running it "
-            "fetches and loads that model. Do so if you trust it."
-        ]
+        unknown = self._unknown(recipe)
+        return [
+            f"{', '.join(unknown)} is not among the models of this page: running it fetches and "
+            "loads that model. Do so if you trust it."
+        ] if unknown else []
+
+    def _unknown(self, recipe: Recipe) -> list[str]:
+        """Models of a recipe that this page does not offer."""
+        run = recipe.run
+        named = [run.model.repo, run.model.adapter, run.used_draft.repo if run.used_draft else ""]
+        return [name for name in named if name and name not in self.settings.models]
 
     def _verdict(self, number: int) -> dict[str, str]:
         verdict = self.verdicts.get(number)
@@ -200,4 +218,4 @@ def groups(lanes: Sequence[tuple[int, TokenFeed]], most: int) -> list[list[tuple
 
 
 def _is_ids(recipe: Recipe) -> bool:
-    return type(recipe.run.prompt).__name__ == "Ids"
+    return isinstance(recipe.run.prompt, Ids)

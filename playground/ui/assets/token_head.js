@@ -25,8 +25,10 @@ class Head {
     const names = h('div', 'names');
     names.append(this.title, this.sub);
     const top = h('div', 'top');
-    top.append(names, this.switch(choose));
-    const status = this.status = h('div', 'status');
+    this.tools = h('div', 'head-tools');
+    this.tools.append(this.switch(choose));
+    top.append(names, this.tools);
+    const status = h('div', 'status');
     status.append(h('i', 'dot'), this.say, this.more);
     this.root = h('header');
     this.root.append(top, status, this.bar);

@@ -21,18 +21,7 @@ class RecipeSheet {
     if (told.about) head.append(h('span', 'sub', told.about));
     this.root.append(head);
     for (const words of told.notices) this.root.append(h('p', 'recipe-notice', words));
-    if (told.lanes.length > 1) this.root.append(this.list(told));
     this.root.append(this.asked(told), this.facts(told.facts));
-  }
-
-  list({ lanes, chosen }) {
-    const list = h('ol', 'recipe-lanes');
-    lanes.forEach(({ title, badge, says }, n) => {
-      const item = h('li', n === chosen ? 'chosen' : '');
-      item.append(h('span', '', title), badgeOf(badge, says, true));
-      list.append(item);
-    });
-    return list;
   }
 
   asked({ prompt, label, verdict }) {
@@ -42,7 +31,7 @@ class RecipeSheet {
     words.setAttribute('aria-label', 'Prompt');
     writeReadable(words, prompt);
     box.append(h('h3', '', label), words);
-    if (verdict) box.append(badgeOf(verdict.badge, verdict.says, false));
+    if (verdict) box.append(badgeOf(verdict.badge, verdict.says));
     return box;
   }
 
@@ -55,13 +44,11 @@ class RecipeSheet {
 
 const BADGES = { same: 'same ids', other: 'other ids', none: 'not verified', running: 'running', failed: 'no verdict' };
 
-// A verdict in a word, or in the sentence that explains it.
-function badgeOf(badge, says, short) {
+// A verdict in a word and in the sentence that explains it.
+function badgeOf(badge, says) {
   const box = h('p', `recipe-verdict ${badge in BADGES ? badge : 'none'}`);
-  box.append(h('b', '', BADGES[badge] ?? BADGES.none));
-  if (says && !short) box.append(h('span', '', says));
-  if (says && short) box.title = says;
-  if (!short) box.setAttribute('role', 'status');
+  box.setAttribute('role', 'status');
+  box.append(h('b', '', BADGES[badge] ?? BADGES.none), h('span', '', says));
   return box;
 }
 

@@ -10,7 +10,8 @@ class Share {
     this.open.type = 'button';
     this.open.setAttribute('aria-expanded', 'false');
     this.open.addEventListener('click', () => (this.root.hidden ? this.show() : this.hide()));
-    lane.head.status.append(this.open);
+    this.open.hidden = lane.isGiven;
+    lane.head.tools.append(this.open);
     this.root = h('section', 'share');
     this.root.hidden = true;
     this.root.setAttribute('aria-label', 'Share this run');
@@ -73,10 +74,10 @@ class Share {
   clear() {
     this.hide();
     this.told = null;
-    this.open.hidden = true;
+    this.open.disabled = true;
   }
 
-  take() { this.open.hidden = this.lane.isGiven || !this.lane.key || !SHARED.includes(this.lane.state); }
+  take() { this.open.disabled = !this.lane.key || !SHARED.includes(this.lane.state); }
 
   // The lanes beside it that have a run to share, itself among them, in order.
   get lanes() {
@@ -95,7 +96,7 @@ class Share {
     this.open.setAttribute('aria-expanded', 'true');
     const count = Math.min(8, this.lanes.length);
     this.allLabel.hidden = count < 2;
-    this.allWords.textContent = this.lanes.length > 8 ? 'The first 8 lanes together' : `All ${count} lanes together`;
+    this.allWords.textContent = this.lanes.length > 8 ? 'The first 8 lanes together' : count === 2 ? 'Both lanes together' : `All ${count} lanes together`;
     this.dock.place(true);
     this.choose(this.way);
     this.root.scrollIntoView({ block: 'nearest' });
