@@ -10,7 +10,7 @@ import zlib
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from playground.core.prompt import Chat, Message
@@ -78,6 +78,7 @@ def test_what_no_link_can_carry_is_refused() -> None:
         link_of(Experiment((Recipe(run),)))
 
 
+@example(["", "0"], "0")
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.text(max_size=90), max_size=12), st.text(max_size=40))
 def test_any_pieces_come_back(pieces: list[str], text: str) -> None:

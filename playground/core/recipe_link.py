@@ -109,7 +109,7 @@ def _sealed(experiment: Experiment) -> str:
         if "pieces" in answer:
             answer["pieces"] = marked = _marked(answer["pieces"])
             text = answer.pop("text", "")
-            if _joined(marked) != text:
+            if isinstance(marked, list) or _joined(marked) != text:
                 answer["text"] = text
     data = to_text(plain).encode()
     squeeze = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, _WORDS)
@@ -175,8 +175,8 @@ def _begins(parts: list[str]) -> set[int]:
     return set(accumulate(map(len, parts[:-1]), initial=0)) if parts else set()
 
 
-def _joined(marked: str | list[str]) -> str:
-    return _MARK.sub("", marked) if isinstance(marked, str) else "".join(marked)
+def _joined(marked: str) -> str:
+    return _MARK.sub("", marked)
 
 
 def _short_prompt(recipe: Recipe) -> Recipe:
