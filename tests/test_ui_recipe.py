@@ -225,6 +225,20 @@ def test_opening_runs_nothing_and_the_button_does() -> None:
     assert "Nothing is open" in list(run(REQUEST))[-1][2] and len(engine.history) == 1
 
 
+def test_what_is_opened_meanwhile_stays_in_sight() -> None:
+    """The run of what was open before writes no more into the page."""
+    engine = FakeEngine(words(" of", " France"))
+    blocks = build_page(engine, Settings())  # type: ignore[arg-type]
+    ours = {f.fn.__name__: f.fn for f in blocks.fns.values()
+            if getattr(f.fn, "__module__", "") == "playground.ui.recipe"}
+    ours["open_recipe"](REQUEST, link_of(Experiment((recipe(),))))
+    running = ours["run"](REQUEST)
+    next(running)
+    other = replace(recipe(), run=replace(RUN, prompt=Raw("Another")))
+    ours["open_recipe"](REQUEST, link_of(Experiment((other,))))
+    assert list(running) == [] and engine.streams[0].stopped == 1
+
+
 def test_on_a_space_links_lead_to_its_page_on_the_hub() -> None:
     space = settings_from([], {"SPACE_ID": "owner/name"})
     assert space.address == "https://huggingface.co/spaces/owner/name"

@@ -145,7 +145,7 @@ def build_recipe(stage: Stage, settings: Settings) -> RecipeTab:
     upload.upload(_uploader(tab.open), upload, outputs, queue=False, **wide)
     pick.input(_picker(opened), pick, outputs, queue=False, **wide)
     actions.run.click(_runner(stage, opened, settings), None, outputs, concurrency_limit=None,
-                      **wide)
+                      trigger_mode="multiple", **wide)
     actions.stop.click(stage.stopper(TAB), None, None, queue=False, **QUIET)
     return tab
 
@@ -195,8 +195,7 @@ def _picker(opened: OpenedRecipes) -> Callable[..., list[Any]]:
             return [*resting(), sentence(error.problem), encode({}), _no_lanes(), encode({}),
                     idle()]
         here.choose(lane)
-        busy = any(feed.trace.state not in ("finished", "failed") for feed in here.feeds.values())
-        return _shown(here, busy=busy)
+        return _shown(here, busy=any(not feed.trace.is_over for feed in here.feeds.values()))
 
     return pick
 
@@ -212,14 +211,23 @@ def _runner(
             yield [*resting(), sentence(error.problem), encode({}), _no_lanes(), encode({}),
                    idle()]
             return
-        for group in groups(here.begin(), settings.limits.columns):
-            for _ in stage.play(TAB, request, [feed for _, feed in group]):
-                here.judge()
-                yield _shown(here, busy=True)
-        here.judge()
-        yield _shown(here)
+        yield from stage.show(TAB, request, _again(stage, request, here, opened, settings))
 
     return run
+
+
+def _again(
+    stage: Stage, request: gr.Request, here: Opened, opened: OpenedRecipes, settings: Settings
+) -> Iterator[list[Any]]:
+    """The updates of running what is open again; they end where something else is opened."""
+    for group in groups(here.begin(), settings.limits.columns):
+        for _ in stage.play(TAB, request, [feed for _, feed in group]):
+            if opened.get(str(request.session_hash)) is not here:
+                return
+            here.judge()
+            yield _shown(here, busy=True)
+    here.judge()
+    yield _shown(here)
 
 
 def _shown(here: Opened, busy: bool = False) -> list[Any]:

@@ -122,7 +122,7 @@ class Opened:
     def judge(self) -> None:
         """Compare the runs that are over."""
         for number, feed in self.feeds.items():
-            if number in self.verdicts or feed.trace.state not in ("finished", "failed"):
+            if number in self.verdicts or not feed.trace.is_over:
                 continue
             try:
                 self.verdicts[number] = verify(self.experiment.lanes[number], feed.trace)
