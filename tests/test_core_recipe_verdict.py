@@ -121,3 +121,9 @@ def test_a_run_that_failed_this_time_is_no_verdict() -> None:
         verify(RECIPE, failed)
 
 
+
+
+def test_what_was_stopped_this_time_is_no_verdict() -> None:
+    """Its reader pressed Stop: that the rest is missing says nothing of the ids."""
+    with pytest.raises(InvalidInput, match="stopped after 1 of 3 tokens"):
+        verify(RECIPE, finished(RUN, step(0, "a"), reason="stopped"))

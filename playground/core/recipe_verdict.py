@@ -67,6 +67,11 @@ def verify(recipe: Recipe, trace: Trace) -> Verdict:
                            given=again.problem[:200], advice="Run again.")
     differences = _differences(recipe, again)
     count = _count(then.ids)
+    if now.reason == "stopped" and _count(now.ids) < count:
+        raise InvalidInput(
+            f"It was stopped after {_count(now.ids)} of {count} tokens, too early to be compared.",
+            field="answer", advice="Run again, and let it come to its end.",
+        )
     compared = _as_far(now, count) if recipe.was_stopped else now
     if same_tokens(then.ids, compared.ids):
         tokens = "1 token" if count == 1 else f"{count} tokens"
