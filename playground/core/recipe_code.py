@@ -6,38 +6,20 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from playground.core.decoding import Decoding
 from playground.core.prompt import check_text
 from playground.core.recipe import Digest, Recipe
+from playground.core.recipe_classes import classes_of
 from playground.core.run import Fork
 from playground.errors import InvalidInput
 
-# The classes that a script gets a copy of.
-_EXTRA = Path(__file__).parent.parent / "decode" / "extra.py"
 BUILTIN = "playground/models/builtin"
 _DTYPES = ("float32", "bfloat16", "float16")
-
-_STEERED = '''
-class SteeredMirostat(Mirostat):
-    """generate() tells a processor of no choice: this one looks at the newest token itself."""
-
-    left = None
-
-    def __call__(self, ids, scores):
-        if self.left is not None:
-            self.accept(float(self.left[ids[0, -1]]))
-        scores = super().__call__(ids, scores)
-        self.left = torch.softmax(scores[0], dim=-1)
-        return scores
-'''
 
 
 @dataclass
@@ -96,7 +78,7 @@ def sections_of(recipe: Recipe) -> list[str]:
     parts = _parts(recipe)
     sections = [_about(recipe), _imports(recipe, parts)]
     if parts.copied:
-        sections.append(_classes(parts))
+        sections.append(classes_of(parts.copied))
     return [*sections, _model(recipe), _run(recipe, parts), _comparison(recipe)]
 
 
@@ -309,54 +291,6 @@ def _imports(recipe: Recipe, parts: _Parts) -> str:
     listed = textwrap.fill(", ".join(sorted(set(names))), 92, initial_indent="    ",
                            subsequent_indent="    ", break_long_words=False)
     return "\n".join([*lines, f"from transformers import (\n{listed},\n)"])
-
-
-def _classes(parts: _Parts) -> str:
-    """The classes, and what they need of their module, as they stand there."""
-    wanted, sources = list(dict.fromkeys(parts.copied)), _sources()
-    needs = [name for name in sources if name.startswith("_")
-             and any(re.search(rf"\b{name}\b", sources[one]) for one in wanted)]
-    made = [sources[name] for name in (*needs, *wanted)]
-    if "Mirostat" in wanted:
-        made.append(_STEERED.strip())
-    return "# What transformers lacks, as it stands in the playground.\n\n" + "\n\n\n".join(made)
-
-
-@cache
-def _sources() -> dict[str, str]:
-    """Classes, functions and constants of decode/extra.py by name, without hints: a script needs
-    no imports for these."""
-    found: dict[str, str] = {}
-    for node in ast.parse(_EXTRA.read_text("utf-8")).body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef):
-            found[node.name] = ast.unparse(_Plain().visit(node))
-        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            found[node.targets[0].id] = ast.unparse(node)
-    return found
-
-
-class _Plain(ast.NodeTransformer):
-    """Takes hints out, and words that speak of a module that is not there."""
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        """Without hints and its docstring."""
-        self.generic_visit(node)
-        node.returns = None
-        first = node.body[0]
-        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-            node.body = node.body[1:]
-        return node
-
-    def visit_arg(self, node: ast.arg) -> ast.AST:
-        """Without its hint."""
-        node.annotation = None
-        return node
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        """Without its hint."""
-        assert node.value is not None
-        made = ast.Assign([node.target], self.visit(node.value))
-        return ast.copy_location(made, node)
 
 
 def _model(recipe: Recipe) -> str:

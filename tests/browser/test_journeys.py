@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 pytestmark = pytest.mark.browser
 
-TABS = ("Chat", "Complete", "Strategies", "Tokens", "Score", "Grid", "Models")
+TABS = ("Chat", "Complete", "Strategies", "Tokens", "Score", "Grid", "Models", "Recipe")
 FIRST_TOKEN = "[data-i]"
 LONG = 400
 Shoot = Callable[[Page, str], None]
