@@ -556,6 +556,8 @@ def test_a_picture_of_another_host_is_never_fetched(page: Page) -> None:
 
 def _run_example(page: Page, tab: str) -> None:
     """Whatever the tab does first, done."""
+    if tab == "Recipe":
+        return
     if tab == "Chat":
         _ask(page, "Hello!")
     elif tab != "Models":
