@@ -243,3 +243,11 @@ def test_on_a_space_links_lead_to_its_page_on_the_hub() -> None:
     space = settings_from([], {"SPACE_ID": "owner/name"})
     assert space.address == "https://huggingface.co/spaces/owner/name"
     assert settings_from([], {}).address == ""
+
+
+def test_no_part_of_the_page_loads_its_script_with_a_gap_in_it() -> None:
+    """A loader whose event was not filled in is no JavaScript, and the sheet stayed empty."""
+    blocks = build_page(FakeEngine(), Settings())  # type: ignore[arg-type]
+    loaders = [str(getattr(one, "js_on_load", "")) for one in blocks.blocks.values()]
+    assert any("tokenStreamReady" in one for one in loaders)
+    assert not [one for one in loaders if "%(" in one]

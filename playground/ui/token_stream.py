@@ -248,7 +248,7 @@ def _part(mode: str, hint: str) -> gr.HTML:
     return gr.HTML(
         value="{}",
         html_template='<div class="token-stream"></div>',
-        js_on_load=_LOADER,
+        js_on_load=loader("branch"),
         apply_default_css=False,
         server_functions=[token_stream_code],
         elem_classes=["token-stream-block"],
