@@ -22,8 +22,9 @@ from playground.core.run import Fork, ModelSpec, Run
 from playground.errors import InvalidInput, Problem
 from playground.settings import Settings, settings_from
 from playground.ui.decoding_form import read_form
+from playground.ui.lane_form import read_lane, write_lane
 from playground.ui.page import build_page
-from playground.ui.recipe_calls import checked_origin, client_of, curl_of, fields_of, form_of
+from playground.ui.recipe_calls import checked_origin, client_of, curl_of, fields_of, lane_of
 from playground.ui.recipe_opened import Opened, OpenedRecipes, read_given, refusal_of
 from playground.ui.recipe_share import WAYS, read_recipe
 from playground.ui.token_feed import TokenFeed
@@ -108,14 +109,15 @@ def test_no_answer_holds_markup(what: str) -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_settings_of_a_run_are_those_of_a_panel_again(preset: str) -> None:
     run = replace(RUN, seed=7, decoding=replace(PRESETS[preset], stop_strings=("a\n",)))
-    form = read_form(form_of(run))
+    form = read_form(fields_of(run)["settings"])
     assert (form.decoding, form.seed, form.fresh_seed) == (run.decoding, 7, False)
     assert form.preset == preset
 
 
 @pytest.mark.parametrize(("run", "why"), [
     (replace(RUN, prompt=Ids((1,))), "exact token ids"),
-    (replace(RUN, prompt=Chat((Message("system", "s"), Message("user", "u")))), "more than one"),
+    (replace(RUN, prompt=Chat((Message("user", "a"), Message("assistant", "b"),
+                               Message("user", "c")))), "more than one"),
     (replace(RUN, fork=Fork((1,))), "middle of an answer"),
     (replace(RUN, model=ModelSpec("builtin/tiny-base", dtype="bfloat16")), "dtype"),
 ])
@@ -123,6 +125,23 @@ def test_what_a_tab_has_no_field_for_is_said(run: Run, why: str) -> None:
     for write in (fields_of, lambda run: curl_of(run, AT), lambda run: client_of(run, AT)):
         with pytest.raises(InvalidInput, match=why):
             write(run)
+
+
+@pytest.mark.parametrize("prompt", [
+    Raw(" x\n", True), Chat((Message("user", "u"),)),
+    Chat((Message("system", "s"), Message("user", "u")), True),
+    Chat((Message("system", "s"), Message("user", "u"), Message("assistant", "So "))),
+])
+def test_a_lane_of_complete_holds_the_same_prompt_again(prompt: Prompt) -> None:
+    run = replace(RUN, prompt=prompt, seed=9)
+    text, form = lane_of(run)
+    form = read_lane(write_lane(form))
+    assert form.run(form.prompt(text), "another/model") == run
+
+
+def test_the_tokens_tab_has_no_field_for_a_system_prompt() -> None:
+    with pytest.raises(InvalidInput, match="more than one"):
+        fields_of(replace(RUN, prompt=Chat((Message("system", "s"), Message("user", "u")))))
 
 
 def test_a_quote_in_a_prompt_ends_no_command() -> None:

@@ -10,9 +10,6 @@ from playground.core.run import ModelSpec
 from playground.models.catalog import choices
 from playground.settings import Settings
 
-# How a text is given to a model.
-RAW, CHAT = "Raw text", "Chat template"
-
 
 def offered(settings: Settings) -> list[tuple[str, str]]:
     """Label and repo of each model that can be picked; locally the catalog and what is cached."""

@@ -14,7 +14,8 @@ from playground.errors import InvalidInput, PlaygroundError
 from playground.settings import Settings
 from playground.ui.actions import action_row, resting, running, sentence
 from playground.ui.columns import Columns, shown
-from playground.ui.recipe_calls import fields_of
+from playground.ui.lane_form import write_lane
+from playground.ui.recipe_calls import fields_of, lane_of
 from playground.ui.recipe_opened import Opened, OpenedRecipes, groups, read_given
 from playground.ui.streaming import Stage
 from playground.ui.token_store import encode
@@ -65,30 +66,22 @@ class RecipeTab:
     def fill_complete(self, tabs: gr.Tabs, text: gr.Textbox, columns: Columns) -> None:
         """Let a button put every lane that fits into the Complete tab; nothing runs."""
         every = columns.all
-        parts = [[c.model, c.form.template, c.form.control_tokens, c.prompt, c.settings]
-                 for c in every if c.form]
-        flat = [part for own in parts for part in own]
+        parts = [part for c in every for part in (c.prompt, c.settings)]
         boxes = [column.box for column in every]
-        outputs = [self.notice, text, columns.count, *flat, *boxes, tabs]
+        outputs = [self.notice, text, columns.count, *parts, *boxes, tabs]
 
-        def fill(request: gr.Request, *now: Any) -> list[Any]:
-            told, count, values = "", gr.skip(), list(now[1:])
-            boxed, front, first = [gr.skip()] * len(boxes), gr.skip(), now[0]
+        def fill(request: gr.Request) -> list[Any]:
             try:
-                lanes = [fields_of(one.run) for one in self._of(request).experiment.lanes]
-                lanes = lanes[: len(every)]
+                lanes = [lane_of(one.run) for one in self._of(request).experiment.lanes]
             except PlaygroundError as error:
-                told = sentence(error.problem)
-            else:
-                for n, lane in enumerate(lanes):
-                    own = [lane["model"], lane["template"], lane["control_tokens"], lane["text"],
-                           lane["settings"]]
-                    values[5 * n : 5 * n + 5] = own
-                boxed, front = shown(len(lanes), len(every)), gr.Tabs(selected="complete")
-                first, count = "", len(lanes)
-            return [told, first, count, *values, *boxed, front]
+                return [sentence(error.problem), *[gr.skip()] * (len(outputs) - 1)]
+            lanes = lanes[: len(every)]
+            told = [value for own, form in lanes for value in (own, write_lane(form))]
+            rest = [gr.skip()] * (len(parts) - len(told))
+            return ["", "", len(lanes), *told, *rest, *shown(len(lanes), len(every)),
+                    gr.Tabs(selected="complete")]
 
-        self.ways[0].click(fill, [text, *flat], outputs, queue=False,
+        self.ways[0].click(fill, None, outputs, queue=False,
                            **{**QUIET, "show_progress_on": self.notice})
 
     def fill_tokens(self, tabs: gr.Tabs, parts: Sequence[Any]) -> None:

@@ -11,44 +11,63 @@ from playground.core.decoding import PRESETS
 from playground.core.prompt import Chat, Raw
 from playground.core.run import ModelSpec, Run
 from playground.errors import InvalidInput
-from playground.ui.controls import CHAT, RAW
 from playground.ui.decoding_form import KEPT_BY_PRESETS, DecodingForm, write_form
+from playground.ui.lane_form import CHAT, RAW, LaneForm, write_lane
 
 ENDPOINT = "complete"
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]{1,200}(/[A-Za-z0-9._~/\-]{0,200})?", re.ASCII)
 
 
-def form_of(run: Run) -> str:
-    """A run's settings as a panel of the page holds them, its seed fixed."""
+def decoding_form_of(run: Run) -> DecodingForm:
+    """A run's decoding as a panel of the page holds it, its seed fixed."""
     def same(preset: str) -> int:
         theirs = PRESETS[preset]
         return sum(getattr(theirs, name) == getattr(run.decoding, name)
                    for name in theirs.__dataclass_fields__ if name not in KEPT_BY_PRESETS)
 
     nearest = max(PRESETS, key=same)
-    return write_form(DecodingForm(run.decoding, nearest, run.seed, False, run.draft))
+    return DecodingForm(run.decoding, nearest, run.seed, False, run.draft)
 
 
-def fields_of(run: Run) -> dict[str, Any]:
-    """What the Complete and the Tokens tab have for a run: model, text, how it is given, settings.
+def lane_of(run: Run) -> tuple[str, LaneForm]:
+    """The text and the settings of a lane of the Complete tab in which this is the run.
 
-    Raises InvalidInput where they have no field for something in it.
+    Raises InvalidInput where such a lane has no field for something in it.
     """
+    system = begun = ""
     match run.prompt:
         case Raw(text, control):
             template = RAW
-        case Chat(messages, control) if len(messages) == 1 and messages[0].role == "user":
-            template, text = CHAT, messages[0].content
-        case Chat():
-            raise _beyond("its chat has more than one message")
+        case Chat(messages, control):
+            template, asked = CHAT, list(messages)
+            if asked[0].role == "system":
+                system = asked.pop(0).content
+            if asked[-1].role == "assistant":
+                begun = asked.pop().content
+            if [message.role for message in asked] != ["user"]:
+                raise _beyond("its chat has more than one question")
+            text = asked[0].content
+            if any(part and not part.strip() for part in (system, begun)):
+                raise _beyond("a message of its chat is blank")
         case _:
             raise _beyond("its prompt is exact token ids")
     if run.fork is not None:
         raise _beyond("it goes on in the middle of an answer")
     if run.model != ModelSpec(run.model.repo):
         raise _beyond("its model has a dtype, bits, an adapter or a commit of its own")
-    return {"model": run.model.repo, "text": text, "template": template,
-            "control_tokens": control, "settings": form_of(run)}
+    return text, LaneForm(run.model.repo, template, control, system, begun, decoding_form_of(run))
+
+
+def fields_of(run: Run) -> dict[str, Any]:
+    """What the Tokens tab has for a run: model, text, how it is given, settings.
+
+    Raises InvalidInput where it has no field for something in it.
+    """
+    text, form = lane_of(run)
+    if form.system or form.prefill:
+        raise _beyond("its chat has more than one message")
+    return {"model": form.model, "text": text, "template": form.template,
+            "control_tokens": form.control_tokens, "settings": write_form(form.decoding)}
 
 
 def _beyond(why: str) -> InvalidInput:
@@ -59,7 +78,7 @@ def _beyond(why: str) -> InvalidInput:
 
 
 def curl_of(run: Run, origin: object) -> str:
-    """A shell command that runs it here and shows what comes. Raises as ``fields_of``."""
+    """A shell command that runs it here and shows what comes. Raises as ``lane_of``."""
     url = f"{checked_origin(origin)}/gradio_api/call/v2/{ENDPOINT}"
     data = shlex.quote(json.dumps(_arguments(run), ensure_ascii=False))
     return (
@@ -74,7 +93,7 @@ def curl_of(run: Run, origin: object) -> str:
 
 def client_of(run: Run, origin: object) -> str:
     """Python that runs it here through gradio_client and collects the ids. Raises as
-    ``fields_of``."""
+    ``lane_of``."""
     given = "".join(f"    {name}={value!r},\n" for name, value in _arguments(run).items())
     return (
         "import json\n\n"
@@ -93,12 +112,8 @@ def client_of(run: Run, origin: object) -> str:
 
 
 def _arguments(run: Run) -> dict[str, Any]:
-    told = fields_of(run)
-    return {
-        "text": told["text"], "columns": 1, "model_1": told["model"],
-        "template_1": told["template"], "control_tokens_1": told["control_tokens"],
-        "prompt_1": "", "settings_1": told["settings"],
-    }
+    text, form = lane_of(run)
+    return {"text": text, "columns": 1, "prompt_1": "", "settings_1": write_lane(form)}
 
 
 def checked_origin(origin: object) -> str:
