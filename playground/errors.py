@@ -142,3 +142,15 @@ class Overloaded(PlaygroundError):
     """Too much is running or waiting already."""
 
     code = "OVERLOADED"
+
+
+class StorageProblem(PlaygroundError):
+    """Records cannot be written or read: a full disk, a folder that is closed, a damaged file."""
+
+    code = "STORAGE"
+
+
+class RecordNotFound(PlaygroundError):
+    """No such record; one that belongs to somebody else looks the same."""
+
+    code = "NOT_FOUND"

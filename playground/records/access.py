@@ -1,0 +1,183 @@
+"""The way to a database: one thread that writes, anybody who reads; it knows no record.
+
+What a write says is true once its future has a result: it is on the disk then, and outlives the end
+of this process at any moment. A full disk or a file that another program holds makes a job fail
+with a sentence, and nothing else.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, TypeVar
+
+from playground.errors import PlaygroundError, StorageProblem
+from playground.records.database import (
+    Database,
+    check,
+    is_damage,
+    open_database,
+    reader_of,
+    replaced,
+    sentence_of,
+)
+from playground.records.rows import Rows
+
+T = TypeVar("T")
+Job = Callable[[Rows], Any]
+
+WAITING = 256  # jobs
+ANSWER_SECONDS = 10.0
+PAUSE_SECONDS = 30.0
+
+
+class Access:
+    """The database of ``folder``, or one in memory.
+
+    ``after`` is called in the writer's thread when a job is done, and ``idle`` when none has come
+    for a while; both are given ``settle``, which does a job at once.
+    """
+
+    def __init__(
+        self, folder: Path | None, after: Callable[[], None], idle: Callable[[], None]
+    ) -> None:
+        self._jobs: queue.Queue[tuple[Job, Future[Any]] | None] = queue.Queue(WAITING)
+        self._after, self._idle = after, idle
+        self._reading = threading.Lock()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self.trouble = ""
+        self._use(open_database(folder))
+
+    def _use(self, database: Database) -> None:
+        with self._reading:
+            self.database = database
+            self._rows = Rows(database.connection, database.indexed)
+            self._reader = Rows(reader_of(database), database.indexed)
+
+    @property
+    def path(self) -> Path | None:
+        """The file; None where everything is in memory."""
+        return self.database.path
+
+    def submit(self, job: Job) -> Future[Any]:
+        """Let the writer do it, as a transaction of its own; never waits."""
+        future: Future[Any] = Future()
+        with self._starting:
+            if self._closed:
+                future.set_exception(StorageProblem("The records are closed.", field="records"))
+                return future
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="records", daemon=True)
+                self._thread.start()
+        try:
+            self._jobs.put_nowait((job, future))
+        except queue.Full:
+            future.set_exception(StorageProblem("Too many runs wait to be written.",
+                                                field="records"))
+        return future
+
+    def write(self, job: Callable[[Rows], T]) -> T:
+        """Do a job and wait for it, some seconds at most. Raises StorageProblem, or what the job
+        raises."""
+        future: Future[T] = self.submit(job)
+        try:
+            return future.result(ANSWER_SECONDS)
+        except TimeoutError:
+            raise StorageProblem(
+                "The records are busy.", field="records", advice="Try again in a moment."
+            ) from None
+
+    def read(self, question: Callable[[Rows], T]) -> T:
+        """Ask at once, whatever is written meanwhile. Raises StorageProblem."""
+        for attempt in (1, 2):
+            try:
+                with self._reading:
+                    return question(self._reader)
+            except sqlite3.Error as error:
+                if attempt == 2 or not is_damage(error):
+                    raise StorageProblem(sentence_of(error, self.path), field="records") from error
+            # The writer meets the same damage where it reads all, and sets the file aside.
+            self.write(lambda rows: check(self.path) if self.path else None)
+        raise AssertionError("the second attempt returns or raises")
+
+    def close(self, last: Job) -> None:
+        """Write what waits, then ``last``, and end; waits some seconds at most."""
+        with self._starting:
+            if self._closed:
+                return
+            thread, self._closed = self._thread, True
+        if thread is not None:
+            self._jobs.put((last, Future()))
+            self._jobs.put(None)
+            thread.join(ANSWER_SECONDS)
+        with self._reading:
+            self._reader.close()
+            self._rows.close()
+
+    def _work(self) -> None:
+        while True:
+            try:
+                asked = self._jobs.get(timeout=PAUSE_SECONDS)
+            except queue.Empty:
+                self._idle()
+                continue
+            if asked is None:
+                return
+            self.settle(*asked)
+            self._after()
+
+    def settle(self, job: Job, future: Future[Any]) -> None:
+        """In the writer's thread: do a job and give its future what came of it; a damaged file is
+        replaced once."""
+        for attempt in (1, 2):
+            try:
+                result = self._transact(job)
+            except sqlite3.Error as error:
+                if attempt == 1 and is_damage(error) and self._replace():
+                    continue
+                self.trouble = sentence_of(error, self.path)
+                future.set_exception(StorageProblem(self.trouble, field="records"))
+                return
+            except (PlaygroundError, ValueError, TypeError, OverflowError) as error:
+                refused = error if isinstance(error, PlaygroundError) else StorageProblem(
+                    f"This run cannot be written down ({type(error).__name__}).", field="record")
+                future.set_exception(refused)
+                return
+            self.trouble = ""
+            future.set_result(result)
+            return
+
+    def _transact(self, job: Job) -> Any:
+        connection = self.database.connection
+        alone = self._reading if self.path is None else nullcontext()
+        with alone:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = job(self._rows)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        return result
+
+    def _replace(self) -> bool:
+        path = self.path
+        if path is None:
+            return False
+        try:
+            with self._reading:
+                self._reader.close()
+                self._rows.close()
+            database = replaced(path)
+        except (OSError, sqlite3.Error):
+            return False
+        self._use(database)
+        return True
