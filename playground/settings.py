@@ -11,6 +11,7 @@ import math
 import os
 import re
 import secrets
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ from playground.errors import InvalidInput
 Mode = Literal["local", "shared", "space"]
 
 DESCRIPTION = Path(__file__).resolve().parent.parent / "spaces.yaml"
+
+APP_FOLDER = "token-by-token"
 
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"
@@ -71,8 +74,9 @@ class Settings:
 
     ``auth`` is the user and password that the page asks for; ``password_is_new`` says that the
     password was made up just now and must be shown once. ``memory_bytes`` bounds what loaded
-    models may take together; None leaves it to what the machine has. ``space`` is the owner/name
-    of the Space that this is.
+    models may take together; None leaves it to what the machine has. ``data`` is the folder in
+    which runs are kept; without one they are in memory. ``space`` is the owner/name of the Space
+    that this is.
     """
 
     mode: Mode = "local"
@@ -86,6 +90,7 @@ class Settings:
     limits: Limits = LOCAL_LIMITS
     idle_seconds: float = 1800.0
     memory_bytes: int | None = None
+    data: Path | None = None
     space: str = ""
 
     @property
@@ -134,6 +139,9 @@ FLAGS = (
          "SIZE", "what is free"),
     Flag("--idle-minutes", "Unload a model that nobody has used for this long.", "NUMBER",
          "from spaces.yaml"),
+    Flag("--data", "Folder in which runs are kept. Without one, in public they are kept for the "
+         "visit, or in the volume that spaces.yaml names.", "FOLDER", "the user's data folder",
+         "PLAYGROUND_DATA"),
 )
 
 
@@ -206,6 +214,7 @@ def settings_from(
         limits=_limits(described, mode),
         idle_seconds=_idle_seconds(flags.idle_minutes, described),
         memory_bytes=_bytes(flags.memory) if flags.memory else None,
+        data=_data(flags.data or environ.get("PLAYGROUND_DATA") or "", mode, environ, described),
         space=environ.get("SPACE_ID", ""),
     )
 
@@ -372,6 +381,40 @@ def _idle_seconds(minutes: str | None, described: Mapping[str, Any]) -> float:
         raise InvalidInput(f"{name} is {given!r}; it must be a number above 0.",
                            field=name, given=given, allowed="a number above 0")
     return number if minutes is None else number * 60
+
+
+def _data(
+    given: str, mode: Mode, environ: Mapping[str, str], described: Mapping[str, Any]
+) -> Path | None:
+    """Where runs are kept: where it is said, else in the user's own folder; on a Space in the
+    volume that is mounted, and in public nowhere else."""
+    if given:
+        return Path(given).expanduser().absolute()
+    if mode == "local":
+        return _user_folder(environ)
+    volume = described.get("data")
+    if volume is not None and (not isinstance(volume, str) or not os.path.isabs(volume)):
+        raise InvalidInput(
+            f"data in spaces.yaml is {volume!r}; it must be the full path of a folder.",
+            field="data", given=volume, allowed="the full path of a folder",
+        )
+    mounted = mode == "space" and volume is not None and os.path.ismount(volume)
+    return Path(volume) / APP_FOLDER if mounted and volume else None
+
+
+def _user_folder(environ: Mapping[str, str]) -> Path | None:
+    """Where this user's programs keep what is theirs; None where no home is known."""
+    home = environ.get("USERPROFILE" if sys.platform == "win32" else "HOME", "")
+    match sys.platform:
+        case "win32":
+            folder = environ.get("LOCALAPPDATA") or (home and str(Path(home, "AppData", "Local")))
+        case "darwin":
+            folder = home and str(Path(home, "Library", "Application Support"))
+        case _:
+            folder = environ.get("XDG_DATA_HOME", "")
+            if not os.path.isabs(folder):
+                folder = home and str(Path(home, ".local", "share"))
+    return Path(folder) / APP_FOLDER if folder else None
 
 
 def _models(described: Mapping[str, Any]) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ KINDS: Mapping[str, type] = {
     "tags": list, "models": list, "datasets": list, "preload_from_hub": list,
 }
 SECTIONS = ("space", "hardware", "sleep_time", "variables", "secrets", "models", "idle_seconds",
-            "limits")
+            "data", "limits")
 
 
 def problems(told: Mapping[str, Any]) -> list[str]:
@@ -81,6 +81,8 @@ def _runtime_problems(told: Mapping[str, Any]) -> Iterator[str]:
     sleep = told["sleep_time"]
     if type(sleep) is not int or (sleep < 60 and sleep != -1):
         yield f"sleep_time is {sleep!r}; it must be -1 (never) or at least 60 seconds."
+    if not isinstance(told["data"], str) or not told["data"].startswith("/"):
+        yield f"data is {told['data']!r}; it must be the full path at which a volume is mounted."
     variables, secrets = told["variables"], told["secrets"]
     if not isinstance(variables, Mapping) or not all(type(v) is str for v in variables.values()):
         yield "variables must be names with texts; put numbers and true or false in quotes."

@@ -1,4 +1,4 @@
-"""What holds for every test: no telemetry, one thread for torch, nobody's Hub cache or token."""
+"""What holds for every test: no telemetry, one thread for torch, nobody's Hub cache, token or records."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ os.environ.update(
     GRADIO_TEMP_DIR=f"{_HOME.name}/gradio",
     HF_HOME=f"{_HOME.name}/huggingface",
     HF_HUB_DISABLE_TELEMETRY="1",
+    XDG_DATA_HOME=f"{_HOME.name}/data",
 )
-for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "SPACE_ID"):
+for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "SPACE_ID",
+             "PLAYGROUND_DATA"):
     os.environ.pop(name, None)
 
 

@@ -21,6 +21,7 @@ from playground.errors import InvalidInput, Problem, RecordNotFound, StorageProb
 from playground.records import database, rows
 from playground.records.database import APPLICATION, MIGRATIONS, NAME
 from playground.records.record import (
+    TURN,
     VISITS,
     Bounds,
     Draft,
@@ -122,7 +123,7 @@ def test_a_chat_is_found_under_its_latest_message_and_under_every_other() -> Non
     turns = (Message("system", "Be brief."), Message("user", "First?"),
              Message("assistant", "One."), Message("user", "Second?"))
     trace = replace(trace_of(), run=Run(ModelSpec("builtin/tiny-chat"), Chat(turns)))
-    assert prompt_text(trace) == "Second?\nBe brief.\nFirst?\nOne."
+    assert prompt_text(trace) == TURN.join(("Second?", "Be brief.", "First?", "One."))
 
 
 def test_text_that_sqlite_cannot_carry_is_kept_with_a_mark(records: Records) -> None:

@@ -215,3 +215,44 @@ def test_telemetry_is_off_before_gradio_and_the_hub_are_imported() -> None:
                           env={"PATH": os.environ["PATH"], "HOME": os.environ["HF_HOME"]},
                           capture_output=True, check=False)
     assert told.stdout.strip() == "True False", told.stderr
+
+
+@pytest.mark.parametrize(("platform", "environ", "folder"), [
+    ("linux", {"HOME": "/home/me"}, "/home/me/.local/share/token-by-token"),
+    ("linux", {"HOME": "/home/me", "XDG_DATA_HOME": "/big"}, "/big/token-by-token"),
+    ("linux", {"HOME": "/home/me", "XDG_DATA_HOME": "rel"}, "/home/me/.local/share/token-by-token"),
+    ("darwin", {"HOME": "/Users/me"}, "/Users/me/Library/Application Support/token-by-token"),
+    ("win32", {"LOCALAPPDATA": "/c/me/Local"}, "/c/me/Local/token-by-token"),
+    ("win32", {"USERPROFILE": "/c/me"}, "/c/me/AppData/Local/token-by-token"),
+    ("linux", {}, None),
+    ("linux", {"HOME": "/home/me", "PLAYGROUND_DATA": "/kept"}, "/kept"),
+])
+def test_on_this_machine_runs_are_kept_in_the_users_own_folder(
+    platform: str, environ: dict[str, str], folder: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    assert settings_from([], environ).data == (Path(folder) if folder else None)
+    assert settings_from(["--data", "/mine"], environ).data == Path("/mine")
+
+
+def test_in_public_runs_are_kept_for_the_visit_unless_a_volume_is_mounted(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever shares an app for an hour must not find a week of strangers' prompts on the disk."""
+    home = {"HOME": "/home/me"}
+    assert settings_from(["--share"], home).data is None
+    assert settings_from(["--host", "0.0.0.0", "--public"], home).data is None
+    assert settings_from([], {**home, "SPACE_ID": "owner/name"}).data is None
+    monkeypatch.setattr(os.path, "ismount", lambda path: path == description()["data"] == "/data")
+    mounted = settings_from([], {**home, "SPACE_ID": "owner/name"})
+    assert mounted.data == Path("/data/token-by-token")
+    assert settings_from(["--share"], home).data is None
+    assert settings_from(["--share", "--data", "/mine"], home).data == Path("/mine")
+
+
+def test_a_volume_without_a_full_path_is_refused(tmp_path: Path) -> None:
+    written = tmp_path / "spaces.yaml"
+    for wrong in ("here", 5):
+        written.write_text(yaml.safe_dump({**description(), "data": wrong}))
+        with pytest.raises(InvalidInput, match="full path"):
+            settings_from([], {"SPACE_ID": "owner/name"}, written)

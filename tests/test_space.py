@@ -55,6 +55,8 @@ def _space(**changes: Any) -> dict[str, Any]:
         (_space(app_file="main.py"), "main.py"),
         (_space(hardware="cpu-basic"), "space.hardware"),
         (_space(fullWidth="yes"), "fullWidth"),
+        ({**description(), "data": "here"}, "data"),
+        ({**description(), "data": 5}, "data"),
         (_space(header="tiny"), "header"),
         ({**description(), "hardware": "h200"}, "h200"),
         ({**description(), "sleep_time": 5}, "sleep_time"),

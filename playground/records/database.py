@@ -42,7 +42,7 @@ MIGRATIONS: list[Sequence[str]] = [
             deleted REAL,
             bytes INTEGER NOT NULL
         )""",
-        "CREATE INDEX records_in_order ON records (owner, deleted, created DESC, id DESC)",
+        "CREATE INDEX records_in_order ON records (owner, deleted, created DESC, batch, place, id)",
         "CREATE INDEX records_by_size ON records (owner, star, created, bytes)",
         "CREATE INDEX records_by_age ON records (star, created)",
         "CREATE INDEX records_deleted ON records (deleted) WHERE deleted IS NOT NULL",

@@ -18,6 +18,7 @@ LARGEST_TRACE = 128 * 2**20  # bytes of JSON; a damaged or foreign file may clai
 LONGEST_LABEL = 200
 LONGEST_SEARCH = 500
 PAGE = 50
+TURN = "\x1e"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,8 @@ class Draft:
     """A run that is over, about to be kept.
 
     ``settings`` says in words how it decoded, ``tab`` where it ran. Runs that were started together
-    have the same ``group``, and each its ``place`` in it. ``created`` is in seconds of Unix time;
-    None means now.
+    have the same ``group`` and time, and each its ``place``. ``created`` is in seconds of Unix
+    time; None means now.
     """
 
     trace: Trace
@@ -63,7 +64,8 @@ class Record:
 class Query:
     """Which records: those that hold every one of ``words`` somewhere, upper or lower case alike.
 
-    An empty field asks for nothing. ``page`` counts from 0, PAGE records each, the latest first.
+    An empty field asks for nothing. ``page`` counts from 0, PAGE records each, the latest
+    first, and those that were started together by their places.
     """
 
     words: str = ""
@@ -140,14 +142,15 @@ def end_of(trace: Trace) -> tuple[End, str]:
 
 
 def prompt_text(trace: Trace) -> str:
-    """What was asked as a text to be searched; of a chat the latest message first."""
+    """What was asked as a text to be searched; of a chat the latest message first, a TURN between
+    any two."""
     match trace.run.prompt:
         case Raw(text=text):
             return text
         case Chat(messages=messages):
             asked = [m for m in messages if m.role == "user"][-1:]
             rest = [m for m in messages if m not in asked]
-            return "\n".join(message.content for message in (*asked, *rest))
+            return TURN.join(message.content for message in (*asked, *rest))
         case Ids():
             return trace.started.rendered if trace.started is not None else ""
 

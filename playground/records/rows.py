@@ -140,7 +140,8 @@ class Rows:
         where, given = self._where(owner, query)
         total = self._do(f"SELECT count(*) FROM records WHERE {where}", given).fetchone()[0]
         rows = self._do(
-            f"SELECT {_BRIEF} FROM records WHERE {where} ORDER BY created DESC, id DESC "
+            f"SELECT {_BRIEF} FROM records WHERE {where} "
+            "ORDER BY created DESC, batch, place, id "
             "LIMIT ? OFFSET ?", (*given, size, min(query.page, 10**9) * size),
         )
         return Found(tuple(map(_record, rows)), total, self._all("model", owner),

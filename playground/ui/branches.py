@@ -18,6 +18,7 @@ from playground.core.run import LARGEST_SEED, Run
 from playground.core.trace import Trace
 from playground.engine.engine import Engine
 from playground.errors import InvalidInput, PlaygroundError
+from playground.ui.keeping import Keeping
 from playground.ui.lane_report import Board
 from playground.ui.lanes import LANES, Lanes
 from playground.ui.playing import Following, Pace, Playing, amend
@@ -68,6 +69,7 @@ class Branches:
     ) -> None:
         self._engine, self._session, self._describe = engine, session, describe
         self.most_samples = most_samples
+        self.begin: Callable[[], Keeping | None] = lambda: None  # who keeps what is run next
         self.history = History()
         self.lanes = Lanes()
         self.compared: tuple[str, ...] = ()
@@ -382,8 +384,9 @@ class Branches:
             for feed in feeds:
                 feed.add(Failed(error.problem))
             return
+        keeping = self.begin()
         for column, feed in enumerate(feeds):
-            feed.plays(Live(self._engine, stream, column, self._session))
+            feed.plays(Live(self._engine, stream, column, self._session, keeping))
         beside = bool(self.writing)
         playing = Playing(stream, feeds, paced)
         self._playing.append(playing)

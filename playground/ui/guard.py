@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from playground.ui.visitor import Visitors
+
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -31,12 +33,16 @@ class Guard:
 
     The rule is that of Sec-Fetch-Site and Origin, as in Datasette's csrf.py; clients that send
     neither header (curl, gradio_client) are no browsers and pass. With ``loopback_only`` a request
-    whose Host is another name is refused too, which stops DNS rebinding.
+    whose Host is another name is refused too, which stops DNS rebinding. Who asks for the page
+    itself gets the cookie by which ``visitors`` knows it again.
     """
 
-    def __init__(self, app: Any, loopback_only: bool = False) -> None:
+    def __init__(
+        self, app: Any, loopback_only: bool = False, visitors: Visitors | None = None
+    ) -> None:
         self.app = app
         self.loopback_only = loopback_only
+        self.visitors = visitors or Visitors()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,9 +56,15 @@ class Guard:
             await _refuse(send)
             return
 
+        own = list(HEADERS)
+        page = scope["method"] == "GET" and scope.get("path") == scope.get("root_path", "") + "/"
+        cookie = self.visitors.new_cookie(headers.get("cookie", "")) if page else None
+        if cookie is not None:
+            own.append((b"set-cookie", cookie.encode()))
+
         async def send_guarded(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *HEADERS]
+                message["headers"] = [*message.get("headers", []), *own]
             await send(message)
 
         await self.app(scope, receive, send_guarded)

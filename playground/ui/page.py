@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from typing import Any
 
 import gradio as gr
@@ -10,18 +11,22 @@ from starlette.middleware import Middleware
 from playground.engine.engine import Engine
 from playground.settings import Settings
 from playground.ui.chat import build_chat
+from playground.ui.columns import describe
 from playground.ui.complete import build_complete
 from playground.ui.grid import build_grid
 from playground.ui.guard import Guard
 from playground.ui.header import header
+from playground.ui.keeping import keeper_of
 from playground.ui.model_list import list_models
 from playground.ui.models import build_models
 from playground.ui.recipe import build_recipe
+from playground.ui.records import build_records
 from playground.ui.score import build_score
 from playground.ui.strategies import build_strategies
 from playground.ui.streaming import SessionStreams, Stage
 from playground.ui.theme import KEYS, STYLES, theme
 from playground.ui.tokens import build_tokens
+from playground.ui.visitor import Visitors
 
 TITLE = "Token by Token"
 REFRESH_SECONDS = 3
@@ -29,7 +34,9 @@ REFRESH_SECONDS = 3
 
 def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
     """The whole page over one engine; ``launch_options`` says how to serve it."""
-    stage = Stage(engine, SessionStreams())
+    keeper = keeper_of(settings, describe)
+    atexit.register(keeper.records.close)
+    stage = Stage(engine, SessionStreams(), keeper)
     with gr.Blocks(
         title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, 86400)
     ) as page:
@@ -51,6 +58,8 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
                 listing = build_models(engine, settings)
             with gr.Tab("Recipe", id="recipe"):
                 recipe = build_recipe(stage, settings)
+            with gr.Tab("Records", id="records"):
+                build_records(keeper)
         recipe.take_links(page, tabs, settings.address)
         recipe.fill_complete(tabs, complete.text, complete.columns)
         recipe.fill_tokens(tabs, tokens.asked)
@@ -58,8 +67,9 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
         shown = gr.State(("", ""))
         clock = gr.Timer(REFRESH_SECONDS)
 
-        def refresh(before: tuple[str, str]) -> list[Any]:
-            """Only what has changed crosses the wire."""
+        def refresh(request: gr.Request, before: tuple[str, str]) -> list[Any]:
+            """Only what has changed crosses the wire; a page that asks is one that is open."""
+            keeper.meet(request)
             now = (header(engine, settings), list_models(engine, settings))
             if now == before:
                 return [gr.skip(), gr.skip(), gr.skip()]
@@ -115,7 +125,9 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "state_session_capacity": 500,
         "app_kwargs": {
             "max_body_size": 1_000_000,
-            "middleware": [Middleware(Guard, loopback_only=loopback_only)],
+            "middleware": [Middleware(
+                Guard, loopback_only=loopback_only, visitors=Visitors(settings.mode)
+            )],
             "docs_url": None,
             "redoc_url": None,
             "openapi_url": None,

@@ -13,6 +13,7 @@ import gradio as gr
 from playground.core.events import Failed
 from playground.engine.engine import Engine, Stream
 from playground.errors import PlaygroundError
+from playground.ui.keeping import Keeper
 from playground.ui.token_store import KEPT, Live
 from playground.ui.token_stream import TokenFeed
 from playground.ui.turns import Turns
@@ -91,11 +92,12 @@ class SessionStreams:
 
 @dataclass(frozen=True)
 class Stage:
-    """What a tab needs to run things: the engine, where its streams are kept, and whose turn it is
-    to be shown."""
+    """What a tab needs to run things: the engine, where its streams are kept, who keeps what has
+    run, and whose turn it is to be shown."""
 
     engine: Engine
     streams: SessionStreams
+    keeper: Keeper = field(default_factory=Keeper)
     turns: Turns = field(default_factory=Turns)
 
     def show(
@@ -129,12 +131,15 @@ class Stage:
         if turn is not None:
             turn.played = stream
         self.streams.show(session, tab, [feed.key for feed in feeds])
+        keeping = self.keeper.begin(self.keeper.meet(request), tab)
         for column, feed in enumerate(feeds):
-            feed.plays(Live(self.engine, stream, column, session))
+            feed.plays(Live(self.engine, stream, column, session, keeping))
         try:
             yield from _pump(stream, feeds)
         finally:
             stream.close()
+            for feed in feeds:
+                feed.leave()
             self.streams.forget(session, tab, stream)
 
     def stopper(self, tab: str) -> Callable[[gr.Request], None]:

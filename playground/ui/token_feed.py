@@ -16,6 +16,7 @@ from playground.core.amend import amendments
 from playground.core.events import (
     Beams,
     Event,
+    Failed,
     Finished,
     Loading,
     Paced,
@@ -158,6 +159,8 @@ class TokenFeed:
                 self._started_at = time.monotonic()
                 self._record.prompt = encode_pieces(event.prompt)
                 self._card = card_of(self._record.live, self.trace.run)
+            case Finished() | Failed():
+                self._record.keep()
 
     def _count(self, steps: Sequence[Step]) -> None:
         """Count what the model chose; what the reader put there says nothing of the model."""
@@ -174,6 +177,10 @@ class TokenFeed:
         """Say where the run is in the engine, so that a reader can ask for its steps."""
         self._record.live = live
         self._record.made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+    def leave(self) -> None:
+        """Nobody reads the run on: what there is of it is kept."""
+        self._record.keep()
 
     def due(self) -> bool:
         """Whether there is news and the page has had time to show the last."""

@@ -20,6 +20,7 @@ from playground.core.events import Piece, Step
 from playground.core.run import Run
 from playground.core.trace import Trace
 from playground.engine.engine import Engine, Stream
+from playground.ui.keeping import Keeping
 
 LARGEST_ANSWER = 500
 LINE_CHARACTERS = 300  # of JSON that stand for as much memory as a token with its candidates
@@ -75,12 +76,14 @@ def encode_pieces(pieces: Sequence[Piece]) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Live:
-    """Where a run is, or was: its column in a stream of the engine, and the page that began it."""
+    """Where a run is, or was: its column in a stream of the engine, the page that began it, and who
+    keeps it when it is over."""
 
     engine: Engine
     stream: Stream
     column: int
     session: str
+    keeping: Keeping | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -100,6 +103,15 @@ class Record:
     trace: Trace | None = None
     live: Live | None = None
     made: str = ""
+    is_kept: bool = False
+
+    def keep(self) -> None:
+        """Nothing more will come of the run: it is kept once, by whoever keeps this page's."""
+        live = self.live
+        if self.is_kept or self.trace is None or live is None or live.keeping is None:
+            return
+        self.is_kept = True
+        live.keeping.keep(self.trace, live.column)
 
     @property
     def weight(self) -> int:
@@ -143,11 +155,13 @@ class Store:
             return record
 
     def leave(self, session: str) -> None:
-        """A page was closed: nobody asks for the steps of its runs any more."""
+        """A page was closed: nobody reads its runs on, or asks for their steps any more."""
         with self._lock:
-            for record in self._records.values():
-                if record.live is not None and record.live.session == session:
-                    record.live = None
+            left = [one for one in self._records.values()
+                    if one.live is not None and one.live.session == session]
+        for record in left:
+            record.keep()
+            record.live = None
 
 
 KEPT = Store()

@@ -133,7 +133,13 @@ def _shower(desks: Desks, stage: Stage) -> Callable[[gr.Request, Act], Iterator[
         """Do something with this page's branches, and show them while anything runs."""
         session = str(request.session_hash)
         desk = desks.of(session)
-        for frame in desk.show(act):
+        owner = stage.keeper.meet(request)
+
+        def owned(branches: Branches) -> str | None:
+            branches.begin = partial(stage.keeper.begin, owner, TAB)
+            return act(branches)
+
+        for frame in desk.show(owned):
             stage.streams.show(session, TAB, [k for k in desk.branches.lanes.keys if k])
             yield _updates(frame)
 

@@ -1,0 +1,97 @@
+"""The Records tab: the runs that were kept, to be found again, opened and put side by side."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from playground.errors import PlaygroundError
+from playground.ui.keeping import Keeper
+from playground.ui.record_list import BESIDE, RecordList
+from playground.ui.token_store import encode
+from playground.ui.token_stream import idle, token_stream
+
+TAB = "records"
+_ASSETS = Path(__file__).parent / "assets"
+_SCRIPTS = ("record_row.js", "records.js")
+
+# The quoted names are how Gradio finds out which events the list has.
+_LOADER = """
+const page = window;
+page.recordsReady ??= server.records_code({}).then((code) => {
+  const style = document.createElement('style');
+  style.textContent = code.css;
+  document.head.append(style);
+  const script = document.createElement('script');
+  script.textContent = code.js;
+  document.head.append(script);
+});
+page.recordsReady.then(
+  () => page.recordList.mount(element, {
+    props, watch, ask: (wish) => trigger('ask', wish), show: (wish) => trigger('show', wish),
+  }),
+  (error) => { page.recordsReady = undefined; throw error; },
+);
+"""
+
+
+@cache
+def _code() -> dict[str, str]:
+    parts = "\n".join((_ASSETS / name).read_text("utf-8") for name in _SCRIPTS)
+    css = (_ASSETS / "records.css").read_text("utf-8")
+    return {"js": f"(() => {{\n'use strict';\n{parts}\n}})();", "css": css}
+
+
+def records_code(request: object) -> dict[str, str]:
+    """Server function: script and style, asked for once a page."""
+    return _code()
+
+
+def build_records(keeper: Keeper) -> None:
+    """Build the tab inside the open Blocks."""
+    listed = RecordList(keeper)
+    view = gr.HTML(
+        value="", html_template='<div class="records"></div>', js_on_load=_LOADER,
+        apply_default_css=False, server_functions=[records_code], elem_id="records-list",
+        elem_classes=["records-block"],
+    )
+    boxes, lanes = [], []
+    with gr.Row(elem_classes=["lanes", "record-lanes"]):
+        for _ in range(BESIDE):
+            with gr.Column(min_width=280, elem_classes=_lane(False)) as box:
+                boxes.append(box)
+                lanes.append(token_stream(view="tokens", name=TAB, branch=True))
+
+    def ask(request: gr.Request, event: gr.EventData) -> str:
+        return listed.answer(keeper.meet(request), event._data)
+
+    def show(request: gr.Request, event: gr.EventData) -> list[Any]:
+        """Open some records: what the list says of it, and the lanes."""
+        owner, wish = keeper.meet(request), event._data
+        try:
+            feeds = listed.lanes(owner, wish)
+        except PlaygroundError as error:
+            told = encode({"turn": _turn(wish), "problem": str(error.problem)})
+            return [told, *[gr.update()] * (2 * BESIDE)]
+        told = encode({"turn": _turn(wish), "opened": len(feeds)})
+        values = [feed.final() for feed in feeds] + [idle()] * (BESIDE - len(feeds))
+        return [told, *values, *(gr.update(elem_classes=_lane(n < len(feeds)))
+                                 for n in range(BESIDE))]
+
+    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden",
+                             "api_visibility": "private", "trigger_mode": "multiple"}
+    view.ask(ask, None, view, **quiet)
+    view.show(show, None, [view, *lanes, *boxes], show_progress_on=view, **quiet)
+
+
+def _lane(shown: bool) -> list[str]:
+    """The classes of a lane; one that is put away is there and not absent (see tokens.py)."""
+    return ["lane-column", "record-lane", *([] if shown else ["put-away"])]
+
+
+def _turn(wish: Any) -> int:
+    turn = wish.get("turn") if isinstance(wish, dict) else None
+    return turn if isinstance(turn, int) else 0
