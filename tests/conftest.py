@@ -1,4 +1,4 @@
-"""What holds for every test: no telemetry, one thread for torch, nobody's Hub cache, token or records."""
+"""What holds for every test: no telemetry, one thread for torch, nobody's Hub cache or records."""
 
 from __future__ import annotations
 
