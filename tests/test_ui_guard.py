@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from playground.settings import Mode
 from playground.ui.guard import Guard
+from playground.ui.visitor import Visitors
 
 
 def answer(
-    method: str, loopback_only: bool = True, **headers: str
+    method: str, loopback_only: bool = True, mode: Mode = "local", path: str = "/", **headers: str
 ) -> tuple[int, dict[bytes, bytes]]:
     """Status and headers that a request gets through the guard in front of an app that says 200."""
     sent: list[Any] = []
@@ -26,9 +28,10 @@ def answer(
     scope = {
         "type": "http",
         "method": method,
+        "path": path,
         "headers": [(k.encode(), v.encode()) for k, v in given.items()],
     }
-    request = Guard(app, loopback_only)(scope, None, send)  # type: ignore[arg-type]
+    request = Guard(app, loopback_only, Visitors(mode))(scope, None, send)  # type: ignore[arg-type]
     # Nothing here waits, so one push runs it through, also beside another test's event loop.
     with pytest.raises(StopIteration):
         request.send(None)
@@ -69,3 +72,15 @@ def test_a_picture_can_come_from_nowhere_else(method: str) -> None:
     policy = answer(method)[1][b"content-security-policy"].decode()
     assert "img-src 'self' data: blob:;" in policy
     assert "default-src 'self';" in policy
+
+
+def test_a_browser_that_asks_for_the_page_in_public_is_given_a_cookie_once() -> None:
+    """Only the page itself: files that are fetched side by side would each give another one."""
+    far = {"host": "example.org"}
+    cookie = answer("GET", False, "shared", **far)[1][b"set-cookie"].decode()
+    assert cookie.startswith("visitor=") and "HttpOnly" in cookie
+    assert b"set-cookie" not in answer("GET", False, "shared", path="/assets/x.js", **far)[1]
+    assert b"set-cookie" not in answer("POST", False, "shared", **far)[1]
+    known = {**far, "cookie": cookie.partition(";")[0]}
+    assert b"set-cookie" not in answer("GET", False, "shared", **known)[1]
+    assert b"set-cookie" not in answer("GET")[1], "on this machine there is one owner"

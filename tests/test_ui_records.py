@@ -328,6 +328,58 @@ def test_a_saved_table_is_whole_and_no_formula(filled: tuple[RecordList, list[st
     assert rows[2]["reason"] == "Memory ended." and rows[0]["created"] == "2001-09-09T01:46:40Z"
 
 
+def test_what_is_saved_opens_elsewhere_and_saves_to_the_same_bytes() -> None:
+    """Prompt and settings in any script, ids and pieces, label and time; a failure with its reason,
+    and a run without an answer."""
+    records = Records()
+    prompt = Raw("《梦游》\n\t🙂 e\u0301 \u202e <b>\0")
+    run = Run(RUN.model, prompt, Decoding(stop_strings=("。",)), seed=7)
+    whole, failed, bare = Trace(run), Trace(run), Trace(run)
+    for event in words("中", "文\n", "\ufffd", "🙂"):
+        whole = whole.add(event)
+    failed = failed.add(words("a")[0]).add(Failed(Problem("OOM", "Memory ended.")))
+    keys = [records.keep(OWNER, Draft(trace, "chat", label=label, created=1e9)).result(30)
+            for trace, label in ((whole, "über <x>"), (failed, ""), (bare, ""))]
+    saved = answer(RecordList(Keeper(records)), {"do": "recipe", "keys": keys})["file"]["text"]
+    elsewhere = Keeper(Records())
+    told = answer(RecordList(elsewhere), {"do": "import", "file": saved})
+    assert told["said"] == "3 records came from the file."
+    assert [(row["state"], row["label"], row["tokens"], row["tab"]) for row in told["rows"]] == [
+        ("finished", "über <x>", 4, "file"), ("failed", "", 0, "file"), ("stopped", "", 0, "file")]
+    keys = [row["key"] for row in told["rows"]]
+    again = answer(RecordList(elsewhere), {"do": "recipe", "keys": keys})["file"]["text"]
+    assert again == saved
+    (feed,) = RecordList(elsewhere).lanes(OWNER, {"keys": keys[:1]})
+    shown = json.loads(feed.final())
+    assert (shown["tail"], shown["state"]) == ("中文\n\ufffd🙂", "finished")
+    one = answer(RecordList(elsewhere), {"do": "label", "key": keys[0], "label": "new"})
+    assert '"title":"new"' in answer(RecordList(elsewhere), {
+        "do": "recipe", "keys": [one["rows"][0]["key"]]})["file"]["text"]
+
+
+@pytest.mark.parametrize("file", [
+    None, 5, "", "{", "[]", '{"format": "other"}', '{"format":"token-by-token/recipe","version":9}',
+    '{"format":"token-by-token/recipe","version":1,"lanes":[]}', "x" * 1_000_001, "[" * 100_000,
+    '{"format":"token-by-token/recipe","version":1,"lanes":[{"run":{"model":{"repo":5}}}]}',
+])
+def test_a_strangers_file_is_refused_in_a_sentence_and_nothing_is_kept(
+    file: Any, filled: tuple[RecordList, list[str]]
+) -> None:
+    told = answer(filled[0], {"do": "import", "file": file})
+    assert told["problem"].endswith(".") and told["total"] == 3
+
+
+def test_more_than_eight_are_no_recipe_and_none_comes_in_while_none_is_kept(
+    filled: tuple[RecordList, list[str]]
+) -> None:
+    listed, keys = filled
+    assert "at most 8" in answer(listed, {"do": "recipe", "keys": keys * 3})["problem"]
+    saved = answer(listed, {"do": "recipe", "keys": keys})["file"]["text"]
+    answer(listed, {"do": "keep", "on": False})
+    told = answer(listed, {"do": "import", "file": saved})
+    assert "Keep my runs" in told["problem"] and told["total"] == 3
+
+
 def test_a_prompt_never_reaches_the_log(caplog: pytest.LogCaptureFixture,
                                         capfd: pytest.CaptureFixture[str], tmp_path: Any) -> None:
     records = Records(tmp_path)

@@ -48,7 +48,8 @@ MIGRATIONS: list[Sequence[str]] = [
         "CREATE INDEX records_deleted ON records (deleted) WHERE deleted IS NOT NULL",
         """CREATE TABLE traces (
             id INTEGER PRIMARY KEY REFERENCES records (id) ON DELETE CASCADE,
-            trace BLOB NOT NULL
+            trace BLOB NOT NULL,
+            recipe TEXT
         )""",
         "CREATE TABLE owners (owner TEXT PRIMARY KEY, keeping INTEGER NOT NULL)",
     ),

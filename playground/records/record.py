@@ -6,11 +6,12 @@ import zlib
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from playground.core.events import Finished
+from playground.core.events import Finished, Started
 from playground.core.plain import from_plain, from_text, to_plain, to_text
 from playground.core.prompt import Chat, Ids, Raw
+from playground.core.recipe import Digest, Experiment, Recipe, read_experiment, written_experiment
 from playground.core.trace import Trace
-from playground.errors import InvalidInput, StorageProblem
+from playground.errors import InvalidInput, Problem, StorageProblem
 
 End = Literal["finished", "stopped", "failed"]
 
@@ -27,7 +28,8 @@ class Draft:
 
     ``settings`` says in words how it decoded, ``tab`` where it ran. Runs that were started together
     have the same ``group`` and time, and each its ``place``. ``created`` is in seconds of Unix
-    time; None means now.
+    time; None means now. What came in a file has its ``recipe``, which knows more of it than the
+    trace.
     """
 
     trace: Trace
@@ -38,6 +40,7 @@ class Draft:
     label: str = ""
     star: bool = False
     created: float | None = None
+    recipe: Recipe | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,41 @@ def over(trace: Trace) -> Trace | None:
         return None
     done = Finished("stopped", "", len(trace.started.prompt), len(trace.steps), 0.0, 0.0)
     return trace.add(done)
+
+
+def told_by(recipe: Recipe) -> Trace:
+    """What a recipe tells of its run as a trace: the whole text, but no figures of its tokens."""
+    started = Started((), "", recipe.context, commit=recipe.commit)
+    trace = Trace(recipe.run, started=started, amended=recipe.amended)
+    if recipe.problem:
+        return replace(trace, problem=Problem("FILE", recipe.problem))
+    answer = recipe.answer
+    if answer is None:
+        return trace.add(Finished("stopped", "", 0, 0, 0.0, 0.0))
+    asked, wrote = (ids.count if isinstance(ids, Digest) else len(ids)
+                    for ids in (recipe.prompt_ids, answer.ids))
+    return trace.add(Finished(answer.reason, answer.text, asked, wrote, 0.0, 0.0))
+
+
+def tokens_of(trace: Trace) -> int:
+    """How many tokens it wrote, where only their number is known, too."""
+    return len(trace.steps) or (trace.finished.new_tokens if trace.finished else 0)
+
+
+def written(recipe: Recipe) -> str:
+    """A recipe as the text that is kept."""
+    return written_experiment(Experiment((recipe,)))
+
+
+def read(text: str) -> Recipe:
+    """That recipe again. Raises StorageProblem for what is none."""
+    try:
+        return read_experiment(text).lanes[0]
+    except InvalidInput as error:
+        raise StorageProblem(
+            "The recipe of this record cannot be read: it was damaged, or written by another "
+            "version of this app.", field="record",
+        ) from error
 
 
 def bare(trace: Trace) -> Trace:

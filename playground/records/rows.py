@@ -29,9 +29,10 @@ class Rows:
 
     # Writing
 
-    def add(self, owner: str, record: Record, trace: bytes) -> None:
-        """A new record with its trace."""
-        size = len(trace) + len(record.prompt.encode()) + len(record.answer.encode())
+    def add(self, owner: str, record: Record, trace: bytes, recipe: str | None) -> None:
+        """A new record with its trace, and a recipe that came with it."""
+        texts = (record.prompt, record.answer, recipe or "")
+        size = len(trace) + sum(len(text.encode()) for text in texts)
         row = self._do(
             "INSERT INTO records (key, owner, created, tab, batch, place, model, settings, prompt, "
             "answer, tokens, state, reason, label, star, bytes) "
@@ -40,7 +41,7 @@ class Rows:
              record.model, record.settings, record.prompt, record.answer, record.tokens,
              record.state, record.reason, record.label, int(record.star), size),
         ).lastrowid
-        self._do("INSERT INTO traces (id, trace) VALUES (?, ?)", (row, trace))
+        self._do("INSERT INTO traces (id, trace, recipe) VALUES (?, ?, ?)", (row, trace, recipe))
         self._tell(f"id = {row}", ())
 
     def change(self, owner: str, key: str, column: str, value: object) -> int:
@@ -155,12 +156,12 @@ class Rows:
                 (owner, *some))
         ]
 
-    def trace(self, owner: str, key: str) -> bytes | None:
-        """A record's trace as it was packed."""
-        found = self._do(
-            "SELECT trace FROM traces WHERE id = "
+    def trace(self, owner: str, key: str) -> tuple[bytes, str | None] | None:
+        """A record's trace as it was packed, and the recipe that it came with."""
+        found: tuple[bytes, str | None] | None = self._do(
+            "SELECT trace, recipe FROM traces WHERE id = "
             f"(SELECT id FROM records WHERE key = ? AND {_THERE})", (key, owner)).fetchone()
-        return found[0] if found else None
+        return found
 
     def _where(self, owner: str, query: Query) -> tuple[str, list[Any]]:
         parts: list[str] = [_THERE]

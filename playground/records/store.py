@@ -13,9 +13,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from playground.core.recipe import Recipe, recipe_of
 from playground.core.trace import Trace
 from playground.errors import RecordNotFound, StorageProblem
 from playground.records.access import Access
@@ -33,7 +35,10 @@ from playground.records.record import (
     end_of,
     packed,
     prompt_text,
+    read,
+    tokens_of,
     unpacked,
+    written,
 )
 from playground.records.rows import Rows
 
@@ -112,10 +117,11 @@ class Records:
         record = Record(
             secrets.token_urlsafe(12), created, clean(draft.tab), clean(draft.group), draft.place,
             clean(trace.run.model.label), clean(draft.settings), clean(prompt_text(trace)),
-            clean(trace.answer), len(trace.steps), state, clean(reason), check_label(draft.label),
+            clean(trace.answer), tokens_of(trace), state, clean(reason), check_label(draft.label),
             draft.star,
         )
-        rows.add(owner, record, packed(trace))
+        recipe = None if draft.recipe is None else written(draft.recipe)
+        rows.add(owner, record, packed(trace), recipe)
         rows.shrink(owner, self._bounds)
         return record.key
 
@@ -181,11 +187,23 @@ class Records:
 
     def trace(self, owner: str, key: str) -> Trace:
         """The run itself, as it was shown."""
+        return unpacked(self._told(owner, key)[0])
+
+    def recipe(self, owner: str, key: str) -> Recipe:
+        """What it takes to repeat the run, called as the record is."""
+        (record,) = self.get(owner, [key])
+        data, came_with = self._told(owner, key)
+        if came_with is not None:
+            return replace(read(came_with), title=record.label)
+        made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
+        return recipe_of(unpacked(data), record.label, made)
+
+    def _told(self, owner: str, key: str) -> tuple[bytes, str | None]:
         (key,) = _checked([key])
-        data = self._access.read(lambda rows: rows.trace(owner, key))
-        if data is None:
+        found = self._access.read(lambda rows: rows.trace(owner, key))
+        if found is None:
             raise _missing()
-        return unpacked(data)
+        return found
 
     def keeps(self, owner: str) -> bool:
         """Whether this owner's runs are kept."""

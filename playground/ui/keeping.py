@@ -57,7 +57,7 @@ class Keeper:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.records, self.visitors = records or Records(), visitors or Visitors()
-        self._describe, self._clock = describe, clock
+        self.describe, self._clock = describe, clock
         self._lock = threading.Lock()
         self._seen: dict[str, float] = {}
         self._swept = clock()
@@ -94,7 +94,7 @@ class Keeper:
         if owner is None:
             return None
         return Keeping(self.records, owner, tab, secrets.token_urlsafe(9), time.time(),
-                       self._describe)
+                       self.describe)
 
 
 def keeper_of(settings: Settings, describe: Callable[[Run], str]) -> Keeper:

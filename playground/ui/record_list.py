@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import csv
 import io
+import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from playground.core.recipe import MOST_LANES, Experiment, read_experiment, written_experiment
 from playground.errors import InvalidInput, PlaygroundError
-from playground.records.record import PAGE, TURN, Query, Record
+from playground.records.access import ANSWER_SECONDS
+from playground.records.record import PAGE, TURN, Draft, Query, Record, told_by
 from playground.ui.keeping import VISIT_SECONDS, Keeper
 from playground.ui.token_feed import TokenFeed
-from playground.ui.token_store import encode
+from playground.ui.token_store import KEPT, encode
 
 MOST_CHOSEN = 500  # records in one file
 BESIDE = 2
+FILE = "file"  # what stands where the tab does, of what came in one
 _COLUMNS = ("created", "tab", "group", "place", "model", "settings", "state", "reason", "tokens",
             "label", "star", "prompt", "answer")
 
@@ -65,9 +70,14 @@ class RecordList:
         if owner is None or not isinstance(keys, list) or len(keys) > BESIDE:
             raise InvalidInput(f"One or {BESIDE} records can be opened.", field="keys", given=keys,
                                allowed=f"one or {BESIDE}")
-        records = self._records.get(owner, keys)
-        return [TokenFeed.of(self._records.trace(owner, one.key), one.label or one.model,
-                             _subtitle(one)) for one in records]
+        return [self._feed(owner, record) for record in self._records.get(owner, keys)]
+
+    def _feed(self, owner: str, record: Record) -> TokenFeed:
+        trace = self._records.trace(owner, record.key)
+        feed = TokenFeed.of(trace, record.label or record.model, _subtitle(record))
+        if (shown := KEPT.get(feed.key)) is not None:
+            shown.made = _time(record.created)
+        return feed
 
     @property
     def place(self) -> str:
@@ -126,6 +136,10 @@ class RecordList:
                 return {"said": f"{_count(records.restore(owner, _number(asked)))} came back."}
             case "keep":
                 records.keep_runs(owner, asked.get("on") is True)
+            case "recipe":
+                return {"file": _file(self._recipe(owner, _keys(asked)))}
+            case "import":
+                return self._take(owner, asked.get("file"))
             case "csv":
                 return {"file": _file(self._csv(owner, _keys(asked)))}
             case other:
@@ -138,6 +152,26 @@ class RecordList:
         stamp = self._records.delete(owner, keys)
         gone = before - self._records.find(owner).total
         return {"said": f"{_count(gone)} deleted.", "undo": stamp}
+
+    def _recipe(self, owner: str, keys: list[Any]) -> File:
+        if len(keys) > MOST_LANES:
+            raise InvalidInput(f"A file holds at most {MOST_LANES} records, and {len(keys)} are "
+                               "chosen.", field="keys", allowed=f"at most {MOST_LANES}",
+                               advice="Choose fewer, or save them as CSV.")
+        lanes = tuple(self._records.recipe(owner, key) for key in keys)
+        return File("records.json", "application/json", written_experiment(Experiment(lanes)))
+
+    def _take(self, owner: str, text: Any) -> dict[str, Any]:
+        """The runs of a file become records; nobody runs them, and nothing of it is trusted."""
+        group, began = secrets.token_urlsafe(9), time.time()
+        lanes = read_experiment(text).lanes
+        for place, recipe in enumerate(lanes):
+            draft = Draft(told_by(recipe), FILE, self._keeper.describe(recipe.run), group, place,
+                          label=recipe.title, created=began, recipe=recipe)
+            if not self._records.keep(owner, draft).result(ANSWER_SECONDS):
+                raise InvalidInput("Nothing is kept: “Keep my runs” is off.", field="file",
+                                   advice="Switch it on first.")
+        return {"said": f"{_count(len(lanes))} came from the file."}
 
     def _csv(self, owner: str, keys: list[Any]) -> File:
         text = io.StringIO()

@@ -2,10 +2,12 @@
 
 const UNDO_MILLISECONDS = 30_000;
 const TYPING_MILLISECONDS = 250;
+const LARGEST_FILE = 900_000; // bytes; what a page may send at once is a little more
+const MOST_LANES = 8;         // in a recipe's file
 
 class RecordList {
   constructor(root, { props, watch, ask, show }) {
-    Object.assign(this, { root, ask, show, turn: 0, rows: [], chosen: new Set(), opened: [], file: null });
+    Object.assign(this, { root, ask, show, turn: 0, rows: [], chosen: new Set(), opened: [] });
     this.query = { words: '', starred: false, model: '', tab: '', page: 0 };
     this.told = { rows: [], total: 0, size: 50, models: [], tabs: [], keeping: true };
     root.append(this.head(), this.placeLine(), this.bar(), this.listBox(), this.shownLine());
@@ -68,12 +70,17 @@ class RecordList {
     this.undo = button('Undo', 'small undo', () => this.act({ do: 'undo', stamp: this.stamp }));
     this.compare = button('Compare', 'small', () => this.open([...this.chosen]));
     this.csv = button('Save as CSV', 'small', () => this.act({ do: 'csv', keys: [...this.chosen] }));
+    this.recipe = button('Save as recipe', 'small', () => this.act({ do: 'recipe', keys: [...this.chosen] }));
     this.remove = button('Delete', 'small', () => this.delete());
+    this.chooser = h('input');
+    Object.assign(this.chooser, { type: 'file', accept: '.json,application/json', hidden: true });
+    this.chooser.addEventListener('change', () => this.import());
+    this.file = button('Open a recipe’s file', 'small', () => this.chooser.click());
     this.clear = button('Clear all mine', 'small', () => this.confirm(true));
     this.sure = button('Delete all of them', 'small danger', () => { this.confirm(false); this.act({ do: 'clear' }); });
     this.keepThem = button('Cancel', 'small', () => this.confirm(false));
     this.tools = h('span', 'tools');
-    this.tools.append(this.compare, this.csv, this.remove, this.clear, this.sure, this.keepThem);
+    this.tools.append(this.compare, this.recipe, this.csv, this.remove, this.file, this.chooser, this.clear, this.sure, this.keepThem);
     bar.append(this.all, this.said, this.undo, this.tools);
     return bar;
   }
@@ -135,6 +142,19 @@ class RecordList {
     this.act({ do: 'delete', keys });
   }
 
+  async import() {
+    const [file] = this.chooser.files;
+    this.chooser.value = '';
+    if (!file) return;
+    if (file.size > LARGEST_FILE) this.complain('The file is larger than any recipe of this app.');
+    else this.act({ do: 'import', file: await file.text() });
+  }
+
+  complain(words) {
+    this.problem.textContent = words;
+    this.problem.hidden = !words;
+  }
+
   confirm(asking) {
     this.asking = asking;
     this.draw();
@@ -146,8 +166,7 @@ class RecordList {
   take(value) {
     const told = JSON.parse(value || '{}');
     if (told.turn !== this.turn) return; // a later wish is on its way
-    this.problem.textContent = told.problem ?? told.trouble ?? '';
-    this.problem.hidden = !this.problem.textContent;
+    this.complain(told.problem ?? told.trouble ?? '');
     if (told.opened !== undefined) {
       this.opened = this.opening;
       if (this.opened.length) requestAnimationFrame(() => this.reveal());
@@ -227,10 +246,13 @@ class RecordList {
     this.said.textContent = this.asking ? 'Delete all your records, those that are not listed here too?'
       : count ? `${count.toLocaleString()} chosen` : this.note || total;
     this.undo.hidden = this.stamp === undefined || count > 0 || this.asking;
-    for (const tool of [this.compare, this.csv, this.remove]) tool.hidden = count === 0 || this.asking;
+    for (const tool of [this.compare, this.recipe, this.csv, this.remove]) tool.hidden = count === 0 || this.asking;
+    this.recipe.disabled = count > MOST_LANES;
+    this.recipe.title = count > MOST_LANES ? `At most ${MOST_LANES} in one file` : 'A JSON file that can be opened and run again';
     this.compare.disabled = count !== 2;
     this.compare.title = count === 2 ? '' : 'Choose two records';
-    this.clear.hidden = count > 0 || this.asking || told.total === 0;
+    this.file.hidden = count > 0 || this.asking;
+    this.clear.hidden = this.file.hidden || told.total === 0;
     this.sure.hidden = this.keepThem.hidden = !this.asking;
   }
 
