@@ -57,7 +57,7 @@ class Guard:
             return
 
         own = list(HEADERS)
-        page = scope["method"] == "GET" and scope.get("path") == scope.get("root_path", "") + "/"
+        page = scope["method"] == "GET" and scope["path"] in ("/", scope.get("root_path", "") + "/")
         cookie = self.visitors.new_cookie(headers.get("cookie", "")) if page else None
         if cookie is not None:
             own.append((b"set-cookie", cookie.encode()))
