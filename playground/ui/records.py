@@ -74,9 +74,9 @@ def build_records(keeper: Keeper) -> None:
         try:
             feeds = listed.lanes(owner, wish)
         except PlaygroundError as error:
-            told = encode({"turn": _turn(wish), "problem": str(error.problem)})
+            told = encode({"show": _turn(wish), "problem": str(error.problem)})
             return [told, *[gr.update()] * (2 * BESIDE)]
-        told = encode({"turn": _turn(wish), "opened": len(feeds)})
+        told = encode({"show": _turn(wish), "opened": len(feeds)})
         values = [feed.final() for feed in feeds] + [idle()] * (BESIDE - len(feeds))
         return [told, *values, *(gr.update(elem_classes=_lane(n < len(feeds)))
                                  for n in range(BESIDE))]

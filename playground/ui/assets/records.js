@@ -7,7 +7,7 @@ const MOST_LANES = 8;         // in a recipe's file
 
 class RecordList {
   constructor(root, { props, watch, ask, show }) {
-    Object.assign(this, { root, ask, show, turn: 0, rows: [], chosen: new Set(), opened: [] });
+    Object.assign(this, { root, ask, show, turn: 0, shows: 0, rows: [], chosen: new Set(), opened: [] });
     this.query = { words: '', starred: false, model: '', tab: '', page: 0 };
     this.told = { rows: [], total: 0, size: 50, models: [], tabs: [], keeping: true };
     root.append(this.head(), this.placeLine(), this.bar(), this.listBox(), this.shownLine());
@@ -127,9 +127,9 @@ class RecordList {
   }
 
   open(keys) {
-    this.turn += 1;
+    this.shows += 1;
     this.opening = keys;
-    this.show({ keys, turn: this.turn });
+    this.show({ keys, turn: this.shows });
   }
 
   choose(key, on) {
@@ -165,7 +165,7 @@ class RecordList {
 
   take(value) {
     const told = JSON.parse(value || '{}');
-    if (told.turn !== this.turn) return; // a later wish is on its way
+    if (told.show === undefined ? told.turn !== this.turn : told.show !== this.shows) return; // a later wish is on its way
     this.complain(told.problem ?? told.trouble ?? '');
     if (told.opened !== undefined) {
       this.opened = this.opening;
