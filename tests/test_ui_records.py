@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import socket
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import gradio as gr
+import httpx
 import pytest
 
 from playground.core.decoding import Decoding
@@ -22,7 +25,7 @@ from playground.records.store import Records
 from playground.settings import Settings
 from playground.ui.branches import Branches
 from playground.ui.keeping import VISIT_SECONDS, Keeper, keeper_of
-from playground.ui.page import build_page
+from playground.ui.page import build_page, launch_options
 from playground.ui.record_list import RecordList
 from playground.ui.streaming import SessionStreams, Stage
 from playground.ui.token_feed import TokenFeed
@@ -391,3 +394,67 @@ def test_a_prompt_never_reaches_the_log(caplog: pytest.LogCaptureFixture,
     records.close()
     told = capfd.readouterr()
     assert "secret" not in caplog.text + told.out + told.err
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Browser:
+    """A client that keeps its cookies and calls the page's events as a browser does."""
+
+    def __init__(self, page: gr.Blocks, session: str) -> None:
+        self._fns, self._session = page.fns, session
+        self._http = httpx.Client(base_url=page.local_url, timeout=30)
+        assert self._http.get("/").status_code == 200
+
+    def call(self, event: Any, data: list[Any], wish: Any = None) -> Any:
+        """The last output of an event."""
+        joined = self._http.post("/gradio_api/queue/join", json={
+            "data": data, "fn_index": event._id, "session_hash": self._session,
+            "event_data": wish, "trigger_id": event.targets[0][0]})
+        assert joined.status_code == 200, joined.text
+        with self._http.stream("GET", "/gradio_api/queue/data",
+                               params={"session_hash": self._session}) as told:
+            for line in told.iter_lines():
+                message = json.loads(line.removeprefix("data:")) if line else {}
+                if message.get("msg") == "process_completed":
+                    assert message["success"], message
+                    return message["output"]["data"]
+        raise AssertionError("no answer")
+
+    def records(self) -> dict[str, Any]:
+        """What the list of records shows to this browser."""
+        event = next(f for f in self._fns.values() if f.fn is not None
+                     and getattr(f.fn, "__module__", "").endswith("ui.records")
+                     and f.fn.__name__ == "ask")
+        (told,) = self.call(event, [], {"turn": 1})
+        return json.loads(told)  # type: ignore[no-any-return]
+
+
+def test_in_public_each_browser_sees_its_own_through_the_server_as_it_is_served(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cookie crosses the guard, Gradio's queue and its threads; a session's name opens nothing,
+    and a browser without a cookie has nothing."""
+    settings = Settings(mode="shared", port=free_port())
+    keeper = keeper_of(settings, str)
+    monkeypatch.setattr("playground.ui.page.keeper_of", lambda settings, describe: keeper)
+    page = build_page(FakeEngine(words("a"), words("b")), settings)  # type: ignore[arg-type]
+    page.launch(**launch_options(settings), prevent_thread_lock=True)
+    try:
+        one, other, thief = Browser(page, "one"), Browser(page, "other"), Browser(page, "one")
+        run = next(f for f in page.fns.values() if f.api_name == "complete")
+        values = [getattr(part, "value", None) for part in run.inputs]
+        given = dict(zip(run.input_parameter_names, values, strict=True)) | {"text": "Once"}
+        one.call(run, list(given.values()))
+        keeper.records._access.submit(lambda rows: None).result(30)
+        assert [row["answer"] for row in one.records()["rows"]] == ["a", "b"]
+        assert other.records()["total"] == thief.records()["total"] == 0
+        one._http.cookies.clear()
+        assert one.records()["nobody"] is True
+    finally:
+        page.close()
