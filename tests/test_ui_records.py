@@ -314,11 +314,10 @@ def test_what_is_anothers_cannot_be_opened_or_saved(filled: tuple[RecordList, li
 
 def test_a_record_opens_as_it_was_shown(filled: tuple[RecordList, list[str]]) -> None:
     listed, keys = filled
-    one, other = listed.lanes(OWNER, {"keys": [keys[2], keys[0]]})
-    shown = json.loads(one.final())
+    shown, other = map(json.loads, listed.lanes(OWNER, {"keys": [keys[2], keys[0]]}))
     assert (shown["state"], shown["n"], shown["problem"]) == ("failed", 2, "Memory ended.")
-    assert [row[1] for row in json.loads(other.final())["rows"]] == ["a", " <b>"]
-    assert "2001-09-09 01:46 UTC" in one.subtitle and one.title == "tiny-base"
+    assert [row[1] for row in other["rows"]] == ["a", " <b>"]
+    assert "2001-09-09 01:46 UTC" in shown["sub"] and shown["title"] == "tiny-base"
     assert listed.lanes(OWNER, {"keys": []}) == []
 
 
@@ -352,9 +351,9 @@ def test_what_is_saved_opens_elsewhere_and_saves_to_the_same_bytes() -> None:
     keys = [row["key"] for row in told["rows"]]
     again = answer(RecordList(elsewhere), {"do": "recipe", "keys": keys})["file"]["text"]
     assert again == saved
-    (feed,) = RecordList(elsewhere).lanes(OWNER, {"keys": keys[:1]})
-    shown = json.loads(feed.final())
-    assert (shown["tail"], shown["state"]) == ("中文\n\ufffd🙂", "finished")
+    shown, no = map(json.loads, RecordList(elsewhere).lanes(OWNER, {"keys": keys[:2]}))
+    assert (shown["leading"], shown["title"]) == ("中文\n\ufffd🙂", "über <x>")
+    assert (no["state"], no["problem"]) == ("failed", "Memory ended.")
     one = answer(RecordList(elsewhere), {"do": "label", "key": keys[0], "label": "new"})
     assert '"title":"new"' in answer(RecordList(elsewhere), {
         "do": "recipe", "keys": [one["rows"][0]["key"]]})["file"]["text"]

@@ -62,22 +62,25 @@ class RecordList:
             told.setdefault("problem", str(error.problem))
         return encode(told)
 
-    def lanes(self, owner: str | None, wish: Any) -> list[TokenFeed]:
-        """The records that a browser wishes to see, at most two, each as a feed of a run that is
-        over. Raises RecordNotFound, InvalidInput or StorageProblem."""
+    def lanes(self, owner: str | None, wish: Any) -> list[str]:
+        """The records that a browser wishes to see, at most two, each as the value of a lane.
+
+        Raises RecordNotFound, InvalidInput or StorageProblem.
+        """
         asked: Mapping[str, Any] = wish if isinstance(wish, dict) else {}
         keys = asked.get("keys")
         if owner is None or not isinstance(keys, list) or len(keys) > BESIDE:
             raise InvalidInput(f"One or {BESIDE} records can be opened.", field="keys", given=keys,
                                allowed=f"one or {BESIDE}")
-        return [self._feed(owner, record) for record in self._records.get(owner, keys)]
+        return [_text_lane(record) if record.tab == FILE else self._lane(owner, record)
+                for record in self._records.get(owner, keys)]
 
-    def _feed(self, owner: str, record: Record) -> TokenFeed:
+    def _lane(self, owner: str, record: Record) -> str:
         trace = self._records.trace(owner, record.key)
-        feed = TokenFeed.of(trace, record.label or record.model, _subtitle(record))
+        feed = TokenFeed.of(trace, _title(record), _subtitle(record))
         if (shown := KEPT.get(feed.key)) is not None:
             shown.made = _time(record.created)
-        return feed
+        return feed.final()
 
     @property
     def place(self) -> str:
@@ -198,6 +201,22 @@ def _row(record: Record) -> dict[str, Any]:
 
 def _line(text: str) -> str:
     return " ".join(text.split())[:240]
+
+
+def _title(record: Record) -> str:
+    return record.label or record.model
+
+
+def _text_lane(record: Record) -> str:
+    """The lane of a record that came in a file: its text, for nobody here saw its tokens."""
+    failed = record.state == "failed"
+    return encode({
+        "state": record.state if failed else "finished", "title": _title(record),
+        "sub": _subtitle(record), "say": "From a file",
+        "more": "its text alone; its recipe can be run again", "n": 0, "leading": record.answer,
+        "stats": [[f"{record.tokens:,}", "tokens", "As the file says."]],
+        "problem": record.reason if failed else "",
+    })
 
 
 def _subtitle(record: Record) -> str:

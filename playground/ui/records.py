@@ -72,14 +72,13 @@ def build_records(keeper: Keeper) -> None:
         """Open some records: what the list says of it, and the lanes."""
         owner, wish = keeper.meet(request), event._data
         try:
-            feeds = listed.lanes(owner, wish)
+            shown = listed.lanes(owner, wish)
         except PlaygroundError as error:
             told = encode({"show": _turn(wish), "problem": str(error.problem)})
             return [told, *[gr.update()] * (2 * BESIDE)]
-        told = encode({"show": _turn(wish), "opened": len(feeds)})
-        values = [feed.final() for feed in feeds] + [idle()] * (BESIDE - len(feeds))
-        return [told, *values, *(gr.update(elem_classes=_lane(n < len(feeds)))
-                                 for n in range(BESIDE))]
+        told = encode({"show": _turn(wish), "opened": len(shown)})
+        return [told, *shown, *[idle()] * (BESIDE - len(shown)),
+                *(gr.update(elem_classes=_lane(n < len(shown))) for n in range(BESIDE))]
 
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden",
                              "api_visibility": "private", "trigger_mode": "multiple"}

@@ -178,7 +178,8 @@ class RecordList {
     this.draw();
   }
 
-  tell({ said, undo }) {
+  tell({ said, undo, problem }) {
+    if (problem) this.note = '';
     if (said === undefined) return;
     this.note = said;
     this.stamp = undo;
