@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import socket
+import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +21,8 @@ from playground.core.events import Failed
 from playground.core.prompt import Chat, Message, Raw
 from playground.core.run import ModelSpec, Run
 from playground.core.trace import Trace
-from playground.errors import Problem
+from playground.errors import Problem, StorageProblem
+from playground.records import database
 from playground.records.record import Draft, Query
 from playground.records.store import Records
 from playground.settings import Settings
@@ -300,6 +303,28 @@ def test_whatever_a_browser_wishes_nothing_breaks_and_nothing_goes(
     if isinstance(wish, dict) and "do" in wish and wish.get("stamp") != 10**400:
         assert told["problem"]
     assert {row["key"] for row in answer(listed, {})["rows"]} == set(keys)
+
+
+def test_what_is_not_written_is_told_and_the_page_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    records = Records(tmp_path)
+    stage = stage_of(words("a"), words("b"), keeper=Keeper(records))
+    other = sqlite3.connect(tmp_path / database.NAME, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    feeds = [TokenFeed(RUN), TokenFeed(RUN)]
+    list(stage.play("chat", HERE, feeds))  # type: ignore[arg-type]
+    assert [feed.trace.text for feed in feeds] == ["a", "b"], "the answers are on the screen"
+    with pytest.raises(StorageProblem):
+        records.star(OWNER, "x", True)  # after these two the writer has had its say
+    told = answer(RecordList(stage.keeper), {})
+    assert "held by another program" in told["trouble"]
+    assert told["trouble"].endswith("Not written yet: 2 runs.") and told["total"] == 0
+    other.execute("COMMIT")
+    records.keep_runs(OWNER, True)
+    records.close()
+    assert RecordList(Keeper(Records(tmp_path)))._list(OWNER, None)["total"] == 2
 
 
 def test_what_is_anothers_cannot_be_opened_or_saved(filled: tuple[RecordList, list[str]]) -> None:

@@ -105,12 +105,6 @@ class RecordList:
 
     def _list(self, owner: str, query: Any) -> dict[str, Any]:
         found = self._records.find(owner, _query(query))
-        waiting = self._records.unwritten
-        trouble = ""
-        if self._records.trouble:
-            runs = "1 run is" if waiting == 1 else f"{waiting} runs are"
-            trouble = f"{self._records.trouble} {runs} not written yet." if waiting else (
-                self._records.trouble)
         return {
             "rows": [_row(record) for record in found.records],
             "total": found.total,
@@ -118,8 +112,19 @@ class RecordList:
             "models": found.models,
             "tabs": found.tabs,
             "keeping": self._records.keeps(owner),
-            "trouble": trouble,
+            "trouble": self._trouble,
         }
+
+    @property
+    def _trouble(self) -> str:
+        """Why the latest write failed, and what has not been written, in a sentence or two."""
+        records = self._records
+        words = [records.trouble] if records.trouble else []
+        if records.trouble and records.unwritten:
+            words.append(f"Not written yet: {_runs(records.unwritten)}.")
+        if records.lost:
+            words.append(f"Given up, since too many waited: {_runs(records.lost)}.")
+        return " ".join(words)
 
     def _do(self, owner: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         """One wish; what there is to say of it."""
@@ -253,6 +258,10 @@ def _number(asked: Mapping[str, Any]) -> float:
 
 def _count(records: int) -> str:
     return "1 record" if records == 1 else f"{records:,} records"
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count:,} runs"
 
 
 def _cell(value: object) -> object:
