@@ -12,6 +12,7 @@ import gradio as gr
 from playground.core.run import Run
 from playground.settings import Settings
 from playground.ui.actions import Actions, action_row, examples_row, sentence
+from playground.ui.blind import way_in
 from playground.ui.columns import (
     Columns,
     build_own_columns,
@@ -63,6 +64,7 @@ def build_complete(stage: Stage, settings: Settings) -> CompleteTab:
         lens = gr.Button("Base and chat lens", size="sm", elem_classes="tool", min_width=60)
         more = gr.Button("Add lane", size="sm", elem_classes="tool", min_width=60)
         fewer = gr.Button("Remove lane", size="sm", elem_classes="tool", min_width=60)
+        way_in(TAB)
     total = max(START, min(MOST, settings.limits.columns))
     presets = [LANES[min(number, len(LANES) - 1)] for number in range(total)]
     forms = [LaneForm(settings.models[-1], decoding=start_form(name, 64)) for name in presets]

@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 
 from playground.engine.engine import Engine
 from playground.settings import Settings
+from playground.ui.blind import WAY_IN, build_blind
 from playground.ui.chat import build_chat
 from playground.ui.columns import describe
 from playground.ui.complete import build_complete
@@ -54,6 +55,8 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
                 build_score(stage, settings, score)
             with gr.Tab("Grid", id="grid") as grid:
                 build_grid(stage, settings, grid)
+            with gr.Tab("Blind", id="blind") as blind_tab:
+                blind = build_blind(stage, settings, blind_tab)
             with gr.Tab("Models", id="models"):
                 listing = build_models(engine, settings)
             with gr.Tab("Recipe", id="recipe"):
@@ -64,6 +67,7 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
         recipe.fill_complete(tabs, complete.text, complete.columns)
         recipe.fill_tokens(tabs, tokens.asked)
         tokens.take_branches(_branching_lanes(page), tabs)
+        blind.lead_here(_ways_to_blind(page), tabs)
         shown = gr.State(("", ""))
         clock = gr.Timer(REFRESH_SECONDS)
 
@@ -88,6 +92,7 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
         def closed(request: gr.Request) -> None:
             tokens.close(str(request.session_hash))
             recipe.opened.close(str(request.session_hash))
+            blind.close(str(request.session_hash))
             stage.streams.close(str(request.session_hash))
 
         page.unload(closed)
@@ -99,6 +104,12 @@ def _branching_lanes(page: gr.Blocks) -> list[gr.HTML]:
     """Every lane in which a reader can choose another candidate."""
     parts = [part for part in page.blocks.values() if isinstance(part, gr.HTML)]
     return [part for part in parts if part.props.get("can_branch")]
+
+
+def _ways_to_blind(page: gr.Blocks) -> list[gr.Button]:
+    """The buttons of other tabs that bring their lanes to the blind comparison."""
+    buttons = [part for part in page.blocks.values() if isinstance(part, gr.Button)]
+    return [button for button in buttons if WAY_IN in (button.elem_classes or ())]
 
 
 def launch_options(settings: Settings) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from playground.core.run import LARGEST_SEED
 from playground.errors import PlaygroundError
 from playground.settings import Settings
 from playground.ui.actions import action_row, examples_row
+from playground.ui.blind import way_in
 from playground.ui.columns import (
     Columns,
     build_columns,
@@ -58,6 +59,7 @@ def build_strategies(stage: Stage, settings: Settings) -> None:
         form = prompt_form()
         more = gr.Button("Add lane", size="sm", elem_classes="tool", min_width=60)
         fewer = gr.Button("Remove lane", size="sm", elem_classes="tool", min_width=60)
+        way_in(TAB)
     lanes = LANES[: settings.limits.columns]
     board = lane_board(settings, TAB, len(lanes))
     columns = build_columns(settings, TAB, lanes, len(FIRST), new_tokens=48)

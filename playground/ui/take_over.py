@@ -26,14 +26,14 @@ def answers_of(stage: Stage) -> Callable[[gr.Request], Any]:
             (_named(tab, place if len(keys) > 1 else None, *answer), key)
             for tab, keys in stage.streams.shown(str(request.session_hash))
             for place, key in enumerate(keys, 1)
-            if (answer := _answer(key)) and answer[1].strip()
+            if (answer := kept_answer(key)) and answer[1].strip()
         ]
         return gr.update(choices=[NOTHING, *found], value=NOTHING[1], visible=bool(found))
 
     return answers
 
 
-def _answer(key: Any) -> tuple[Trace, str] | None:
+def kept_answer(key: Any) -> tuple[Trace, str] | None:
     """A run that is kept, with its whole answer; None where that is not known.
 
     The trace of a run with a fork holds only what came after it, the store what stood before, too.
@@ -65,7 +65,7 @@ def cut(text: str, most: int) -> str:
 
 def take(key: Any) -> list[Any]:
     """The text, model and prompt of an answer of another tab; nothing changes without one."""
-    answer = _answer(key)
+    answer = kept_answer(key)
     if answer is None:
         return [gr.skip()] * 5
     trace, text = answer

@@ -1,0 +1,291 @@
+"""The Blind tab: answers side by side without names, votes by key, and what the votes say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import gradio as gr
+
+from playground.core.blind import Answer
+from playground.core.decoding import PRESETS, Decoding
+from playground.core.events import Loading, Queued
+from playground.core.prompt import Chat, Message, Raw
+from playground.core.run import ModelSpec, Run
+from playground.core.trace import Trace
+from playground.errors import InvalidInput, PlaygroundError
+from playground.settings import Settings
+from playground.ui.ballots import Ballots
+from playground.ui.blind_report import match_value, report
+from playground.ui.blind_sources import AXES, GridCells, Round, axes_of, grid_round, lanes_round
+from playground.ui.blind_view import blind_view
+from playground.ui.model_list import stage as stage_of
+from playground.ui.streaming import Stage
+from playground.ui.token_feed import TokenFeed
+from playground.ui.token_store import encode
+
+TAB = "blind"
+GRID = "grid by "
+WAY_IN = "vote-blind"  # the class of the buttons of other tabs that lead here
+_STORIES = ("Once upon a time", "Roses are red,", "There was a little fox who", "Dear Anna,")
+_QUESTIONS = ("What is the capital of France?", "Tell me a story.", "How are you?",
+              "Who are you?")
+
+
+@dataclass(frozen=True)
+class Example:
+    """Contestants by name, each with what makes a prompt its run, and the prompts."""
+
+    label: str
+    prompts: tuple[str, ...]
+    contestants: dict[str, Callable[[Settings, str], Run]]
+
+    def runs(self, settings: Settings) -> list[tuple[int, int, Run]]:
+        """Contestant, question and run of each answer, as many as may run together."""
+        count = max(1, settings.limits.columns // len(self.contestants))
+        makers = list(self.contestants.values())
+        return [(c, q, make(settings, prompt)) for q, prompt in enumerate(self.prompts[:count])
+                for c, make in enumerate(makers)]
+
+
+def _decoded(preset: str) -> Callable[[Settings, str], Run]:
+    def make(settings: Settings, prompt: str) -> Run:
+        decoding = _short(PRESETS[preset])
+        return Run(ModelSpec(settings.models[-1]), Raw(prompt), decoding, seed=7)
+
+    return make
+
+
+def _told(system: str) -> Callable[[Settings, str], Run]:
+    def make(settings: Settings, prompt: str) -> Run:
+        told = (Message("system", system),) if system else ()
+        chat = Chat((*told, Message("user", prompt)))
+        return Run(ModelSpec(settings.models[0]), chat, _short(Decoding()))
+
+    return make
+
+
+def _formed(chat: bool) -> Callable[[Settings, str], Run]:
+    def make(settings: Settings, prompt: str) -> Run:
+        form = Chat((Message("user", prompt),)) if chat else Raw(prompt)
+        return Run(ModelSpec(settings.models[0]), form, _short(Decoding()))
+
+    return make
+
+
+def _short(decoding: Decoding) -> Decoding:
+    return replace(decoding, max_new_tokens=40)
+
+
+EXAMPLES = (
+    Example("Greedy against top-p, four beginnings", _STORIES,
+            {"Greedy": _decoded("Greedy"), "Top-p": _decoded("Top-p")}),
+    Example("With and without a system prompt", _QUESTIONS,
+            {"Talk like a pirate.": _told("Talk like a pirate."), "no system prompt": _told("")}),
+    Example("Chat template against raw text", _QUESTIONS,
+            {"chat template": _formed(True), "raw text": _formed(False)}),
+)
+
+
+@dataclass(frozen=True)
+class GridSource:
+    """The grid of a page: the component whose value holds its key, how the key is read from it,
+    and who knows the cells."""
+
+    board: gr.HTML
+    key_of: Callable[[Any], str]
+    cells: GridCells
+
+
+@dataclass(frozen=True)
+class BlindTab:
+    """The tab, for the buttons of other tabs that lead to it."""
+
+    desk: _Desk
+    board: gr.HTML
+    inputs: list[gr.HTML]
+
+    def lead_here(self, buttons: Sequence[gr.Button], tabs: gr.Tabs) -> None:
+        """Let each button, whose id begins with its tab's name, bring its lanes here."""
+        for button in buttons:
+            source = str(button.elem_id).removesuffix(f"-{WAY_IN}")
+            button.click(self.desk.starter(source), self.inputs, self.board, queue=False, **QUIET)
+            # Another event: a gr.HTML that is told before it was ever in sight is told once.
+            button.click(lambda: gr.Tabs(selected=TAB), None, tabs, queue=False, **QUIET)
+
+    def close(self, session: str) -> None:
+        """The page was closed."""
+        self.desk.ballots.forget(session)
+
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+def way_in(tab: str) -> gr.Button:
+    """The button of another tab that brings its lanes to this one."""
+    return gr.Button("Vote blind", size="sm", elem_id=f"{tab}-{WAY_IN}",
+                     elem_classes=["tool", WAY_IN], min_width=60)
+
+
+def build_blind(
+    stage: Stage, settings: Settings, tab: gr.Tab, grid: GridSource | None = None
+) -> BlindTab:
+    """Build the tab inside the open Blocks."""
+    desk = _Desk(stage, settings, grid)
+    board = blind_view(desk.ballots, encode(desk.idle([])))
+    inputs = [grid.board] if grid else []
+    tab.select(desk.look, inputs, board, queue=False, **QUIET)
+    board.act(desk.act, inputs, board, queue=False, trigger_mode="multiple", **QUIET)
+    board.write(desk.write, None, board, concurrency_limit=None, trigger_mode="multiple", **QUIET)
+    return BlindTab(desk, board, inputs)
+
+
+@dataclass
+class _Desk:
+    """The tab's handlers over each page's ballot. Each gives the board's value."""
+
+    stage: Stage
+    settings: Settings
+    grid: GridSource | None
+    ballots: Ballots = field(default_factory=Ballots)
+
+    def starter(self, source: str) -> Callable[..., str]:
+        """The handler of a button of another tab."""
+
+        def start(request: gr.Request, *grid: Any) -> str:
+            return self._do(request, grid, {"do": "start", "source": source})
+
+        return start
+
+    def look(self, request: gr.Request, *grid: Any) -> str:
+        """The tab was opened: what there is to compare now."""
+        return self._value(str(request.session_hash), grid)
+
+    def act(self, event: gr.EventData, request: gr.Request, *grid: Any) -> str:
+        """What a reader did; a browser may send anything."""
+        return self._do(request, grid, event._data if isinstance(event._data, dict) else {})
+
+    def write(self, event: gr.EventData, request: gr.Request) -> Iterator[Any]:
+        """Write the answers of an example, and begin to vote on them."""
+        data: Any = event._data
+        number = data.get("example") if isinstance(data, dict) else None
+        if isinstance(number, bool) or not isinstance(number, int) or not (
+            0 <= number < len(EXAMPLES)
+        ):
+            yield gr.skip()
+            return
+        for (value,) in self.stage.show(TAB, request, self._written(number, request)):
+            yield value
+
+    def _do(self, request: gr.Request, grid: Sequence[Any], wish: dict[str, Any]) -> str:
+        session = str(request.session_hash)
+        try:
+            self._change(session, grid, wish)
+        except PlaygroundError as error:
+            return self._value(session, grid, str(error))
+        return self._value(session, grid)
+
+    def _change(self, session: str, grid: Sequence[Any], wish: dict[str, Any]) -> None:
+        ballots = self.ballots
+        match wish.get("do"):
+            case "start":
+                self._start(session, grid, wish.get("source"))
+            case "vote":
+                ballot = ballots.of(session)
+                # A second press of a key may be on its way while the first is answered.
+                if ballot is not None and ballot.test.at == wish.get("at"):
+                    ballots.change(session, lambda test: test.vote(wish.get("vote")))
+            case "undo":
+                ballots.change(session, lambda test: test.undo())
+            case "reveal":
+                ballots.change(session, lambda test: test.reveal())
+            case "new":
+                ballots.forget(session)
+            case "stop":
+                self.stage.streams.stop(session, TAB)
+            case other:
+                raise InvalidInput("The page asked for something that is not there.", field="do",
+                                   given=other)
+
+    def _start(self, session: str, grid: Sequence[Any], source: object) -> None:
+        """A round of what a source shows now."""
+        name = source if isinstance(source, str) else ""
+        if name.startswith(GRID):
+            told = grid_round(self._cells(grid), name.removeprefix(GRID))
+            self.ballots.put(session, name, told)
+        else:
+            keys = dict(self.stage.streams.shown(session)).get(name, ())
+            self.ballots.put(session, name, lanes_round(keys), frozenset(keys))
+
+    def _cells(self, grid: Sequence[Any]) -> Sequence[Any]:
+        source = self.grid
+        return source.cells(source.key_of(grid[0])) if source and grid else ()
+
+    def _value(self, session: str, grid: Sequence[Any], problem: str = "") -> str:
+        ballot = self.ballots.of(session)
+        if ballot is None:
+            value = self.idle(self._sources(session, grid))
+        elif ballot.test.revealed:
+            value = {**report(ballot.test), "key": ballot.key}
+        else:
+            value = match_value(ballot.test)
+            more = [one for one in self._sources(session, grid) if one["source"] == ballot.source]
+            value["more"] = more if self._has_more(session, ballot.source, ballot.used) else []
+        return encode({**value, "problem": problem})
+
+    def _has_more(self, session: str, source: str, used: frozenset[str]) -> bool:
+        keys = dict(self.stage.streams.shown(session)).get(source, ())
+        return not used >= frozenset(keys)
+
+    def _sources(self, session: str, grid: Sequence[Any]) -> list[dict[str, str]]:
+        """What this page shows that can be compared."""
+        lanes = [
+            {"source": tab, "label": tab.capitalize(), "about": f"{len(keys)} lanes"}
+            for tab, keys in self.stage.streams.shown(session) if len(keys) > 1
+        ]
+        cells = self._cells(grid)
+        return [*lanes, *(
+            {"source": f"{GRID}{axis}", "label": f"Grid, by {AXES[axis][0]}",
+             "about": f"{count} {AXES[axis][1]} in {len(cells)} cells"}
+            for axis, count in axes_of(cells)
+        )]
+
+    def idle(self, sources: list[dict[str, str]]) -> dict[str, Any]:
+        """What stands there before there are matches."""
+        return {"state": "idle", "sources": sources, "examples": [one.label for one in EXAMPLES]}
+
+    def _written(self, number: int, request: gr.Request) -> Iterator[list[Any]]:
+        session, example = str(request.session_hash), EXAMPLES[number]
+        planned = example.runs(self.settings)
+        feeds = [TokenFeed(run, "", "") for _, _, run in planned]
+        for _ in self.stage.play(TAB, request, feeds):
+            # Other tabs list what is shown, by name.
+            self.stage.streams.show(session, TAB, ())
+            yield [encode(_progress([feed.trace for feed in feeds]))]
+        problems = [feed.trace.problem for feed in feeds if feed.trace.problem]
+        done = [(c, q, feed.trace) for (c, q, _), feed in zip(planned, feeds, strict=True)
+                if feed.trace.finished is not None and feed.trace.finished.reason != "stopped"]
+        answers = tuple(Answer(c, q, trace.run, trace.answer, trace.ids) for c, q, trace in done)
+        said = str(problems[0]) if problems else ""
+        if len(done) < 2:
+            yield [self._value(session, (), said)]
+            return
+        try:
+            self.ballots.put(session, f"example {number}",
+                             Round(tuple(example.contestants), answers))
+        except PlaygroundError as error:
+            said = said or str(error)
+        yield [self._value(session, (), said)]
+
+
+def _progress(traces: Sequence[Trace]) -> dict[str, Any]:
+    """How far the answers of an example are."""
+    said = "Writing"
+    match traces[0].waiting:
+        case Queued(ahead=ahead):
+            said = f"Waiting: {ahead} ahead of you" if ahead else "Next in line"
+        case Loading() as news:
+            said = stage_of(news).capitalize()
+    return {"state": "writing", "say": said, "done": sum(trace.is_over for trace in traces),
+            "of": len(traces)}
