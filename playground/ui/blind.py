@@ -82,7 +82,7 @@ EXAMPLES = (
     Example("Greedy against top-p, four beginnings", _STORIES,
             {"Greedy": _decoded("Greedy"), "Top-p": _decoded("Top-p")}),
     Example("With and without a system prompt", _QUESTIONS,
-            {"Talk like a pirate.": _told("Talk like a pirate."), "no system prompt": _told("")}),
+            {"“Talk like a pirate.”": _told("Talk like a pirate."), "no system prompt": _told("")}),
     Example("Chat template against raw text", _QUESTIONS,
             {"chat template": _formed(True), "raw text": _formed(False)}),
 )

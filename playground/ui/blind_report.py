@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from playground.core.blind import BlindTest
+from playground.core.blind import MOST_IN_A_ROUND, BlindTest
 from playground.core.votes import (
+    BY_LUCK,
     Lean,
     Standing,
     Strength,
@@ -41,8 +42,7 @@ def report(test: BlindTest) -> dict[str, Any]:
     """What a revealed test comes to."""
     made = standings(test.judged, len(test.contestants))
     ranked = strengths(test.judged, len(test.contestants))
-    order = sorted(range(len(made)), key=lambda n: -1.0 if made[n].rate is None else
-                   -float(made[n].rate or 0.0) - 1)
+    order = sorted(range(len(made)), key=lambda n: (made[n].rate is None, -(made[n].rate or 0)))
     ranks = ranked if isinstance(ranked, tuple) else None
     return {
         "state": "revealed",
@@ -55,9 +55,9 @@ def report(test: BlindTest) -> dict[str, Any]:
 
 
 ABOUT = (
-    "The win rate counts a tie, and both bad, as half a win. Its bar is the 95 % interval (Wilson): "
-    "where your share may lie if you went on voting on matches like these. It says nothing of what "
-    "others would choose."
+    "The win rate counts a tie, and both bad, as half a win. Its bar is the 95 % interval "
+    "(Wilson): where your share may lie if you went on voting on matches like these. It says "
+    "nothing of what others would choose."
 )
 
 
@@ -88,7 +88,7 @@ def verdict(names: Sequence[str], made: Sequence[Standing]) -> str:
         return "You preferred neither side in any match: these votes do not tell them apart."
     if len(made) == 2:
         return _verdict_of_two(names, made)
-    clear = [(n, one) for n, one in enumerate(made) if one.luck < 0.05 / len(made)]
+    clear = [(n, one) for n, one in enumerate(made) if one.luck < BY_LUCK / len(made)]
     if not clear:
         return (
             f"These {_votes(decided)} for a side do not tell the {len(made)} contestants apart: "
@@ -113,7 +113,7 @@ def _verdict_of_two(names: Sequence[str], made: Sequence[Standing]) -> str:
         return (f"{said}. That is too few votes to say anything: even {of} of {of} would happen "
                 f"by luck in {most} of cases.")
     luck = made[first].luck
-    if luck < 0.05:
+    if luck < BY_LUCK:
         return f"{said}; by luck that happens in {percent(luck)} of cases."
     return f"{said}; by luck that happens in {percent(luck)} of cases, so it tells little."
 
@@ -138,7 +138,8 @@ def _leaning(lean: Lean, what: str, kind: str) -> str:
     if lean.is_more_than_luck:
         return (f"{said}; by luck that happens in {percent(lean.luck)} of cases, so {kind} may "
                 "have decided.")
-    return f"{said}: no sign of a {kind} bias (by luck in {percent(lean.luck)} of cases)."
+    return (f"{said}: no sign of a {kind} bias (luck alone is as uneven in {percent(lean.luck)} of "
+            "cases).")
 
 
 def _rest(test: BlindTest) -> list[str]:
@@ -147,14 +148,15 @@ def _rest(test: BlindTest) -> list[str]:
     skipped = sum(vote == "skip" for vote in test.votes)
     open_ = len(test.matches) - len(test.votes)
     if skipped or open_:
-        parts = [f"{skipped} skipped" if skipped else "", f"{open_} without a vote" if open_ else ""]
+        parts = [f"{skipped} skipped" if skipped else "",
+                 f"{open_} without a vote" if open_ else ""]
         said.append(f"Not counted: {', '.join(filter(None, parts))}.")
     if test.alike:
         pairs = "1 pair" if test.alike == 1 else f"{test.alike} pairs"
         said.append(f"{pairs} wrote the same, letter by letter, and no match came of it.")
     if test.left_out:
         said.append(f"{test.left_out} more pairs were left out: a round has up to "
-                    "60 matches, drawn so that all contestants meet equally often.")
+                    f"{MOST_IN_A_ROUND} matches, drawn so that all contestants meet equally often.")
     return said
 
 

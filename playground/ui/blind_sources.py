@@ -59,31 +59,30 @@ def lanes_round(keys: Sequence[str]) -> Round:
     if any(not trace.is_over for trace in traces):
         raise InvalidInput("A lane is still writing.", field="lanes",
                            advice="Wait until it has ended, or stop it.")
-    told = [(n, found) for n, key in enumerate(keys, 1) if (found := kept_answer(key)) is not None]
-    told = [(n, (trace, text)) for n, (trace, text) in told if trace.finished is not None]
+    known = [(n, *found) for n, key in enumerate(keys, 1) if (found := kept_answer(key))]
+    told = [(n, trace, text) for n, trace, text in known if trace.finished is not None]
     if len(told) < 2:
         raise InvalidInput("There are not two lanes with an answer.", field="lanes",
                            advice="Run at least two lanes first.")
-    names = named([trace.run for _, (trace, _) in told], [n for n, _ in told])
+    names = named([trace.run for _, trace, _ in told], [n for n, _, _ in told])
     answers = [
-        Answer(place, 0, trace.run, text, trace.ids)
-        for place, (_, (trace, text)) in enumerate(told)
+        Answer(place, 0, trace.run, text, tuple(step.id for step in trace.whole))
+        for place, (_, trace, text) in enumerate(told)
     ]
     return Round(tuple(names), tuple(answers))
 
 
 def named(runs: Sequence[Run], numbers: Sequence[int]) -> list[str]:
-    """A name for each run, of what tells it from the others; seeds and lane ``numbers`` only where
-    nothing else does, so that the same setting has the same name in the next round."""
+    """A name for each run, of what tells it from the others; lane ``numbers`` where nothing does.
+
+    Never of its seed, so that the same settings have the same name in the next round.
+    """
     parts = [_parts(run) for run in runs]
     differ = [field for field in parts[0] if len({one[field] for one in parts}) > 1]
     names = [" · ".join(one[field] or f"no {field}" for field in differ) for one in parts]
-    for more in ([f"seed {run.seed}" for run in runs], [f"lane {n}" for n in numbers]):
-        count = Counter(names)
-        again = [name if count[name] == 1 else " · ".join(filter(None, (name, extra)))
-                 for name, extra in zip(names, more, strict=True)]
-        # A seed that does not tell them apart is no part of a name.
-        names = again if len(set(again)) > len(count) else names
+    count = Counter(names)
+    names = [name if count[name] == 1 else " · ".join(filter(None, (name, f"lane {number}")))
+             for name, number in zip(names, numbers, strict=True)]
     return names
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import gradio as gr
 
-from playground.ui.blind_export import csv_file, json_file
 from playground.ui.ballots import Ballots
+from playground.ui.blind_export import csv_file, json_file
 
 _ASSETS = Path(__file__).parent / "assets"
 _SCRIPTS = ("blind_match.js", "blind_results.js", "blind.js")

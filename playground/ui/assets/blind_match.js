@@ -29,7 +29,7 @@ function drawIdle(root, { sources, examples }, { act, write }) {
   box.append(h('h2', '', 'Vote without knowing who wrote it'));
   box.append(h('p', 'hint', 'Two answers to one prompt stand side by side, names hidden and sides '
     + 'shuffled. You vote with a key; at the end the names are revealed, with win rates, how sure they are, '
-    + 'and whether length or side may have decided.'));
+    + 'and whether length or side may have decided. Answers that you have read beside their names are hardly blind.'));
   const from = h('div', 'ways');
   for (const { source, label, about } of sources) {
     const way = button('way', '', () => act({ do: 'start', source }));

@@ -35,7 +35,7 @@ function tableOf({ rows, strengths }) {
   const scroll = h('div', 'scroll');
   const table = h('table', 'standings');
   table.append(h('caption', 'unseen', 'Contestants by their win rate'));
-  const titles = ['Contestant', 'Wins', 'Losses', 'Ties', 'Both bad', 'Win rate', '95 % interval'];
+  const titles = ['Contestant', 'Win rate', '95 % interval', 'Wins', 'Losses', 'Ties', 'Both bad'];
   if (!strengths) titles.push('Strength');
   const line = h('tr');
   for (const title of titles) {
@@ -52,8 +52,8 @@ function tableOf({ rows, strengths }) {
     name.scope = 'row';
     const interval = h('td', 'interval');
     interval.append(barOf(row), h('span', '', row.interval));
-    made.append(name, ...[row.wins, row.losses, row.ties, row.both_bad].map((n) => h('td', '', String(n))),
-      h('td', 'rate', row.shown), interval);
+    made.append(name, h('td', 'rate', row.shown), interval,
+      ...[row.wins, row.losses, row.ties, row.both_bad].map((n) => h('td', '', String(n))));
     if (!strengths) {
       const cell = h('td', '', `${row.strength} `);
       cell.append(h('small', '', `(${row.strength_interval})`));

@@ -1,0 +1,86 @@
+"""The Blind tab in a real Chromium, with the real app and its real models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+pytestmark = pytest.mark.browser
+
+
+def _tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def _complete(page: Page, example: str) -> None:
+    """Two lanes, both ended, brought to the Blind tab."""
+    _tab(page, "Complete")
+    page.locator("button.example:visible", has_text=example).click()
+    for lane in range(2):
+        said = page.locator(".token-stream:visible .say").nth(lane)
+        expect(said).to_contain_text("Writing", timeout=30_000)
+    for lane in range(2):
+        said = page.locator(".token-stream:visible .say").nth(lane)
+        expect(said).not_to_contain_text("Writing", timeout=60_000)
+    expect(page.locator("#complete-run")).to_be_visible()
+    page.locator("#complete-vote-blind").click()
+
+
+def _title(page: Page) -> Locator:
+    return page.locator(".blind .head h2")
+
+
+def test_two_lanes_are_voted_on_by_key_and_revealed(
+    visit: Callable[..., Page], shoot: Callable[[Page, str], None]
+) -> None:
+    page = visit()
+    _complete(page, "Once upon a time")
+    expect(_title(page)).to_have_text("Match 1 of 1")
+    expect(page.locator(".blind .asked")).to_have_text(
+        "Once upon a time there was a little dragon named")
+    shoot(page, "blind-match")
+    board = page.locator(".blind")
+    seen = board.evaluate("(board) => board.outerHTML")
+    assert not [word for word in ("greedy", "top-p", "tiny", "seed", "Greedy") if word in seen]
+    page.keyboard.press("2")
+    expect(_title(page)).to_have_text("The only match has its vote")
+    page.keyboard.press("z")
+    expect(_title(page)).to_have_text("Match 1 of 1")
+    page.keyboard.press("ArrowLeft")
+    expect(_title(page)).to_have_text("The only match has its vote")
+
+    _complete(page, "hello,how are you")
+    expect(_title(page)).to_have_text("Match 2 of 2")
+    page.keyboard.press("0")
+    page.get_by_role("button", name="Reveal").click()
+    rows = page.locator(".blind .standings tbody tr")
+    expect(rows).to_have_count(2)
+    expect(rows.first.locator(".rate")).to_have_text("75 %")
+    names = rows.locator("th").all_inner_texts()
+    assert sorted(names) == ["greedy", "top-p 0.9"]
+    expect(page.locator(".blind .says li").first).to_contain_text("too few votes")
+    expect(page.locator(".blind .matches li")).to_have_count(2)
+    shoot(page, "blind-revealed")
+    with page.expect_download() as told:
+        page.get_by_role("button", name="Save as JSON").click()
+    test = json.loads(Path(told.value.path()).read_text("utf-8"))["test"]
+    assert test["votes"] == ["left", "tie"] and test["contestants"] == ["greedy", "top-p 0.9"]
+
+
+def test_an_example_begins_with_one_click_on_a_phone(visit: Callable[..., Page]) -> None:
+    page = visit(width=390, dark=True)
+    page.locator(".overflow-menu button").first.click()
+    page.locator(".overflow-dropdown button", has_text="Blind").click()
+    page.locator(".blind .pill", has_text="system prompt").click()
+    expect(_title(page)).to_contain_text("Match 1 of", timeout=60_000)
+    expect(page.locator(".blind .asked .role")).to_have_text("User")
+    expect(page.locator(".blind .asked")).not_to_contain_text("pirate")
+    page.locator(".blind .vote.both-bad").click()
+    expect(_title(page)).to_contain_text("Match 2 of")
+    page.get_by_role("button", name="Reveal").click()
+    expect(page.locator(".blind .standings")).to_contain_text("pirate")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
