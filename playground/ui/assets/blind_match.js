@@ -121,8 +121,22 @@ function headOf({ of, voted, more }, { act, reveal, undo }, title) {
   back.disabled = voted === 0;
   const added = (more ?? []).map(({ source, label }) => (
     button('small', `Add what ${label} shows now`, () => act({ do: 'start', source }))));
-  const shown = button(voted === of ? 'small main' : 'small', 'Reveal', reveal);
+  const left = of - voted;
+  const shown = left ? askedTwice('Reveal', `Stop voting, ${left} left?`, reveal) : button('small main', 'Reveal', reveal);
   shown.disabled = voted === 0;
-  head.append(words, bar, back, ...added, button('small', 'Start over', () => act({ do: 'new' })), shown);
+  const anew = () => act({ do: 'new' });
+  const over = voted ? askedTwice('Start over', `Discard ${voted} vote${voted === 1 ? '' : 's'}?`, anew)
+    : button('small', 'Start over', anew);
+  head.append(words, bar, back, ...added, over, shown);
   return head;
+}
+
+// What cannot be taken back is pressed twice.
+function askedTwice(words, question, press) {
+  const made = button('small twice', words, () => {
+    if (made.textContent === question) { press(); return; }
+    made.textContent = question;
+    setTimeout(() => { made.textContent = words; }, 4000);
+  });
+  return made;
 }
