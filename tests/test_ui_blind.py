@@ -167,6 +167,11 @@ def test_lanes_that_do_not_make_a_match_say_why() -> None:
     assert "not two lanes" in tab.press_way_in("complete")["problem"]
     tab.complete()
     assert "letter by letter" in tab.press_way_in("complete")["problem"]
+    # The button opens the tab, too, which asks for what there is and must not wipe the sentence.
+    look = next(f.fn for f in tab.page.fns.values()
+                if f.outputs == [tab.board] and any(name == "select" for _, name in f.targets))
+    assert "letter by letter" in look(REQUEST)
+    assert tab.act(do="new")["problem"] == "" and "letter" not in look(REQUEST)
 
 
 @pytest.mark.parametrize("wish", [{}, {"do": "hack"}, {"do": "vote", "vote": ["left"], "at": 0},

@@ -16,7 +16,7 @@ from playground.core.run import ModelSpec, Run
 from playground.core.trace import Trace
 from playground.errors import InvalidInput, PlaygroundError
 from playground.settings import Settings
-from playground.ui.ballots import Ballots
+from playground.ui.ballots import MOST_PAGES, Ballots
 from playground.ui.blind_report import match_value, report
 from playground.ui.blind_sources import AXES, GridCells, Round, axes_of, grid_round, lanes_round
 from playground.ui.blind_view import blind_view
@@ -117,6 +117,7 @@ class BlindTab:
     def close(self, session: str) -> None:
         """The page was closed."""
         self.desk.ballots.forget(session)
+        self.desk.refusals.pop(session, None)
 
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -149,6 +150,7 @@ class _Desk:
     settings: Settings
     grid: GridSource | None
     ballots: Ballots = field(default_factory=Ballots)
+    refusals: dict[str, str] = field(default_factory=dict)  # the latest of each page
 
     def starter(self, source: str) -> Callable[..., str]:
         """The handler of a button of another tab."""
@@ -159,8 +161,9 @@ class _Desk:
         return start
 
     def look(self, request: gr.Request, *grid: Any) -> str:
-        """The tab was opened: what there is to compare now."""
-        return self._value(str(request.session_hash), grid)
+        """The tab was opened, maybe by a button that was refused: what there is to compare now."""
+        session = str(request.session_hash)
+        return self._value(session, grid, self.refusals.get(session, ""))
 
     def act(self, event: gr.EventData, request: gr.Request, *grid: Any) -> str:
         """What a reader did; a browser may send anything."""
@@ -180,11 +183,14 @@ class _Desk:
 
     def _do(self, request: gr.Request, grid: Sequence[Any], wish: dict[str, Any]) -> str:
         session = str(request.session_hash)
+        self.refusals.pop(session, None)
         try:
             self._change(session, grid, wish)
         except PlaygroundError as error:
-            return self._value(session, grid, str(error))
-        return self._value(session, grid)
+            while len(self.refusals) >= MOST_PAGES:
+                del self.refusals[next(iter(self.refusals))]
+            self.refusals[session] = str(error)
+        return self._value(session, grid, self.refusals.get(session, ""))
 
     def _change(self, session: str, grid: Sequence[Any], wish: dict[str, Any]) -> None:
         ballots = self.ballots
@@ -257,6 +263,7 @@ class _Desk:
 
     def _written(self, number: int, request: gr.Request) -> Iterator[list[Any]]:
         session, example = str(request.session_hash), EXAMPLES[number]
+        self.refusals.pop(session, None)
         planned = example.runs(self.settings)
         feeds = [TokenFeed(run, "", "") for _, _, run in planned]
         for _ in self.stage.play(TAB, request, feeds):

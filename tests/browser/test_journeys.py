@@ -11,7 +11,8 @@ from playwright.sync_api import Locator, Page, expect
 
 pytestmark = pytest.mark.browser
 
-TABS = ("Chat", "Complete", "Strategies", "Tokens", "Score", "Grid", "Models", "Recipe")
+TABS = ("Chat", "Complete", "Strategies", "Tokens", "Score", "Grid", "Blind", "Models", "Recipe",
+        "Records")
 FIRST_TOKEN = "[data-i]"
 LONG = 400
 Shoot = Callable[[Page, str], None]
@@ -556,10 +557,14 @@ def test_a_picture_of_another_host_is_never_fetched(page: Page) -> None:
 
 def _run_example(page: Page, tab: str) -> None:
     """Whatever the tab does first, done."""
-    if tab == "Recipe":
+    if tab in ("Recipe", "Records"):
         return
     if tab == "Chat":
         _ask(page, "Hello!")
+    elif tab == "Blind":
+        page.locator(".blind .pill").first.click()
+        page.locator(".blind .side-box").first.wait_for()
+        return
     elif tab != "Models":
         page.locator("button.example:visible").first.click()
     if tab == "Grid":

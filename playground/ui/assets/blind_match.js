@@ -33,7 +33,7 @@ function drawIdle(root, { sources, examples }, { act, write }) {
   const from = h('div', 'ways');
   for (const { source, label, about } of sources) {
     const way = button('way', '', () => act({ do: 'start', source }));
-    way.append(h('b', '', label), h('span', '', about));
+    way.append(h('b', '', label), ' ', h('span', '', about));
     from.append(way);
   }
   if (sources.length) box.append(h('h3', '', 'What your tabs show now'), from);
