@@ -22,12 +22,14 @@ from playground.errors import InvalidInput, Problem
 from playground.settings import Settings
 from playground.ui import ballots as ballots_module
 from playground.ui.ballots import Ballots
-from playground.ui.blind import EXAMPLES, WAY_IN
+from playground.ui.blind import EXAMPLES, WAY_IN, _one_axis
 from playground.ui.blind_export import csv_file, json_file, read_file
+from playground.ui.blind_grid import cells_of
 from playground.ui.blind_report import report
 from playground.ui.blind_sources import GridCell, Round, axes_of, grid_round, named
 from playground.ui.page import build_page
 from tests.fake_engine import FakeEngine, words
+from tests.test_ui_grid import GridEngine, played
 from tests.test_ui_page import REQUEST, handler
 
 SECRETS = ("hidden-alpha", "hidden-beta", "top-p", "greedy", "31337", "Raw", "seed")
@@ -340,4 +342,20 @@ def test_every_other_tab_with_lanes_has_a_way_here() -> None:
     page = Tab().page
     ways = {one.elem_id for one in page.blocks.values()
             if isinstance(one, gr.Button) and WAY_IN in (one.elem_classes or ())}
-    assert ways == {f"complete-{WAY_IN}", f"strategies-{WAY_IN}"}
+    assert ways == {f"{tab}-{WAY_IN}" for tab in ("complete", "strategies", "grid")}
+
+
+def test_a_grids_cells_are_voted_on_by_what_they_differ_in() -> None:
+    """2 models × (greedy, and top-p with seeds 0 and 1) after one prompt."""
+    engine = GridEngine()
+    work, job = played(engine, prompts="Once", models=["o/hidden-alpha", "o/hidden-beta"],
+                       strategies=["Greedy", "Top-p"], seeds="0-1")
+    known = cells_of(work)(job.key)
+    assert len(known) == 6 and cells_of(work)("no such key") == ()
+    assert {cell.at["model"] for cell in known} == {"hidden-alpha", "hidden-beta"}
+    assert {cell.at["seed"] for cell in known} == {"", "0", "1"}
+    assert [axis for axis, _ in axes_of(known)] == ["model", "strategy"]
+    with pytest.raises(InvalidInput, match="models and strategies"):
+        _one_axis(known)
+    told = grid_round(known, "strategy")
+    assert told.contestants == ("Greedy", "Top-p") and len(told.answers) == 2 * (2 + 2)

@@ -17,8 +17,16 @@ from playground.core.trace import Trace
 from playground.errors import InvalidInput, PlaygroundError
 from playground.settings import Settings
 from playground.ui.ballots import MOST_PAGES, Ballots
-from playground.ui.blind_report import match_value, report
-from playground.ui.blind_sources import AXES, GridCells, Round, axes_of, grid_round, lanes_round
+from playground.ui.blind_report import listed, match_value, report
+from playground.ui.blind_sources import (
+    AXES,
+    GridCell,
+    GridCells,
+    Round,
+    axes_of,
+    grid_round,
+    lanes_round,
+)
 from playground.ui.blind_view import blind_view
 from playground.ui.model_list import stage as stage_of
 from playground.ui.streaming import Stage
@@ -26,7 +34,8 @@ from playground.ui.token_feed import TokenFeed
 from playground.ui.token_store import encode
 
 TAB = "blind"
-GRID = "grid by "
+GRID = "grid"
+GRID_BY = f"{GRID} by "
 WAY_IN = "vote-blind"  # the class of the buttons of other tabs that lead here
 _STORIES = ("Once upon a time", "Roses are red,", "There was a little fox who", "Dear Anna,")
 _QUESTIONS = ("What is the capital of France?", "Tell me a story.", "How are you?",
@@ -217,14 +226,16 @@ class _Desk:
     def _start(self, session: str, grid: Sequence[Any], source: object) -> None:
         """A round of what a source shows now."""
         name = source if isinstance(source, str) else ""
-        if name.startswith(GRID):
-            told = grid_round(self._cells(grid), name.removeprefix(GRID))
+        if name == GRID and self.grid is not None:
+            name = f"{GRID_BY}{_one_axis(self._cells(grid))}"
+        if name.startswith(GRID_BY):
+            told = grid_round(self._cells(grid), name.removeprefix(GRID_BY))
             self.ballots.put(session, name, told)
         else:
             keys = dict(self.stage.streams.shown(session)).get(name, ())
             self.ballots.put(session, name, lanes_round(keys), frozenset(keys))
 
-    def _cells(self, grid: Sequence[Any]) -> Sequence[Any]:
+    def _cells(self, grid: Sequence[Any]) -> Sequence[GridCell]:
         source = self.grid
         return source.cells(source.key_of(grid[0])) if source and grid else ()
 
@@ -248,11 +259,11 @@ class _Desk:
         """What this page shows that can be compared."""
         lanes = [
             {"source": tab, "label": tab.capitalize(), "about": f"{len(keys)} lanes"}
-            for tab, keys in self.stage.streams.shown(session) if len(keys) > 1
+            for tab, keys in self.stage.streams.shown(session) if len(keys) > 1 and tab != GRID
         ]
         cells = self._cells(grid)
         return [*lanes, *(
-            {"source": f"{GRID}{axis}", "label": f"Grid, by {AXES[axis][0]}",
+            {"source": f"{GRID_BY}{axis}", "label": f"Grid, by {AXES[axis][0]}",
              "about": f"{count} {AXES[axis][1]} in {len(cells)} cells"}
             for axis, count in axes_of(cells)
         )]
@@ -284,6 +295,16 @@ class _Desk:
         except PlaygroundError as error:
             said = said or str(error)
         yield [self._value(session, (), said)]
+
+
+def _one_axis(cells: Sequence[GridCell]) -> str:
+    """The axis that a grid's cells differ in. Raises InvalidInput where there are several."""
+    axes = [axis for axis, _ in axes_of(cells)]
+    if len(axes) > 1:
+        several = listed([AXES[axis][1] for axis in axes])
+        raise InvalidInput(f"The grid's cells differ in {several}.", field="grid",
+                           advice="Choose below what to compare them by.")
+    return axes[0] if axes else ""
 
 
 def _progress(traces: Sequence[Trace]) -> dict[str, Any]:

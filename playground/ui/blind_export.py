@@ -11,6 +11,7 @@ from playground.core.blind import BlindTest, turns_of
 from playground.core.plain import from_plain, from_text, to_plain, to_text
 from playground.core.votes import length_lean, position_lean, standings, strengths
 from playground.errors import InvalidInput
+from playground.ui.grid_export import harmless
 
 FORMAT = "blind-1"
 LONGEST_FILE = 20_000_000
@@ -56,11 +57,5 @@ def csv_file(test: BlindTest) -> str:
         row = (number + 1, asked[-1][1] if asked else "", *names, vote,
                names[_SIDES[vote]] if vote in _SIDES else "",
                *(len(one.text) for one in pair), *(one.text for one in pair))
-        writer.writerow([_harmless(value) for value in row])
+        writer.writerow([harmless(value) for value in row])
     return out.getvalue()
-
-
-def _harmless(value: object) -> object:
-    """A text that a spreadsheet would take for a formula begins with an apostrophe."""
-    formula = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r")
-    return f"'{value}" if formula else value

@@ -96,8 +96,8 @@ def verdict(names: Sequence[str], made: Sequence[Standing]) -> str:
         )
     better = [names[n] for n, one in clear if one.wins > one.losses]
     worse = [names[n] for n, one in clear if one.wins < one.losses]
-    parts = [f"{_listed(better)} won more often" if better else "",
-             f"{_listed(worse)} lost more often" if worse else ""]
+    parts = [f"{listed(better)} won more often" if better else "",
+             f"{listed(worse)} lost more often" if worse else ""]
     return (f"{', and '.join(filter(None, parts))} than luck explains, with the "
             f"{len(made)} comparisons taken into account.")
 
@@ -176,5 +176,6 @@ def _votes(count: int) -> str:
     return "1 vote" if count == 1 else f"{count} votes"
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: a, b and c."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -14,6 +14,7 @@ from playground.core.decoding import PRESETS
 from playground.errors import PlaygroundError
 from playground.settings import Settings
 from playground.ui.actions import Actions, action_row, examples_row, resting, running, sentence
+from playground.ui.blind import way_in
 from playground.ui.columns import CHAT, RAW, prompt_form
 from playground.ui.controls import offered
 from playground.ui.grid_board import board_value, grid_board, key_value
@@ -99,8 +100,9 @@ class _Parts:
         return [self.actions.run, self.actions.stop, self.actions.notice, self.board]
 
 
-def build_grid(stage: Stage, settings: Settings, tab: gr.Tab) -> GridWork:
-    """Build the tab inside the open Blocks; what it gives has the grids and their answers."""
+def build_grid(stage: Stage, settings: Settings, tab: gr.Tab) -> tuple[GridWork, gr.HTML]:
+    """Build the tab inside the open Blocks; gives all grids with their answers, and the board,
+    from whose value ``key_of`` reads which grid a page shows."""
     work = GridWork(stage.engine, settings.limits)
     with gr.Row(elem_classes="grid-texts"):
         prompts = _text("Prompts", "One or more, with an empty line between them. {country} is "
@@ -121,6 +123,7 @@ def build_grid(stage: Stage, settings: Settings, tab: gr.Tab) -> GridWork:
                            precision=0, min_width=80)
     with gr.Row(elem_classes=["tools", "grid-actions"]):
         form = prompt_form()
+        way_in(TAB)
         plan = gr.Button("Plan", size="md", min_width=90, elem_id="grid-plan")
         actions = action_row(TAB)
     actions.notice.render()
@@ -135,7 +138,7 @@ def build_grid(stage: Stage, settings: Settings, tab: gr.Tab) -> GridWork:
         dict(zip(FIELDS, parts, strict=True)), gr.State({}), plan, actions, board, list(boxes),
         list(lanes), words,
     ))
-    return work
+    return work, board
 
 
 def _text(label: str, placeholder: str) -> gr.Textbox:
@@ -189,11 +192,11 @@ def _changer(work: GridWork, settings: Settings, start: bool) -> Callable[..., l
         """Plan the grid that the boxes ask for, or run it: only cells without an answer run."""
         try:
             form = GridForm(values, own if isinstance(own, Mapping) else {})
-            job = work.put(_key_of(board), form.grid(settings.limits), {"own": own, **values})
+            job = work.put(key_of(board), form.grid(settings.limits), {"own": own, **values})
             if start:
                 work.start(job)
         except PlaygroundError as error:
-            before = work.job(_key_of(board))
+            before = work.job(key_of(board))
             same = running() if before and before.running else resting()
             return [*same, sentence(error.problem), gr.skip()]
         return [*_buttons(job), "", key_value(job.key, job.version)]
@@ -211,14 +214,14 @@ def _buttons(job: GridJob | None) -> list[Any]:
     return [{**run, "value": "Resume" if begun else "Run"}, stop]
 
 
-def _key_of(board: Any) -> str:
+def key_of(board: Any) -> str:
     """The key in the board's value, which a client of the API may have written."""
     return str(board_value(board).get("key", ""))
 
 
 def _stop(work: GridWork, board: Any) -> None:
     """Stop the grid; what its cells have written stays."""
-    job = work.job(_key_of(board))
+    job = work.job(key_of(board))
     if job is not None:
         job.stopping.set()
 

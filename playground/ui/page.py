@@ -10,11 +10,12 @@ from starlette.middleware import Middleware
 
 from playground.engine.engine import Engine
 from playground.settings import Settings
-from playground.ui.blind import WAY_IN, build_blind
+from playground.ui.blind import WAY_IN, GridSource, build_blind
+from playground.ui.blind_grid import cells_of
 from playground.ui.chat import build_chat
 from playground.ui.columns import describe
 from playground.ui.complete import build_complete
-from playground.ui.grid import build_grid
+from playground.ui.grid import build_grid, key_of
 from playground.ui.guard import Guard
 from playground.ui.header import header
 from playground.ui.keeping import keeper_of
@@ -54,9 +55,10 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
             with gr.Tab("Score", id="score") as score:
                 build_score(stage, settings, score)
             with gr.Tab("Grid", id="grid") as grid:
-                build_grid(stage, settings, grid)
+                work, board = build_grid(stage, settings, grid)
             with gr.Tab("Blind", id="blind") as blind_tab:
-                blind = build_blind(stage, settings, blind_tab)
+                cells = GridSource(board, key_of, cells_of(work))
+                blind = build_blind(stage, settings, blind_tab, cells)
             with gr.Tab("Models", id="models"):
                 listing = build_models(engine, settings)
             with gr.Tab("Recipe", id="recipe"):

@@ -84,3 +84,31 @@ def test_an_example_begins_with_one_click_on_a_phone(visit: Callable[..., Page])
     page.get_by_role("button", name="Stop voting").click()
     expect(page.locator(".blind .standings")).to_contain_text("pirate")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_cells_of_a_grid_are_voted_on(
+    visit: Callable[..., Page], shoot: Callable[[Page, str], None]
+) -> None:
+    page = visit()
+    _tab(page, "Grid")
+    page.locator("button.example:visible", has_text="24 cells").click()
+    expect(page.locator("#grid-run")).to_be_hidden()
+    expect(page.locator("#grid-run")).to_be_visible(timeout=90_000)
+    page.locator("#grid-vote-blind").click()
+    expect(page.locator(".blind .problem")).to_contain_text("models, strategies and prompts")
+    shoot(page, "blind-sources")
+    page.locator(".blind .way", has_text="by strategy").click()
+    expect(_title(page)).to_contain_text("Match 1 of ")
+    # 2 prompts, 2 models, 3 seeds; where both strategies wrote the same there is nothing to choose.
+    count = int(_title(page).inner_text().split()[-1])
+    assert 8 <= count <= 12
+    shoot(page, "blind-grid-match")
+    for number in range(count):
+        expect(_title(page)).to_have_text(f"Match {number + 1} of {count}")
+        page.keyboard.press("1")
+    page.get_by_role("button", name="Reveal").click()
+    names = page.locator(".blind .standings tbody th").all_inner_texts()
+    assert sorted(names) == ["Temperature 1.5", "Top-p"]
+    expect(page.locator(".blind .says li").nth(2)).to_contain_text(
+        f"You chose the left side in {count} of {count}; by luck that happens in")
+    shoot(page, "blind-grid-revealed")

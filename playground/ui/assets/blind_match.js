@@ -38,7 +38,7 @@ function drawIdle(root, { sources, examples }, { act, write }) {
   }
   if (sources.length) box.append(h('h3', '', 'What your tabs show now'), from);
   else {
-    box.append(h('p', 'hint', 'Run two lanes or more in Complete or Strategies and press “Vote blind” there. '
+    box.append(h('p', 'hint', 'Run two lanes or more in Complete or Strategies, or a grid, and press “Vote blind” there. '
       + 'Every further prompt that you run and bring here adds matches to the same comparison. Or begin with one of these:'));
   }
   if (sources.length) box.append(h('h3', '', 'Or an example'));
