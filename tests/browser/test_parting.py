@@ -85,13 +85,14 @@ def test_raw_beside_chat_template_is_compared_in_tokens_and_words(
     page = visit(width=390, height=844, dark=True)
     page.get_by_role("tab", name="Complete", exact=True).click()
     page.get_by_label("Text for every lane").fill("hello,how are you")
-    page.get_by_role("button", name="Raw beside chat template").click()
+    page.get_by_role("button", name="Base and chat lens").click()
     panel = _panel(page)
-    expect(panel.locator(".numbers")).to_have_text(re.compile(
+    row = panel.locator(".parting-row").first
+    expect(row.locator(".numbers")).to_have_text(re.compile(
         r"^This lane gave .+ (%|lower); tiny-chat \(lane 1\) gave .+\."))
     panel.get_by_role("button", name="Words").click()
-    expect(panel.locator(".diff ins").first).to_be_visible()
-    shown = panel.locator(".diff :is(ins, .same)").all_text_contents()
+    expect(row.locator(".diff ins").first).to_be_visible()
+    shown = row.locator(".diff :is(ins, .same)").all_text_contents()
     answer = _lane(page, 1).locator(".running .tok:not(.special)").all_text_contents()
     assert re.sub(r"[\s·⏎]", "", "".join(shown)) == re.sub(r"[\s·⏎]", "", "".join(answer))
     expect(panel.get_by_role("slider")).to_have_count(0)
