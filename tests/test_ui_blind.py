@@ -63,11 +63,10 @@ class Tab:
 
     def complete(self, text: str = "Hello") -> None:
         run, inputs = handler(self.page, "complete")
-        inputs |= {"text": text, "columns": 2, "model_1": "org/hidden-alpha",
-                   "model_2": "org/hidden-beta",
-                   "settings_1": json.dumps({"preset": "Greedy"}),
-                   "settings_2": json.dumps({"preset": "Top-p", "seed": 31337,
-                                             "fresh_seed": False})}
+        inputs |= {"text": text, "columns": 2,
+                   "settings_1": json.dumps({"model": "org/hidden-alpha", "preset": "Greedy"}),
+                   "settings_2": json.dumps({"model": "org/hidden-beta", "preset": "Top-p",
+                                             "seed": 31337, "fresh_seed": False})}
         list(run(REQUEST, **inputs))
 
     def press_way_in(self, tab: str) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def test_raw_beside_chat_template_is_compared_in_tokens_and_words(
     panel.get_by_role("button", name="Words").click()
     expect(row.locator(".diff ins").first).to_be_visible()
     shown = row.locator(".diff :is(ins, .same)").all_text_contents()
-    answer = _lane(page, 1).locator(".running .tok:not(.special)").all_text_contents()
+    answer = _lane(page, 1).locator(".body > .running .tok:not(.special)").all_text_contents()
     assert re.sub(r"[\s·⏎]", "", "".join(shown)) == re.sub(r"[\s·⏎]", "", "".join(answer))
     expect(panel.get_by_role("slider")).to_have_count(0)
     wide = page.evaluate("document.documentElement.scrollWidth")
