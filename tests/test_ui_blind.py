@@ -358,3 +358,13 @@ def test_a_grids_cells_are_voted_on_by_what_they_differ_in() -> None:
         _one_axis(known)
     told = grid_round(known, "strategy")
     assert told.contestants == ("Greedy", "Top-p") and len(told.answers) == 2 * (2 + 2)
+
+
+def test_the_newer_of_two_answers_says_that_it_is() -> None:
+    """The button of another tab adds a match and brings the tab to the front, which asks too: the
+    second answer, made before the match was added, came last on a busy machine and hid it."""
+    tab = Tab(words("first"), words("second"))
+    tab.complete()
+    revisions = [tab.press_way_in("complete")["revision"]]
+    revisions += [tab.act(do="vote", at=0, vote="left")["revision"] for _ in range(2)]
+    assert revisions == sorted(set(revisions))

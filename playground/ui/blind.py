@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
 import gradio as gr
@@ -160,6 +162,8 @@ class _Desk:
     grid: GridSource | None
     ballots: Ballots = field(default_factory=Ballots)
     refusals: dict[str, str] = field(default_factory=dict)  # the latest of each page
+    _telling: threading.Lock = field(default_factory=threading.Lock)
+    _revisions: Iterator[int] = field(default_factory=lambda: count(1))
 
     def starter(self, source: str) -> Callable[..., str]:
         """The handler of a button of another tab."""
@@ -240,6 +244,13 @@ class _Desk:
         return source.cells(source.key_of(grid[0])) if source and grid else ()
 
     def _value(self, session: str, grid: Sequence[Any], problem: str = "") -> str:
+        """The board as it stands. A button of another tab asks twice at once, and the answers may
+        come in any order: the newer ``revision`` is the one to draw."""
+        with self._telling:
+            return encode({**self._told(session, grid), "problem": problem,
+                           "revision": next(self._revisions)})
+
+    def _told(self, session: str, grid: Sequence[Any]) -> dict[str, Any]:
         ballot = self.ballots.of(session)
         if ballot is None:
             value = self.idle(self._sources(session, grid))
@@ -249,7 +260,7 @@ class _Desk:
             value = match_value(ballot.test)
             more = [one for one in self._sources(session, grid) if one["source"] == ballot.source]
             value["more"] = more if self._has_more(session, ballot.source, ballot.used) else []
-        return encode({**value, "problem": problem})
+        return value
 
     def _has_more(self, session: str, source: str, used: frozenset[str]) -> bool:
         keys = dict(self.stage.streams.shown(session)).get(source, ())

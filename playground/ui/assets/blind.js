@@ -4,6 +4,15 @@ const DRAW = {
   idle: drawIdle, writing: drawWriting, voting: drawMatch, voted: drawVoted, revealed: drawResults,
 };
 
+// Two answers may come in the wrong order, and the tab may be drawn anew from the older one.
+let newest = { revision: 0, text: '' };
+function newer(text) {
+  const { revision } = JSON.parse(text || '{}');
+  if (!revision) return text;
+  if (revision > newest.revision) newest = { revision, text };
+  return newest.text;
+}
+
 window.blindView = {
   mount(element, { props, watch, act, write, server }) {
     const root = element.querySelector('.blind');
@@ -25,8 +34,9 @@ window.blindView = {
     };
     const show = () => {
       waits = false;
-      if (props.value === drawn) return;
-      drawn = props.value;
+      const told = newer(props.value);
+      if (told === drawn) return;
+      drawn = told;
       value = JSON.parse(drawn || '{"state":"idle","sources":[],"examples":[]}');
       const held = root.contains(document.activeElement) ? document.activeElement.className : null;
       root.replaceChildren();
