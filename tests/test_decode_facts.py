@@ -35,6 +35,8 @@ def test_a_run_tells_its_model_as_it_runs() -> None:
     assert facts.lane == "batch" and facts.attention == "sdpa" and facts.ends == model.ends
     assert (facts.torch, facts.transformers) == (torch.__version__, transformers.__version__)
     assert facts.package == __version__
+    # torch's version is of a class of its own: pickled, it imported torch in the app's process.
+    assert {type(one) for one in (facts.torch, facts.transformers, facts.package)} == {str}
     template = model.tokenizer.chat_template
     assert facts.template == (sha256(template.encode()).hexdigest()[:16] if template else "")
 

@@ -31,7 +31,7 @@ def facts_of(model: Model) -> Facts:
         template=_short(str(template)) if template else "",
         ends=model.ends,
         pad=config.pad_token_id,
-        torch=torch.__version__,
+        torch=str(torch.__version__),  # its own class would bring torch to whoever reads it
         transformers=transformers.__version__,
         package=__version__,
     )
