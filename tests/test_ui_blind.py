@@ -341,7 +341,7 @@ def test_every_other_tab_with_lanes_has_a_way_here() -> None:
     page = Tab().page
     ways = {one.elem_id for one in page.blocks.values()
             if isinstance(one, gr.Button) and WAY_IN in (one.elem_classes or ())}
-    assert ways == {f"{tab}-{WAY_IN}" for tab in ("complete", "strategies", "grid")}
+    assert ways == {f"{tab}-{WAY_IN}" for tab in ("chat", "complete", "strategies", "grid")}
 
 
 def test_a_grids_cells_are_voted_on_by_what_they_differ_in() -> None:

@@ -29,7 +29,8 @@ from playground.ui.transcript import Transcript
 from tests.fake_engine import FakeEngine, FakeStream, words
 
 REQUEST = SimpleNamespace(session_hash="a-page")
-# The updates of the Chat tab: run, stop, notice, chats, message, eight chats and eight lanes.
+# The updates of the Chat tab: run, stop, notice, chats, message, eight chats, eight lanes, and
+# where they part.
 CHATS, MESSAGE, FIRST, LANE, ALL = 3, 4, 5, 13, 21
 
 
@@ -53,11 +54,15 @@ def first_chat(blocks: gr.Blocks) -> gr.Chatbot:
     return next(part for part in blocks.blocks.values() if isinstance(part, gr.Chatbot))
 
 
+def chats_of(blocks: gr.Blocks) -> list[gr.Chatbot]:
+    return [part for part in blocks.blocks.values() if isinstance(part, gr.Chatbot)]
+
+
 def changed(update: list[Any]) -> list[int]:
     """The outputs of the Chat tab with one lane that an update changes. What is out of sight is
     told that it is empty, which it is."""
     away = [*range(FIRST + 1, LANE), *range(LANE + 1, ALL)]
-    assert len(update) == ALL and all(update[n] in ([], idle()) for n in away)
+    assert len(update) == ALL + 1 and all(update[n] in ([], idle()) for n in away)
     return [n for n, value in enumerate(update) if n not in away and value != gr.skip()]
 
 
@@ -358,6 +363,53 @@ def test_one_message_goes_to_every_lane_and_each_answers_as_it_is_set() -> None:
     assert answers == ["a", "b", "c"]
     assert [said[1]["content"][0]["text"] for said in final[FIRST : FIRST + 3]] == answers
     assert final[FIRST + 3 : LANE] == [[]] * 5
+
+
+def other(script: list[Any], place: int) -> list[Any]:
+    """A script whose token number ``place`` has an id of its own."""
+    return [replace(event, id=99) if isinstance(event, Step) and event.position == place else event
+            for event in script]
+
+
+def test_two_chats_say_where_they_part_and_keep_saying_it_when_one_is_asked_again() -> None:
+    """What both wrote is shared; an answer that is tried again is compared with the one beside it,
+    which stays as it was, and both can still be voted on."""
+    blocks = page(FakeEngine(words("a", "b"), other(words("a", "c"), 1), other(words("x", "d"), 0)))
+    ask, inputs = handler(blocks, "chat")
+    told = list(ask(REQUEST, **{**inputs, "message": "Hi", "lanes": 2}))
+    final, writing = told[-1], json.loads(told[1][ALL])
+    assert writing["running"] and not json.loads(final[ALL])["running"]
+    assert json.loads(final[LANE + 1])["parting"]["shared"] == 1
+    assert json.loads(final[LANE + 1])["parts_at"] == 1
+    assert json.loads(final[ALL])["lanes"][1]["at"] == 1
+
+    event = SimpleNamespace(target=chats_of(blocks)[1])
+    states = [final[CHATS], 2, *(inputs[f"settings_{n}"] for n in range(1, 9))]
+    again = list(pressed(blocks, "retry")(REQUEST, event, *states))[-1]
+    parting = json.loads(again[ALL])
+    assert [one["at"] for one in parting["lanes"]] == [None, 0]
+    assert json.loads(again[LANE])["key"] == json.loads(final[LANE])["key"]
+    way = next(one for one in blocks.blocks.values()
+               if getattr(one, "elem_id", None) == "chat-vote-blind")
+    vote = next(f.fn for f in blocks.fns.values() if (way._id, "click") in f.targets
+                and len(f.outputs) == 1 and getattr(f.outputs[0], "elem_id", "") == "blind-board")
+    ballot = json.loads(vote(REQUEST))
+    assert {ballot["left"], ballot["right"]} == {"ab", "xd"}
+
+    fewer = next(f for f in blocks.fns.values() if getattr(f.fn, "__name__", "") == "remove"
+                 and chats_of(blocks)[0] not in f.outputs and len(f.outputs) == 19)
+    *_, lane_one, panel = fewer.fn(2, REQUEST)
+    assert "parting" not in json.loads(lane_one) and json.loads(panel) == {}
+
+
+def test_a_chat_alone_is_compared_with_nothing_and_cleared_ones_no_more() -> None:
+    blocks = page(FakeEngine(words("a"), words("b"), words("c")))
+    ask, inputs = handler(blocks, "chat")
+    alone = list(ask(REQUEST, **{**inputs, "message": "Hi"}))[-1]
+    assert len(json.loads(alone[ALL])["lanes"]) == 1 and "parting" not in json.loads(alone[LANE])
+    list(ask(REQUEST, **{**inputs, "message": "Hi", "lanes": 2}))
+    cleared = list(pressed(blocks, "clear")(REQUEST, 2))[-1]
+    assert json.loads(cleared[ALL]) == {}
 
 
 def test_a_lane_that_fails_says_so_and_keeps_its_chat_while_the_others_answer() -> None:

@@ -10,13 +10,16 @@ import gradio as gr
 
 from playground.settings import Settings
 from playground.ui.actions import Actions, action_row, resting, sentence
+from playground.ui.blind import way_in
 from playground.ui.chat_play import ChatLanes, Shown, play_chats
 from playground.ui.chats import MOST, Chats, Question
 from playground.ui.columns import column_count, one_more, shown
 from playground.ui.decoding_panel import decoding_panel, lane_head, lane_plan, start_form
 from playground.ui.lane_form import CHAT, LaneForm
 from playground.ui.lane_turns import planner
+from playground.ui.parting import Parting, parting_panel
 from playground.ui.streaming import Stage
+from playground.ui.token_store import encode
 from playground.ui.token_stream import idle, token_stream
 
 TAB = "chat"
@@ -43,6 +46,7 @@ class _Parts:
     chats: list[gr.Chatbot]
     below: list[gr.Column]
     lanes: list[gr.HTML]
+    parting: Parting
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -52,7 +56,8 @@ class _Parts:
     @property
     def outputs(self) -> list[Any]:
         a = self.actions
-        return [a.run, a.stop, a.notice, self.state, self.message, *self.chats, *self.lanes]
+        return [a.run, a.stop, a.notice, self.state, self.message, *self.chats, *self.lanes,
+                self.parting.panel]
 
 
 def build_chat(stage: Stage, settings: Settings) -> None:
@@ -79,12 +84,14 @@ def build_chat(stage: Stage, settings: Settings) -> None:
             with gr.Row(elem_classes="tools"):
                 more = gr.Button("Add lane", size="sm", elem_classes="tool", min_width=60)
                 fewer = gr.Button("Remove lane", size="sm", elem_classes="tool", min_width=60)
+                way_in(TAB)
             with gr.Accordion("The exact prompt, and the answer token by token", open=True):
                 below, lanes = _build_lanes(total)
+            parting = parting_panel(TAB, shy=True)
         with gr.Column(scale=0, min_width=0, elem_classes=["side", "tucked", "stays"]):
             decoding_panel(settings, TAB, fields=FIELDS, stays=True)
     parts = _Parts(message, actions, gr.State(Chats()), column_count(1, total), heads, boxes, chats,
-                   below, lanes)
+                   below, lanes, parting)
     _wire(stage, settings, parts)
     _wire_count(parts, more, fewer)
 
@@ -141,7 +148,7 @@ def _wire(stage: Stage, settings: Settings, parts: _Parts) -> None:
 
     def lanes_of(request: gr.Request, lanes: int | None, values: dict[str, Any]) -> ChatLanes:
         count = max(1, min(lanes or 1, total))
-        return ChatLanes(stage, TAB, request, settings.default_model, count,
+        return ChatLanes(stage, parts.parting.boards, TAB, request, settings.default_model, count,
                       [values[name] for name in parts.settings])
 
     def updates(news: Iterator[Shown], lane: ChatLanes) -> Iterator[list[Any]]:
@@ -151,7 +158,7 @@ def _wire(stage: Stage, settings: Settings, parts: _Parts) -> None:
         for one in news:
             message = same() if one.message is None else one.message
             yield [*one.buttons, one.notice, one.chats, message, *one.messages, *[[]] * away,
-                   *one.values, *[idle()] * away]
+                   *one.values, *[idle()] * away, one.parting]
 
     def show(lane: ChatLanes, news: Iterator[Shown]) -> Iterator[list[Any]]:
         yield from stage.show(TAB, lane.request, updates(news, lane), still(lane.count))
@@ -159,9 +166,9 @@ def _wire(stage: Stage, settings: Settings, parts: _Parts) -> None:
     def still(count: int) -> Callable[[list[Any]], list[Any]]:
         """An update that changes nothing of what is in sight."""
         def changed(update: list[Any]) -> list[Any]:
-            chats, lanes = update[5 : 5 + total], update[5 + total :]
+            chats, lanes = update[5 : 5 + total], update[5 + total : -1]
             return [*[same() for _ in update[:5]], *[same() for _ in chats[:count]], *chats[count:],
-                    *[same() for _ in lanes[:count]], *lanes[count:]]
+                    *[same() for _ in lanes[:count]], *lanes[count:], same()]
         return changed
 
     def refuse(lane: ChatLanes, chats: Chats) -> Iterator[list[Any]]:
@@ -169,7 +176,7 @@ def _wire(stage: Stage, settings: Settings, parts: _Parts) -> None:
         away = total - lane.count
         said = [chat.messages() for chat in chats.lanes[: lane.count]]
         yield [same(), same(), sentence(BUSY), same(), same(), *said, *[[]] * away,
-               *[same() for _ in range(lane.count)], *[idle()] * away]
+               *[same() for _ in range(lane.count)], *[idle()] * away, same()]
 
     def ask(lane: ChatLanes, chats: Chats, questions: dict[int, Question],
             message: Any = None) -> Iterator[list[Any]]:
@@ -228,7 +235,9 @@ def _wire(stage: Stage, settings: Settings, parts: _Parts) -> None:
         """What is shown when nothing runs; lanes stay as they are unless they are emptied."""
         said = [chat.messages() for chat in chats.lanes[: lane.count]]
         values = [idle() if empty else same() for _ in said]
-        yield Shown(resting(), "", chats, message, said, values)
+        if empty:
+            lane.boards.drop(str(lane.request.session_hash))
+        yield Shown(resting(), "", chats, message, said, values, encode({}) if empty else same())
 
     def number_of(event: gr.EventData) -> int:
         """The lane whose chat an event is of."""
@@ -246,6 +255,7 @@ def _wire(stage: Stage, settings: Settings, parts: _Parts) -> None:
     gr.on([chat.clear for chat in parts.chats], clear, parts.count, **go)
     parts.chats[0].example_select(example, every, **go)
     parts.actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
+    parts.parting.wire(parts.lanes, {**quiet, "show_progress_on": parts.actions.notice})
 
 
 def _wire_count(parts: _Parts, more: gr.Button, fewer: gr.Button) -> None:
@@ -267,7 +277,17 @@ def _wire_count(parts: _Parts, more: gr.Button, fewer: gr.Button) -> None:
                 enumerate(chats.lanes[: len(values)])]
         return [*sized(wanted), *own, chats, *said]
 
+    def remove(count: int, request: gr.Request) -> list[Any]:
+        """One lane less; where one is left, nothing is compared with it any more."""
+        wanted = max(1, (count or 1) - 1)
+        session, boards = str(request.session_hash), parts.parting.boards
+        board = boards.get(session)
+        if board is None or board.running or wanted > 1:
+            return [*sized(wanted), gr.skip(), gr.skip()]
+        boards.drop(session)
+        return [*sized(wanted), board.lanes[0].value, encode({})]
+
     more.click(add, [parts.state, parts.count, *parts.heads],
                [parts.count, *boxes, *parts.heads, parts.state, *parts.chats], **event)
-    fewer.click(lambda count: sized(max(1, (count or 1) - 1)), parts.count,
-                [parts.count, *boxes], **event)
+    fewer.click(remove, parts.count,
+                [parts.count, *boxes, parts.lanes[0], parts.parting.panel], **event)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
@@ -15,6 +15,7 @@ from playground.ui.actions import resting, running, sentence
 from playground.ui.chats import Chats, Question
 from playground.ui.columns import Lane, plan_lane
 from playground.ui.lane_form import read_lane
+from playground.ui.lane_report import Board, Boards
 from playground.ui.lane_turns import waiting_notice
 from playground.ui.streaming import Stage
 from playground.ui.transcript import Transcript
@@ -24,9 +25,10 @@ SECONDS_A_CHAT = 0.02  # between two updates: 15 a second for up to 3 chats, 6 f
 
 @dataclass(frozen=True)
 class ChatLanes:
-    """The lanes of a tab of a page that are in sight, and their settings."""
+    """The lanes of a tab of a page that are in sight, their settings, and where they part."""
 
     stage: Stage
+    boards: Boards
     tab: str
     request: gr.Request
     default_model: str
@@ -38,10 +40,18 @@ class ChatLanes:
         form = read_lane(self.settings[lane])
         return form.run(chat.prompt(form.system, form.prefill), self.default_model)
 
+    def board(self, asked: Mapping[int, Lane]) -> Board:
+        """Where the lanes part, those that are not asked with what they wrote before."""
+        before = self.boards.get(str(self.request.session_hash))
+        old = dict(enumerate(before.lanes)) if before else {}
+        lanes = [asked.get(n) or old.get(n) or Lane(None) for n in range(self.count)]
+        return self.boards.put(str(self.request.session_hash), lanes)
+
 
 @dataclass(frozen=True)
 class Shown:
-    """What a tab shows now: a message and a lane's value for each chat; ``message`` None: as is."""
+    """What a tab shows now: messages and a lane's value for each chat, and where the lanes part;
+    ``message`` None: as is."""
 
     buttons: list[Any]
     notice: Any
@@ -49,6 +59,7 @@ class Shown:
     message: str | None
     messages: Sequence[Any]
     values: Sequence[Any]
+    parting: Any = field(default_factory=gr.skip)
 
 
 @dataclass
@@ -91,7 +102,6 @@ def play_chats(
     back in its box; what is wrong is said once. Where some do, each of these says so, and keeps its
     chat as it was.
     """
-    same = gr.skip()
     asked: dict[int, _Asked] = {}
     for lane, question in questions.items():
         try:
@@ -109,26 +119,34 @@ def play_chats(
     feeds = [one.lane.feed for one in asked.values() if one.lane.feed is not None]
     numbers = [n for n, one in asked.items() if one.lane.feed is not None]
     waits = waiting_notice(lanes.stage.engine, [f.trace.run.model for f in feeds], numbers)
+    board = lanes.board({n: one.lane for n, one in asked.items()})
 
     def shown(buttons: list[Any], notice: Any, box: str | None) -> Shown:
         now = chats.put({n: one.now for n, one in asked.items()})
         said = [asked[n].messages if n in asked else chats.lanes[n].messages()
                 for n in range(lanes.count)]
-        values = [asked[n].lane.value if n in asked else same for n in range(lanes.count)]
-        return Shown(buttons, notice, now, box, said, values)
+        told = board.parting()
+        values = [board.mark(n, one.value) for n, one in enumerate(board.lanes)]
+        return Shown(buttons, notice, now, box, said, values, told)
 
-    yield shown(running(), waits, box)
-    at = time.monotonic()
-    for _ in lanes.stage.play(lanes.tab, lanes.request, feeds):
-        late = time.monotonic() - at >= SECONDS_A_CHAT * len(asked)
-        if late and not all(feed.trace.is_over for feed in feeds):
-            at = time.monotonic()
-            yield shown(running(), same, None)
+    try:
+        yield shown(running(), waits, box)
+        at = time.monotonic()
+        for _ in lanes.stage.play(lanes.tab, lanes.request, feeds):
+            late = time.monotonic() - at >= SECONDS_A_CHAT * len(asked)
+            if late and not all(feed.trace.is_over for feed in feeds):
+                at = time.monotonic()
+                yield shown(running(), gr.skip(), None)
+    finally:
+        board.running = False
+        # Of lanes that were not asked this time the answers are still in sight.
+        keys = [one.feed.key for one in board.lanes if one.feed is not None]
+        lanes.stage.streams.show(str(lanes.request.session_hash), lanes.tab, keys)
     problems = [one.problem for one in asked.values()]
     if all(problem is not None for problem in problems):
         last = shown(resting(), sentence(problems[0] or ""), message)
         said = [chat.messages() for chat in chats.lanes[: lanes.count]]
-        yield Shown(last.buttons, last.notice, chats, message, said, last.values)
+        yield Shown(last.buttons, last.notice, chats, message, said, last.values, last.parting)
         return
     yield shown(resting(), "", None)
 

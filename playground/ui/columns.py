@@ -161,7 +161,8 @@ def _lane(tab: str) -> gr.HTML:
 
 @dataclass(frozen=True)
 class Lane:
-    """What one column is about to show: a feed with its run, or why there is no run."""
+    """What one column is about to show: a feed with its run, or why there is no run; with neither
+    it is empty."""
 
     feed: TokenFeed | None
     problem: Problem | None = None
@@ -172,6 +173,8 @@ class Lane:
         """What the lane must be told now; why there is no run stands where the text would."""
         if self.feed:
             return self.feed.flush()
+        if self.problem is None:
+            return idle()
         return encode({"state": "failed", "title": self.title, "say": "Not run",
                        "problem": str(self.problem)})
 

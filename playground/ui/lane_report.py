@@ -37,6 +37,10 @@ class Lane(Protocol):
     def title(self) -> str:
         """What the page calls it."""
 
+    @property
+    def value(self) -> str:
+        """What the page must be told of it now, without any mark."""
+
 
 class Board:
     """The lanes of one run, in the order of their columns, and which one the others leave.
@@ -255,3 +259,8 @@ class Boards:
         """The page's latest board, or None."""
         with self._lock:
             return self._boards.get(session)
+
+    def drop(self, session: str) -> None:
+        """The page's lanes were emptied: there is nothing to compare any more."""
+        with self._lock:
+            self._boards.pop(session, None)
