@@ -7,7 +7,8 @@ import io
 import json
 import socket
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,8 +18,11 @@ import httpx
 import pytest
 
 from playground.core.decoding import Decoding
-from playground.core.events import Failed
+from playground.core.events import Failed, Step
+from playground.core.facts import Facts
 from playground.core.prompt import Chat, Message, Raw
+from playground.core.recipe import recipe_of
+from playground.core.recipe_verdict import facts_that_differ
 from playground.core.run import ModelSpec, Run
 from playground.core.trace import Trace
 from playground.errors import Problem, StorageProblem
@@ -29,7 +33,9 @@ from playground.settings import Settings
 from playground.ui.branches import Branches
 from playground.ui.keeping import VISIT_SECONDS, Keeper, keeper_of
 from playground.ui.page import build_page, launch_options
+from playground.ui.record_lanes import TEXT_ALONE, RecordLane, differences_in_words
 from playground.ui.record_list import RecordList
+from playground.ui.records import build_records
 from playground.ui.streaming import SessionStreams, Stage
 from playground.ui.token_feed import TokenFeed
 from playground.ui.token_store import KEPT
@@ -339,7 +345,7 @@ def test_what_is_anothers_cannot_be_opened_or_saved(filled: tuple[RecordList, li
 
 def test_a_record_opens_as_it_was_shown(filled: tuple[RecordList, list[str]]) -> None:
     listed, keys = filled
-    shown, other = map(json.loads, listed.lanes(OWNER, {"keys": [keys[2], keys[0]]}))
+    shown, other = values(listed.lanes(OWNER, {"keys": [keys[2], keys[0]]}))
     assert (shown["state"], shown["n"], shown["problem"]) == ("failed", 2, "Memory ended.")
     assert [row[1] for row in other["rows"]] == ["a", " <b>"]
     assert "2001-09-09 01:46 UTC" in shown["sub"] and shown["title"] == "tiny-base"
@@ -376,7 +382,7 @@ def test_what_is_saved_opens_elsewhere_and_saves_to_the_same_bytes() -> None:
     keys = [row["key"] for row in told["rows"]]
     again = answer(RecordList(elsewhere), {"do": "recipe", "keys": keys})["file"]["text"]
     assert again == saved
-    shown, no = map(json.loads, RecordList(elsewhere).lanes(OWNER, {"keys": keys[:2]}))
+    shown, no = values(RecordList(elsewhere).lanes(OWNER, {"keys": keys[:2]}))
     assert (shown["leading"], shown["title"]) == ("中文\n\ufffd🙂", "über <x>")
     assert (no["state"], no["problem"]) == ("failed", "Memory ended.")
     one = answer(RecordList(elsewhere), {"do": "label", "key": keys[0], "label": "new"})
@@ -482,3 +488,61 @@ def test_in_public_each_browser_sees_its_own_through_the_server_as_it_is_served(
         assert one.records()["nobody"] is True
     finally:
         page.close()
+
+
+# Two records beside each other
+
+
+def values(lanes: Sequence[RecordLane]) -> list[dict[str, Any]]:
+    return [json.loads(lane.value) for lane in lanes]
+
+
+def test_two_opened_records_say_where_they_part_and_one_says_nothing() -> None:
+    """As the page is told it: the panel's lanes, the place in the lane that leaves the other, and
+    anew when the other lane is chosen to compare with."""
+    keeper = Keeper()
+    keys = [keeper.records.keep(OWNER, Draft(trace, "complete", created=1e9)).result(30)
+            for trace in (written("a", "b"), written("a", "c", at=1))]
+    with gr.Blocks() as page:
+        build_records(keeper)
+    show = next(f for f in page.fns.values() if any(name == "show" for _, name in f.targets))
+
+    def told(*wanted: str) -> list[Any]:
+        return show.fn(HERE, SimpleNamespace(_data={"turn": 1, "keys": list(wanted)}))
+
+    both = told(*keys)
+    parting = json.loads(both[-1])
+    assert [one["at"] for one in parting["lanes"]] == [None, 1] and not parting["running"]
+    assert json.loads(both[2])["parts_at"] == 1 and both[-2] == ""
+    refer = next(f for f in page.fns.values() if any(name == "refer" for _, name in f.targets))
+    panel, first, second = refer.fn(SimpleNamespace(_data={"column": 1}), HERE)
+    assert json.loads(panel)["reference"] == 1
+    assert json.loads(first)["parts_at"] == 1 and "parts_at" not in json.loads(second)
+    assert json.loads(told(keys[0])[-1]) == {} and "parting" not in json.loads(told(keys[0])[1])
+
+
+def test_two_records_that_did_not_run_alike_say_what_differs() -> None:
+    """Of two models only what is not theirs; a text from a file is not compared by tokens."""
+    then = recipe_of(written("a"))
+    facts = Facts(dtype="float32", device="cpu", torch="2.8.0", template="abc")
+    first = replace(then, facts=facts, commit="1" * 40)
+    second = replace(then, facts=replace(facts, torch="2.9.0", template="def"), commit="2" * 40)
+    assert facts_that_differ(first, first) == ()
+    assert facts_that_differ(first, second) == (
+        "commit of the model's files: 111111111111 and 222222222222", "torch: 2.8.0 and 2.9.0")
+    elsewhere = replace(second, run=replace(RUN, model=ModelSpec("org/other")))
+    assert facts_that_differ(first, elsewhere) == ("torch: 2.8.0 and 2.9.0",)
+    feed = TokenFeed.of(written("a"))
+    lanes = [RecordLane("one", first, feed), RecordLane("two", elsewhere, feed)]
+    assert differences_in_words(lanes) == "They did not run alike: torch: 2.8.0 and 2.9.0."
+    assert differences_in_words([lanes[0], RecordLane("two", first)]) == TEXT_ALONE
+    assert differences_in_words(lanes[:1]) == differences_in_words([lanes[0]] * 2) == ""
+
+
+def written(*texts: str, at: int | None = None) -> Trace:
+    """A run that is over; its token number ``at`` has an id of its own."""
+    trace = Trace(RUN)
+    for event in words(*texts):
+        own = isinstance(event, Step) and event.position == at
+        trace = trace.add(replace(event, id=99) if own else event)  # type: ignore[call-arg]
+    return trace

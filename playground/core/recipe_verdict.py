@@ -16,6 +16,8 @@ _NAMES = {
     "attention": "attention implementation", "template": "chat template", "torch": "torch",
     "transformers": "transformers", "package": "version of this app", "lane": "way of reading",
 }
+_COMMIT = "commit of the model's files"
+_OF_THE_MODEL = (_COMMIT, _NAMES["template"], _NAMES["quantization"], _NAMES["lane"], "context")
 _SIXTEEN_BITS = ("bfloat16", "float16")
 
 
@@ -96,17 +98,29 @@ def _explained(
     return f"{where}, and no known difference explains it."
 
 
+def facts_that_differ(first: Recipe, second: Recipe) -> tuple[str, ...]:
+    """What is known of two runs beside their settings and is not the same, each as "name: of the
+    first and of the second". Of two models the files and templates differ, and that is not told."""
+    told = _differing(first, second)
+    if first.run.model != second.run.model:
+        told = [one for one in told if one[0] not in _OF_THE_MODEL]
+    return tuple(f"{words}: {one} and {other}" for words, one, other in told)
+
+
 def _differences(recipe: Recipe, again: Recipe) -> tuple[str, ...]:
-    """What is known of both runs and is not the same, each as "name: then, now"."""
-    pairs = [("commit of the model's files", recipe.commit[:12], again.commit[:12])]
+    """What is known of both runs and is not the same, each in words."""
+    return tuple(f"{words} was {then}, is {now}" for words, then, now in _differing(recipe, again))
+
+
+def _differing(recipe: Recipe, again: Recipe) -> list[tuple[str, str, str]]:
+    pairs = [(_COMMIT, recipe.commit[:12], again.commit[:12])]
     pairs += [(words, _of(recipe.facts, name), _of(again.facts, name))
               for name, words in _NAMES.items()]
-    if not _uses_template(recipe):
+    if not (_uses_template(recipe) and _uses_template(again)):
         pairs = [pair for pair in pairs if pair[0] != _NAMES["template"]]
     if recipe.context and again.context:
         pairs.append(("context", str(recipe.context), str(again.context)))
-    return tuple(f"{words} was {then}, is {now}" for words, then, now in pairs
-                 if then and now and then != now)
+    return [pair for pair in pairs if pair[1] and pair[2] and pair[1] != pair[2]]
 
 
 def _layout(recipe: Recipe, again: Recipe) -> str:

@@ -12,7 +12,6 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from playground.core.recipe import MOST_LANES, Experiment, read_experiment, written_experiment
@@ -20,8 +19,8 @@ from playground.errors import InvalidInput, PlaygroundError
 from playground.records.access import ANSWER_SECONDS
 from playground.records.record import PAGE, TURN, Draft, Query, Record, told_by
 from playground.ui.keeping import VISIT_SECONDS, Keeper
-from playground.ui.token_feed import TokenFeed
-from playground.ui.token_store import KEPT, encode
+from playground.ui.record_lanes import RecordLane, kept_lane, text_lane, time_of
+from playground.ui.token_store import encode
 
 MOST_CHOSEN = 500  # records in one file
 BESIDE = 2
@@ -62,8 +61,8 @@ class RecordList:
             told.setdefault("problem", str(error.problem))
         return encode(told)
 
-    def lanes(self, owner: str | None, wish: Any) -> list[str]:
-        """The records that a browser wishes to see, at most two, each as the value of a lane.
+    def lanes(self, owner: str | None, wish: Any) -> list[RecordLane]:
+        """The records that a browser wishes to see, at most two.
 
         Raises RecordNotFound, InvalidInput or StorageProblem.
         """
@@ -72,15 +71,12 @@ class RecordList:
         if owner is None or not isinstance(keys, list) or len(keys) > BESIDE:
             raise InvalidInput(f"One or {BESIDE} records can be opened.", field="keys", given=keys,
                                allowed=f"one or {BESIDE}")
-        return [_text_lane(record) if record.tab == FILE else self._lane(owner, record)
-                for record in self._records.get(owner, keys)]
+        return [self._lane(owner, record) for record in self._records.get(owner, keys)]
 
-    def _lane(self, owner: str, record: Record) -> str:
-        trace = self._records.trace(owner, record.key)
-        feed = TokenFeed.of(trace, _title(record), _subtitle(record))
-        if (shown := KEPT.get(feed.key)) is not None:
-            shown.made = _time(record.created)
-        return feed.final()
+    def _lane(self, owner: str, record: Record) -> RecordLane:
+        if record.tab == FILE:
+            return text_lane(record, self._records.recipe(owner, record.key))
+        return kept_lane(record, self._records.trace(owner, record.key))
 
     @property
     def place(self) -> str:
@@ -187,7 +183,7 @@ class RecordList:
         table.writerow(_COLUMNS)
         for record in self._records.get(owner, keys):
             values = {name: getattr(record, name) for name in _COLUMNS}
-            values |= {"created": _time(record.created), "star": int(record.star),
+            values |= {"created": time_of(record.created), "star": int(record.star),
                        "prompt": record.prompt.replace(TURN, "\n\n")}
             table.writerow([_cell(values[name]) for name in _COLUMNS])
         return File("records.csv", "text/csv", text.getvalue())
@@ -206,32 +202,6 @@ def _row(record: Record) -> dict[str, Any]:
 
 def _line(text: str) -> str:
     return " ".join(text.split())[:240]
-
-
-def _title(record: Record) -> str:
-    return record.label or record.model
-
-
-def _text_lane(record: Record) -> str:
-    """The lane of a record that came in a file: its text, for nobody here saw its tokens."""
-    failed = record.state == "failed"
-    return encode({
-        "state": record.state if failed else "finished", "title": _title(record),
-        "sub": _subtitle(record), "say": "From a file",
-        "more": "its text alone; its recipe can be run again", "n": 0, "leading": record.answer,
-        "stats": [[f"{record.tokens:,}", "tokens", "As the file says."]],
-        "problem": record.reason if failed else "",
-    })
-
-
-def _subtitle(record: Record) -> str:
-    parts = (record.model if record.label else "", record.settings,
-             f"{record.tab.capitalize()}, {_time(record.created)[:16].replace('T', ' ')} UTC")
-    return " · ".join(part for part in parts if part)
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _query(given: Any) -> Query:

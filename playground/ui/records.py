@@ -9,7 +9,10 @@ from typing import Any
 import gradio as gr
 
 from playground.errors import PlaygroundError
+from playground.ui.actions import sentence
 from playground.ui.keeping import Keeper
+from playground.ui.parting import parting_panel
+from playground.ui.record_lanes import can_compare, differences_in_words
 from playground.ui.record_list import BESIDE, RecordList
 from playground.ui.token_store import encode
 from playground.ui.token_stream import idle, token_stream
@@ -64,26 +67,39 @@ def build_records(keeper: Keeper) -> None:
             with gr.Column(min_width=280, elem_classes=_lane(False)) as box:
                 boxes.append(box)
                 lanes.append(token_stream(view="tokens", name=TAB, branch=True))
+    remark = gr.HTML("", elem_classes="remark", padding=False)
+    parting = parting_panel(TAB, shy=True)
 
     def ask(request: gr.Request, event: gr.EventData) -> str:
         return listed.answer(keeper.meet(request), event._data)
 
     def show(request: gr.Request, event: gr.EventData) -> list[Any]:
-        """Open some records: what the list says of it, and the lanes."""
+        """Open some records: what the list says of it, the lanes, and how two of them differ."""
         owner, wish = keeper.meet(request), event._data
         try:
             shown = listed.lanes(owner, wish)
         except PlaygroundError as error:
             told = encode({"show": _turn(wish), "problem": str(error.problem)})
-            return [told, *[gr.update()] * (2 * BESIDE)]
+            return [told, *[gr.update()] * (2 * BESIDE + 2)]
         told = encode({"show": _turn(wish), "opened": len(shown)})
-        return [told, *shown, *[idle()] * (BESIDE - len(shown)),
-                *(gr.update(elem_classes=_lane(n < len(shown))) for n in range(BESIDE))]
+        values, parted = [lane.value for lane in shown], encode({})
+        if can_compare(shown):
+            board = parting.boards.put(str(request.session_hash), shown)
+            board.running = False
+            parted = board.parting()
+            values = [board.mark(n, value) for n, value in enumerate(values)]
+        said = differences_in_words(shown)
+        return [told, *values, *[idle()] * (BESIDE - len(shown)),
+                *(gr.update(elem_classes=_lane(n < len(shown))) for n in range(BESIDE)),
+                sentence(said, "wait") if said else "", parted]
 
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden",
                              "api_visibility": "private", "trigger_mode": "multiple"}
     view.ask(ask, None, view, **quiet)
-    view.show(show, None, [view, *lanes, *boxes], show_progress_on=view, **quiet)
+    view.show(show, None, [view, *lanes, *boxes, remark, parting.panel], show_progress_on=view,
+              **quiet)
+    parting.wire(lanes, {"show_progress": "hidden", "api_visibility": "private",
+                         "show_progress_on": view})
 
 
 def _lane(shown: bool) -> list[str]:
