@@ -28,11 +28,14 @@ from playground.ui.grid_board import answers_of, board_value
 from playground.ui.grid_export import harmless, page_of
 from playground.ui.grid_form import FIELDS, GridForm
 from playground.ui.grid_job import GridJob
-from playground.ui.grid_lanes import catch_up, marked, opened
+from playground.ui.grid_lanes import catch_up, opened
 from playground.ui.grid_report import layout, news, time_left
 from playground.ui.grid_work import GridWork
+from playground.ui.keeping import Keeper
+from playground.ui.lane_report import Board
 from playground.ui.page import build_page
 from playground.ui.token_stream import TokenFeed
+from playground.ui.visitor import OWNER
 from tests.fake_engine import words
 from tests.grid_engine import GridEngine, echo, wait_for
 
@@ -210,10 +213,59 @@ def test_two_cells_are_shown_and_where_they_part_is_said() -> None:
         1, 9 + run.seed, f"s{run.seed}", f"s{run.seed}", -1.0, 1, 0.5, 1.0, ()), echo(run)[-1]]))
     lanes = opened(job, [0, 1])
     assert not any([lane.follow() for lane in lanes])
-    values, told = marked(lanes)
-    assert [json.loads(value)["parts_at"] for value in values] == [1, 1]
-    assert told.startswith('<p class="sentence">Identical to the left one for 1 token, then '
-                           "<code>s1</code> where the left one took <code>s0</code>.</p>")
+    board = Board(lanes)
+    board.running = False
+    told = json.loads(board.parting())["lanes"]
+    assert json.loads(board.mark(1, lanes[1].value))["parts_at"] == 1
+    left = told[0]["title"]
+    assert told[1]["words"] == [f"Identical to {left} for 1 token, then ", {"token": "s1"},
+                                f" where {left} took ", {"token": "s0"}, "."]
+
+
+def page_of_grids(monkeypatch: pytest.MonkeyPatch, engine: GridEngine) -> tuple[Any, Keeper]:
+    keeper = Keeper()
+    monkeypatch.setattr("playground.ui.page.keeper_of", lambda settings, describe: keeper)
+    return build_page(engine, Settings()), keeper  # type: ignore[arg-type]
+
+
+def test_the_cells_of_a_grid_are_kept_for_whoever_started_it(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each once, with its place in the grid; a cell that never began is nothing to keep. A second
+    start keeps only what ran again."""
+    refused = [Failed(Problem("MODEL_NOT_FOUND", "There is no such model."))]
+    failing = [True]
+    engine = GridEngine(lambda run: refused if failing[0] and run.model.repo == BASE else echo(run))
+    blocks, keeper = page_of_grids(monkeypatch, engine)
+    run = next(f for f in blocks.fns.values() if f.api_name == "grid_run")
+
+    def kept(board: str) -> tuple[str, list[tuple[str, str, int]]]:
+        told = run.fn(REQUEST, own={}, board=board, **PLAIN)[-1]
+        job = next(f.fn for f in blocks.fns.values() if getattr(f.fn, "__name__", "") == "over")
+        wish = SimpleNamespace(_data={"key": json.loads(told)["key"]})
+        wait_for(lambda: "Stop" not in str(job(wish)) and job(wish)[0]["visible"])
+        keeper.records._access.submit(lambda rows: None).result(30)
+        found = keeper.records.find(OWNER).records
+        return told, sorted((one.tab, one.model, one.place) for one in found)
+
+    board, first = kept("{}")
+    assert {model for _, model, _ in first} == {"tiny-chat"} and len(first) == 4
+    failing[0] = False
+    second = kept(board)[1]
+    assert len(second) == 8 and {tab for tab, *_ in second} == {"grid"}
+    assert sorted(place for *_, place in second) == list(range(8))
+
+
+def test_the_page_compares_two_open_cells_and_nothing_with_one() -> None:
+    blocks = build_page(GridEngine(), Settings())  # type: ignore[arg-type]
+    run = next(f for f in blocks.fns.values() if f.api_name == "grid_run")
+    key = json.loads(run.fn(REQUEST, own={}, board="{}", **PLAIN)[-1])["key"]
+    show = next(f.fn for f in blocks.fns.values()
+                if any(name == "open_cells" for _, name in f.targets))
+    told = [list(show(SimpleNamespace(_data={"key": key, "places": places}), REQUEST))[-1][-1]
+            for places in ([0, 1], [0])]
+    assert [one["key"] != "" for one in json.loads(told[0])["lanes"]] == [True, True]
+    assert json.loads(told[0])["running"] is False and json.loads(told[1]) == {}
 
 
 def test_what_two_cells_wrote_is_escaped_in_the_words_about_them() -> None:
@@ -225,8 +277,7 @@ def test_what_two_cells_wrote_is_escaped_in_the_words_about_them() -> None:
     _, job = played(GridEngine(answer))
     lanes = opened(job, [0, 1])
     assert not any([lane.follow() for lane in lanes])
-    told = marked(lanes)[1]
-    assert "<code>&lt;b&gt;1</code>" in told and "<b>" not in told
+    assert "\\u003cb>1" in Board(lanes).parting() and "<" not in Board(lanes).parting()
 
 
 @pytest.mark.parametrize("places", [None, "x", [-1, 99], [True], [{}], 3])
@@ -269,7 +320,7 @@ class Page:
 def test_plan_shows_everything_and_runs_nothing() -> None:
     engine = GridEngine()
     page = Page(engine)
-    run, stop, notice, board = page.plan({}, "{}", **PLAIN)
+    run, stop, notice, board = page.plan(REQUEST, {}, "{}", **PLAIN)
     assert (run["visible"], stop["visible"], notice, engine.history) == (True, False, "", [])
     assert board_value(board)["version"] == 1
 
@@ -278,7 +329,7 @@ def test_run_keeps_the_key_and_a_reloaded_page_finds_grid_and_form() -> None:
     engine = GridEngine()
     page = Page(engine)
     engine.gate.clear()
-    run, stop, _, board = page.run({}, "{}", **PLAIN)
+    run, stop, _, board = page.run(REQUEST, {}, "{}", **PLAIN)
     assert (run["visible"], stop["visible"]) == (False, True)
     key = board_value(board)["key"]
     closed = next(f.fn for f in page.blocks.fns.values() if f.name == "closed")
@@ -295,14 +346,14 @@ def test_stop_and_resume_are_one_button() -> None:
     engine = GridEngine()
     page = Page(engine)
     engine.gate.clear()
-    board = page.run({}, "{}", **PLAIN)[3]
+    board = page.run(REQUEST, {}, "{}", **PLAIN)[3]
     wait_for(lambda: engine.streams)
     page.stop(board)
     key = {"key": board_value(board)["key"]}
     wait_for(lambda: page.told("over", key)[0]["visible"])
     assert page.told("over", key)[0]["value"] == "Resume"
     engine.gate.set()
-    page.run({}, board, **PLAIN)
+    page.run(REQUEST, {}, board, **PLAIN)
     wait_for(lambda: page.told("over", key)[0].get("value") == "Run")
 
 
@@ -311,7 +362,7 @@ def test_opening_others_ends_what_was_followed() -> None:
     engine = GridEngine()
     page = Page(engine)
     engine.gate.clear()
-    board = page.run({}, "{}", **PLAIN)[3]
+    board = page.run(REQUEST, {}, "{}", **PLAIN)[3]
     wait_for(lambda: engine.streams)
     wish = SimpleNamespace(_data={"key": board_value(board)["key"], "places": [0]})
     event = page.fns["open_cells"]
@@ -334,12 +385,12 @@ def test_opening_others_ends_what_was_followed() -> None:
 @pytest.mark.parametrize("board", [None, "", "[]", "x", '{"key": 3}', "[" * 5000, 7])
 def test_any_board_value_is_a_new_grid(board: Any) -> None:
     page = Page(GridEngine())
-    assert board_value(page.plan({}, board, **PLAIN)[3])["key"]
+    assert board_value(page.plan(REQUEST, {}, board, **PLAIN)[3])["key"]
 
 
 def test_what_is_wrong_is_a_sentence_and_the_grid_stays() -> None:
     page = Page(GridEngine())
-    told = page.plan({}, "{}", **{**PLAIN, "prompts": "{a"})
+    told = page.plan(REQUEST, {}, "{}", **{**PLAIN, "prompts": "{a"})
     assert "belongs to no variable" in told[2]
     assert told[3] == gr.skip()
 

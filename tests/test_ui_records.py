@@ -153,6 +153,21 @@ def test_every_tab_keeps_what_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {tab for tab, *_ in kept(keeper)} == set(asked)
 
 
+def test_what_ends_after_its_visit_goes_like_the_rest() -> None:
+    """A grid writes on when its page is closed."""
+    now = [0.0]
+    keeper = Keeper(Records(), Visitors("space"), clock=lambda: now[0])
+    keeping = keeper.begin("one", "grid")
+    now[0] = VISIT_SECONDS + 100
+    assert keeping is not None
+    keeping.keep(written("a"), 0)
+    keeper.meet(visitor("visitor", "b"))
+    assert len(kept(keeper, "one")) == 1
+    now[0] += VISIT_SECONDS + 100
+    keeper.meet(visitor("visitor", "b"))
+    assert kept(keeper, "one") == []
+
+
 # Whose
 
 

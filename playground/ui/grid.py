@@ -20,9 +20,10 @@ from playground.ui.controls import offered
 from playground.ui.grid_board import board_value, grid_board, key_value
 from playground.ui.grid_form import FIELDS, MINE, GridForm
 from playground.ui.grid_job import GridJob
-from playground.ui.grid_lanes import MOST_OPEN, CellLane, marked, opened
+from playground.ui.grid_lanes import MOST_OPEN, CellLane, opened
 from playground.ui.grid_work import GridWork
 from playground.ui.own_presets import read_presets
+from playground.ui.parting import Parting, parting_panel
 from playground.ui.streaming import FLUSH_SECONDS, Stage
 from playground.ui.token_store import encode
 from playground.ui.token_stream import idle, token_stream
@@ -87,7 +88,7 @@ class _Parts:
     board: gr.HTML
     boxes: list[gr.Column]
     lanes: list[gr.HTML]
-    words: gr.HTML
+    parting: Parting
 
     @property
     def inputs(self) -> dict[str, Any]:
@@ -129,14 +130,14 @@ def build_grid(stage: Stage, settings: Settings, tab: gr.Tab) -> tuple[GridWork,
     actions.notice.render()
     examples = examples_row([example.label for example in EXAMPLES])
     board = grid_board(work, HINT)
-    words = gr.HTML("", elem_classes="notice", padding=False)
     with gr.Row(elem_classes="lanes", elem_id="grid-lanes"):
         boxes, lanes = zip(*(_lane(number) for number in range(MOST_OPEN)), strict=True)
+    parting = parting_panel(TAB, shy=True)
     parts = (prompts, table, systems, form.template, form.control_tokens, models, strategies,
              sweep, seeds, length)
     _wire(stage, settings, work, tab, examples, _Parts(
         dict(zip(FIELDS, parts, strict=True)), gr.State({}), plan, actions, board, list(boxes),
-        list(lanes), words,
+        list(lanes), parting,
     ))
     return work, board
 
@@ -165,9 +166,9 @@ def _wire(
     wide = {**quiet, "show_progress_on": parts.actions.notice}
     fields, board, actions = list(parts.form.values()), parts.board, parts.actions
     change = {**wide, "inputs_kwargs": parts.inputs, "outputs": parts.outputs, "queue": False}
-    go = {**change, "fn": _changer(work, settings, start=True)}
+    go = {**change, "fn": _changer(stage, settings, work, start=True)}
     actions.run.click(**go, api_name="grid_run")
-    parts.plan.click(_changer(work, settings, start=False), api_name="grid_plan", **change)
+    parts.plan.click(_changer(stage, settings, work, start=False), api_name="grid_plan", **change)
     for button, example in zip(examples, EXAMPLES, strict=True):
         fill = partial(example.values, settings)
         button.click(fill, None, fields, queue=False, **wide).then(**go)
@@ -179,22 +180,26 @@ def _wire(
         _finder(work), None, [*parts.outputs, parts.own, *fields], queue=False, **wide
     )
     board.open_cells(
-        _opener(stage, work), None, [*parts.boxes, *parts.lanes, parts.words],
+        _opener(stage, work, parts.parting), None,
+        [*parts.boxes, *parts.lanes, parts.parting.panel],
         concurrency_limit=None, trigger_mode="multiple", **wide,
     )
+    parts.parting.wire(parts.lanes, wide)
     asked = gr.Textbox("{}", visible=False)
     tab.select(_strategies, asked, [parts.own, parts.form["strategies"]], queue=False, js=_KEPT,
                **quiet)
 
 
-def _changer(work: GridWork, settings: Settings, start: bool) -> Callable[..., list[Any]]:
-    def change(own: Any, board: Any, **values: Any) -> list[Any]:
+def _changer(
+    stage: Stage, settings: Settings, work: GridWork, start: bool
+) -> Callable[..., list[Any]]:
+    def change(request: gr.Request, own: Any, board: Any, **values: Any) -> list[Any]:
         """Plan the grid that the boxes ask for, or run it: only cells without an answer run."""
         try:
             form = GridForm(values, own if isinstance(own, Mapping) else {})
             job = work.put(key_of(board), form.grid(settings.limits), {"own": own, **values})
             if start:
-                work.start(job)
+                work.start(job, stage.keeper.begin(stage.keeper.meet(request), TAB))
         except PlaygroundError as error:
             before = work.job(key_of(board))
             same = running() if before and before.running else resting()
@@ -265,7 +270,9 @@ def _choices(own: Mapping[str, Any], value: Any = None) -> Any:
     return gr.update(choices=names) if value is None else gr.update(choices=names, value=value)
 
 
-def _opener(stage: Stage, work: GridWork) -> Callable[..., Iterator[list[Any]]]:
+def _opener(
+    stage: Stage, work: GridWork, parting: Parting
+) -> Callable[..., Iterator[list[Any]]]:
     def open_cells(wish: gr.EventData, request: gr.Request) -> Iterator[list[Any]]:
         """One or two cells in the token view, until others are opened."""
         job = _told(work, wish)
@@ -275,11 +282,16 @@ def _opener(stage: Stage, work: GridWork) -> Callable[..., Iterator[list[Any]]]:
     def follow(lanes: list[CellLane], session: str) -> Iterator[list[Any]]:
         boxes = [gr.update(visible=number < len(lanes)) for number in range(MOST_OPEN)]
         rest = [idle()] * (MOST_OPEN - len(lanes))
+        board = parting.boards.put(session, lanes) if len(lanes) > 1 else None
         more = True
         while more:
             more = any([lane.follow() for lane in lanes])
-            values, words = marked(lanes)
-            yield [*boxes, *values, *rest, words]
+            values, parted = [lane.value for lane in lanes], encode({})
+            if board is not None:
+                board.running = more
+                parted = board.parting()
+                values = [board.mark(n, value) for n, value in enumerate(values)]
+            yield [*boxes, *values, *rest, parted]
             stage.streams.show(session, TAB, [one.feed.key for one in lanes if one.feed])
             time.sleep(FLUSH_SECONDS if more else 0.0)
 

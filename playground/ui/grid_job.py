@@ -16,6 +16,7 @@ from playground.core.measures import Measures, measure
 from playground.core.run import ModelSpec, Run
 from playground.core.trace import Trace
 from playground.errors import InvalidInput, Problem
+from playground.ui.keeping import Keeping
 
 State = Literal["planned", "waiting", "loading", "writing", "done", "stopped", "failed"]
 
@@ -32,6 +33,7 @@ class Result:
     stopped: bool = False
     again: bool = False
     measures: Measures | None = None
+    kept: bool = False
 
     @property
     def state(self) -> State:
@@ -73,7 +75,8 @@ class GridJob:
     """One grid and what came of its cells, by their identity. Any thread may call.
 
     ``version`` counts the grids that it was given; ``revision`` the changes of its cells. ``form``
-    is what the page's boxes held. An answer stays when the grid changes, while there is room.
+    is what the page's boxes held; ``keeping`` keeps its runs for who started it. An answer stays
+    when the grid changes, while there is room.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class GridJob:
         self.waits_for: Loading | str = ""
         self.ready: frozenset[ModelSpec] = frozenset()
         self.speeds = speeds
+        self.keeping: Keeping | None = None
         self._most_tokens = most_tokens
         self._lock = threading.RLock()
         self._results: OrderedDict[str, Result] = OrderedDict()
@@ -160,9 +164,10 @@ class GridJob:
             news = [(n, one) for n, one in known if one is not None and one.revision > since]
             return sorted(news, key=lambda pair: pair[1].revision)[:most]
 
-    def start(self) -> None:
+    def start(self, keeping: Keeping | None = None) -> None:
         """Somebody plays it now: cells without an answer will run again."""
         with self._lock:
+            self.keeping = keeping
             self.stopping.clear()
             self.running = True
             for cell in self.open_cells():
@@ -197,6 +202,7 @@ class GridJob:
             result = self._results[cell.identity]
             result.trace = result.trace.add(event)
             self._touch(result)
+            self._keep(cell, result)
 
     def stop_cell(self, cell: Cell) -> None:
         """A cell that nobody plays any more, and that may not have told of its end."""
@@ -205,6 +211,7 @@ class GridJob:
             if result is not None and not result.over and not result.again:
                 result.stopped = True
                 self._touch(result)
+                self._keep(cell, result)
 
     def fail(self, cells: Iterable[Cell], problem: Problem) -> None:
         """These cells could not be run."""
@@ -214,6 +221,15 @@ class GridJob:
                 if result is None or result.again:
                     self.begin([cell])
                 self.add(cell, Failed(problem))
+
+    def _keep(self, cell: Cell, result: Result) -> None:
+        """Keep a run that is over, once; one that never began has nothing to keep."""
+        begun = result.trace.started is not None
+        if self.keeping is None or result.kept or not result.over or not begun:
+            return
+        result.kept = True
+        place = next(n for n, one in enumerate(self.grid.cells) if one.identity == cell.identity)
+        self.keeping.keep(result.trace, place)
 
     def _touch(self, result: Result) -> None:
         self.revision += 1

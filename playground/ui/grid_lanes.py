@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
-from playground.core.compare import Comparison, compare
 from playground.core.events import Event, Failed
 from playground.core.grid import Cell
 from playground.core.trace import Trace
 from playground.ui.grid_job import GridJob
 from playground.ui.grid_report import title_of
-from playground.ui.parting_words import Words, numbers_of, sentence_of
 from playground.ui.token_stream import TokenFeed, idle
 
 MOST_OPEN = 2
-LEFT = "the left one"
 
 
 @dataclass(eq=False)
@@ -26,7 +21,6 @@ class CellLane:
     job: GridJob
     cell: Cell
     feed: TokenFeed | None = None
-    compared: Comparison | None = None
 
     def follow(self) -> bool:
         """Take what has happened; whether more may come."""
@@ -41,6 +35,11 @@ class CellLane:
         else:
             catch_up(self.feed, result.trace)
         return self.job.running and not result.over
+
+    @property
+    def title(self) -> str:
+        """What it is called."""
+        return title_of(self.job, self.cell)[0]
 
     @property
     def value(self) -> str:
@@ -79,29 +78,3 @@ def opened(job: GridJob, places: object) -> list[CellLane]:
     known = [n for n in wanted if isinstance(n, int) and not isinstance(n, bool)
              and 0 <= n < len(cells)]
     return [CellLane(job, cells[n]) for n in dict.fromkeys(known[:MOST_OPEN])]
-
-
-def marked(lanes: Sequence[CellLane]) -> tuple[list[str], str]:
-    """The values of the lanes, with the places where two of them part, and that in words, as HTML:
-    the sentence, and what each gave the other's choice."""
-    values = [lane.value for lane in lanes]
-    feeds = [lane.feed for lane in lanes if lane.feed]
-    if len(feeds) < 2:
-        return values, ""
-    left, right = (feed.trace for feed in feeds)
-    found = lanes[1].compared = compare(right, left, before=lanes[1].compared)
-    if found.parting is not None:
-        places = (found.parting.second.index, found.parting.first.index)
-        values = [f'{{"parts_at":{at},{value[1:]}'
-                  for at, value in zip(places, values, strict=True)]
-    told = (sentence_of(found, right, left, LEFT), numbers_of(found, right, left, LEFT))
-    lines = [f'<p class="sentence">{_html(words)}</p>' for words in told if any(words)]
-    return values, "".join(lines)
-
-
-def _html(words: Words) -> str:
-    """A sentence with tokens in it, as HTML."""
-    return "".join(
-        escape(word) if isinstance(word, str) else f"<code>{escape(word['token'])}</code>"
-        for word in words
-    )

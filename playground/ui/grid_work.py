@@ -22,6 +22,7 @@ from playground.errors import Overloaded
 from playground.settings import Limits
 from playground.ui.grid_job import FinishedCell, GridJob
 from playground.ui.grid_player import Player, Slots
+from playground.ui.keeping import Keeping
 
 FORGOTTEN_AFTER = 6 * 3600.0
 MOST_GRIDS = 24
@@ -67,8 +68,9 @@ class GridWork:
         job.ready = self._ready()
         return job
 
-    def start(self, job: GridJob) -> None:
-        """Run the cells without an answer; a grid that runs already goes on. Raises Overloaded."""
+    def start(self, job: GridJob, keeping: Keeping | None = None) -> None:
+        """Run the cells without an answer, and keep them with ``keeping``; a grid that runs already
+        goes on. Raises Overloaded."""
         with self._lock:
             if job.running:
                 return
@@ -80,7 +82,7 @@ class GridWork:
             while len(self._speeds) > MOST_SPEEDS:
                 del self._speeds[next(iter(self._speeds))]
             job.ready = self._ready()
-            job.start()
+            job.start(keeping)
         threading.Thread(target=self._play, args=(job,), name="grid", daemon=True).start()
 
     def finished(self, key: object) -> tuple[FinishedCell, ...]:

@@ -34,11 +34,13 @@ class Keeping:
     group: str
     began: float
     describe: Callable[[Run], str]
+    still: Callable[[str], None] = lambda owner: None
 
     def keep(self, trace: Trace, place: int) -> None:
         """Keep a run as it stands; one that nobody reads on was stopped. Returns at once."""
         ended = over(trace)
         if ended is not None:
+            self.still(self.owner)
             self.records.keep(self.owner, Draft(
                 ended, self.tab, self.describe(ended.run), self.group, place,
                 created=self.began,
@@ -94,7 +96,14 @@ class Keeper:
         if owner is None:
             return None
         return Keeping(self.records, owner, tab, secrets.token_urlsafe(9), time.time(),
-                       self.describe)
+                       self.describe, self._still)
+
+    def _still(self, owner: str) -> None:
+        """A run goes on when its page is closed, and may end after the visit has: what is kept of
+        it goes an hour later, as if its owner had been here."""
+        if self.is_for_the_visit:
+            with self._lock:
+                self._seen.setdefault(owner, self._clock())
 
 
 def keeper_of(settings: Settings, describe: Callable[[Run], str]) -> Keeper:
