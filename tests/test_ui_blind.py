@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +17,9 @@ from playground.core.blind import Answer, BlindTest, blind_test
 from playground.core.decoding import PRESETS, Decoding
 from playground.core.events import Event, Failed
 from playground.core.prompt import Chat, Message, Prompt, Raw
-from playground.core.run import ModelSpec, Run
+from playground.core.recipe import Experiment, read_experiment, written_experiment
+from playground.core.recipe_link import link_of, read_link
+from playground.core.run import Fork, ModelSpec, Run
 from playground.core.votes import Vote
 from playground.errors import InvalidInput, Problem
 from playground.settings import Settings
@@ -315,13 +318,63 @@ def test_no_votes_say_nothing() -> None:
 def test_a_file_comes_back_as_the_same_test() -> None:
     test = voted(4, 3)
     assert read_file(json_file(test)) == test
+    opened = read_experiment(json_file(test))
+    assert opened.blind == test and [one.title for one in opened.lanes] == ["greedy", "top-p"] * 4
+    assert opened.lanes[0].run == test.answers[0].run
+    assert written_experiment(replace(opened, blind=None)) == written_experiment(
+        read_link_of(opened)), "a link carries no votes"
     results = json.loads(json_file(test))["results"]
     assert results["standings"][0]["wins"] == 3 and results["longer_chosen"]["of"] == 4
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format":"blind-1"}',
-                                  '{"format":"blind-1","test":{"contestants":[1]}}'])
-def test_a_strangers_file_is_refused_in_a_sentence(text: str) -> None:
+def read_link_of(experiment: Experiment) -> Experiment:
+    return read_link(link_of(experiment))
+
+
+def test_a_saved_answer_is_a_recipe_that_can_be_verified() -> None:
+    """With the ids that were written, without those that stood at its fork, and why it ended."""
+    run = replace(a_run(), fork=Fork((5, 6), ()))
+    answers = tuple(Answer(n, 0, run, f"text {n}", (5, 6, 7 + n), reason="end") for n in (0, 1))
+    lanes = read_experiment(json_file(blind_test(("a", "b"), answers, 0).reveal())).lanes
+    assert [(one.answer.ids, one.answer.reason) for one in lanes if one.answer] == [
+        ((7,), "end"), ((8,), "end")]
+
+
+def test_a_file_of_many_answers_opens_as_the_first_eight() -> None:
+    opened = read_experiment(json_file(voted(10, 9)))
+    assert len(opened.lanes) == 8 and opened.title == "The first 8 of 20 answers of a blind test"
+
+
+def test_a_saved_test_is_opened_again_and_a_recipe_without_votes_is_none() -> None:
+    tab, test = Tab(*[words("a", str(n)) for n in range(8)]), voted(4, 3)
+    value = tab.act(do="open", file=json_file(test))
+    assert value["state"] == "revealed" and value["says"] == report(test)["says"]
+    assert tab.file(value["key"], "json") == json_file(test)
+    without = written_experiment(replace(read_experiment(json_file(test)), blind=None))
+    assert "Recipe tab" in tab.act(do="open", file=without)["problem"]
+    assert "empty" in tab.act(do="open", file=None)["problem"]
+    tab.act(do="new")
+    tab.write(0)
+    tab.act(do="vote", at=0, vote="left")
+    assert "not revealed yet" in tab.act(do="open", file=json_file(test))["problem"]
+
+
+def test_the_file_of_somebody_who_did_not_reveal_shows_its_names() -> None:
+    """Whoever has the file can read them there."""
+    hidden = replace(voted(2, 1), revealed=False)
+    assert Tab().act(do="open", file=json_file(hidden))["state"] == "revealed"
+
+
+@pytest.mark.parametrize("blind", [5, {}, {"contestants": [1]}, {
+    "contestants": ["a"] * 481, "answers": [], "matches": []}])
+def test_a_strangers_votes_are_refused_in_a_sentence(blind: Any) -> None:
+    data = json.loads(json_file(voted(1, 1)))
+    with pytest.raises(InvalidInput):
+        read_file(json.dumps({**data, "blind": blind}))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format":"token-by-token/recipe"}', None])
+def test_a_strangers_file_is_refused_in_a_sentence(text: Any) -> None:
     with pytest.raises(InvalidInput):
         read_file(text)
 

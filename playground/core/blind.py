@@ -14,6 +14,7 @@ from random import Random
 from typing import get_args
 
 from playground.core.blind_sides import flipped, sided
+from playground.core.events import Reason
 from playground.core.prompt import Chat, Ids, Raw
 from playground.core.run import Run
 from playground.core.votes import Judged, Vote
@@ -21,6 +22,7 @@ from playground.errors import InvalidInput
 
 MOST_IN_A_ROUND = 60
 MOST_MATCHES = 240
+MOST_CONTESTANTS = 2 * MOST_MATCHES
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,8 @@ class Answer:
     """What a contestant, by number, answered to a question, by number.
 
     ``text`` is what the voter reads, without control tokens; ``ids`` are its tokens where they are
-    known. ``about`` says what a question is about to a voter who may not see the prompts, since
-    these are what is compared.
+    known, and ``reason`` is why it ended. ``about`` says what a question is about to a voter who
+    may not see the prompts, since these are what is compared.
     """
 
     contestant: int
@@ -38,6 +40,7 @@ class Answer:
     text: str
     ids: tuple[int, ...] = ()
     about: str = ""
+    reason: Reason = "length"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,11 @@ class BlindTest:
 
     def __post_init__(self) -> None:
         known, places = len(self.contestants), len(self.answers)
+        if known > MOST_CONTESTANTS:
+            raise InvalidInput(
+                f"A comparison has up to {MOST_CONTESTANTS} contestants.", field="contestants",
+                given=known, allowed=f"up to {MOST_CONTESTANTS}",
+            )
         if any(not 0 <= one.contestant < known for one in self.answers):
             raise InvalidInput("An answer names a contestant that is not there.", field="answers")
         for match in self.matches:

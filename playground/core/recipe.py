@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
+from playground.core.blind import BlindTest
 from playground.core.events import Amended, Reason, Started, Step
 from playground.core.facts import Facts, Spelled
 from playground.core.plain import from_plain, from_text, to_plain, to_text
@@ -21,6 +22,7 @@ from playground.core.trace import Trace
 from playground.errors import InvalidInput
 
 FORMAT, VERSION = "token-by-token/recipe", 1
+RESULTS = "results"
 MOST_LANES = 8
 MOST_PROMPT_IDS = 1_000_000
 LONGEST_FILE = 1_000_000  # characters; an upload of this page has no more bytes
@@ -144,10 +146,12 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """One to eight recipes side by side. Raises InvalidInput for more, or none."""
+    """One to eight recipes side by side, and the votes of whom compared them blind, where there are
+    any. Raises InvalidInput for more recipes, or none."""
 
     lanes: tuple[Recipe, ...]
     title: str = ""
+    blind: BlindTest | None = None
 
     def __post_init__(self) -> None:
         check_title(self.title)
@@ -208,9 +212,11 @@ def _plain_text(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def written_experiment(experiment: Experiment) -> str:
-    """An experiment as canonical JSON: equal experiments give the same text."""
-    return to_text({"format": FORMAT, "version": VERSION, **to_plain(experiment)})
+def written_experiment(experiment: Experiment, results: dict[str, Any] | None = None) -> str:
+    """An experiment as canonical JSON: equal experiments give the same text. ``results``, of a
+    blind test's votes, are not read again."""
+    told = {RESULTS: results} if results else {}
+    return to_text({"format": FORMAT, "version": VERSION, **told, **to_plain(experiment)})
 
 
 def read_experiment(text: object) -> Experiment:
@@ -245,7 +251,9 @@ def experiment_from(data: Any, name: str) -> Experiment:
             field="version", given=str(version)[:20], allowed=str(VERSION),
             advice="Open it in a newer version of the app." if newer else "",
         )
-    rest = {key: value for key, value in data.items() if key not in ("format", "version")}
+    # What votes come to is there for other programs; here it follows from the votes.
+    known = ("format", "version", RESULTS)
+    rest = {key: value for key, value in data.items() if key not in known}
     return from_plain(Experiment, rest, name)
 
 

@@ -63,11 +63,11 @@ _MARK = re.compile(f"[{CUT}{JOIN}]")
 
 
 def link_of(experiment: Experiment) -> str:
-    """The end of a link that carries an experiment; ``read_link`` is the way back.
+    """The end of a link that carries an experiment without votes; ``read_link`` is the way back.
 
     Raises InvalidInput for one that is too long to be carried.
     """
-    lanes = experiment.lanes
+    lanes, experiment = experiment.lanes, replace(experiment, blind=None)
     exact = _sealed(replace(experiment, lanes=tuple(map(_short_prompt, lanes))))
     if len(exact) <= WITH_IDS:
         return exact

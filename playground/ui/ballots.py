@@ -74,13 +74,18 @@ class Ballots:
                 test = another_round(now.test, told.contestants, told.answers, dice)
                 self._ballots[session] = replace(now, test=test, used=now.used | keys)
             else:
-                if now is not None and now.test.votes and not now.test.revealed:
-                    raise InvalidInput(
-                        "There are votes whose names are not revealed yet.", field="source",
-                        advice="Reveal them, or start over, before you compare something else.",
-                    )
+                _check_over(now)
                 test = blind_test(told.contestants, told.answers, dice)
                 self._ballots[session] = Ballot(test, source, keys or frozenset())
+            self._ballots.move_to_end(session)
+            self._make_room()
+
+    def open(self, session: str, test: BlindTest) -> None:
+        """Show a test that came in a file, revealed, as its names were. Raises InvalidInput where
+        votes would be lost."""
+        with self._lock:
+            _check_over(self._ballots.get(session))
+            self._ballots[session] = Ballot(test.reveal(), "file")
             self._ballots.move_to_end(session)
             self._make_room()
 
@@ -103,3 +108,12 @@ class Ballots:
             len(self._ballots) > MOST_PAGES or held > MOST_CHARACTERS
         ):
             held -= self._ballots.popitem(last=False)[1].weight
+
+
+def _check_over(now: Ballot | None) -> None:
+    """Raise InvalidInput where another test would take the place of votes that say nothing yet."""
+    if now is not None and now.test.votes and not now.test.revealed:
+        raise InvalidInput(
+            "There are votes whose names are not revealed yet.", field="source",
+            advice="Reveal them, or start over, before you compare something else.",
+        )

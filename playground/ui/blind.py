@@ -19,6 +19,7 @@ from playground.core.trace import Trace
 from playground.errors import InvalidInput, PlaygroundError
 from playground.settings import Settings
 from playground.ui.ballots import MOST_PAGES, Ballots
+from playground.ui.blind_export import read_file
 from playground.ui.blind_report import listed, match_value, report
 from playground.ui.blind_sources import (
     AXES,
@@ -219,6 +220,8 @@ class _Desk:
                 ballots.change(session, lambda test: test.undo())
             case "reveal":
                 ballots.change(session, lambda test: test.reveal())
+            case "open":
+                ballots.open(session, read_file(wish.get("file")))
             case "new":
                 ballots.forget(session)
             case "stop":
@@ -295,7 +298,9 @@ class _Desk:
         problems = [feed.trace.problem for feed in feeds if feed.trace.problem]
         done = [(c, q, feed.trace) for (c, q, _), feed in zip(planned, feeds, strict=True)
                 if feed.trace.finished is not None and feed.trace.finished.reason != "stopped"]
-        answers = tuple(Answer(c, q, trace.run, trace.answer, trace.ids) for c, q, trace in done)
+        answers = tuple(
+            Answer(c, q, trace.run, trace.answer, trace.ids, reason=trace.finished.reason)
+            for c, q, trace in done if trace.finished is not None)
         said = str(problems[0]) if problems else ""
         if len(done) < 2:
             yield [self._value(session, (), said)]

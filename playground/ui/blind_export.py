@@ -7,21 +7,28 @@ import io
 from dataclasses import asdict
 from typing import Any
 
-from playground.core.blind import BlindTest, turns_of
-from playground.core.plain import from_plain, from_text, to_plain, to_text
+from playground.core.blind import Answer, BlindTest, turns_of
+from playground.core.recipe import (
+    LONGEST_TITLE,
+    MOST_LANES,
+    Experiment,
+    Recipe,
+    read_experiment,
+    written_experiment,
+)
+from playground.core.recipe import Answer as Wrote
 from playground.core.votes import length_lean, position_lean, standings, strengths
 from playground.errors import InvalidInput
 from playground.ui.grid_export import harmless
 
-FORMAT = "blind-1"
-LONGEST_FILE = 20_000_000
 HEAD = ("match", "prompt", "left", "right", "vote", "winner", "left_characters",
         "right_characters", "left_text", "right_text")
 _SIDES = {"left": 0, "right": 1}
 
 
 def json_file(test: BlindTest) -> str:
-    """Contestants, answers with their runs, matches and votes, and what they come to."""
+    """A recipe's file that the Recipe tab opens, of as many answers as that can hold; in it the
+    whole test, with every answer, match and vote, and what these come to."""
     judged, count = test.judged, len(test.contestants)
     ranked = strengths(judged, count)
     results: dict[str, Any] = {
@@ -30,18 +37,29 @@ def json_file(test: BlindTest) -> str:
         "longer_chosen": asdict(length_lean(judged)),
         "left_chosen": asdict(position_lean(judged)),
     }
-    return to_text({"format": FORMAT, "test": to_plain(test), "results": results})
+    lanes = tuple(_recipe_of(test, answer) for answer in test.answers[:MOST_LANES])
+    many = len(test.answers) > MOST_LANES
+    title = f"The first {MOST_LANES} of {len(test.answers)} answers of a blind test" * many
+    return written_experiment(Experiment(lanes, title, test), results)
 
 
-def read_file(text: str) -> BlindTest:
+def _recipe_of(test: BlindTest, answer: Answer) -> Recipe:
+    """What it takes to repeat an answer, called as its contestant."""
+    stood = len(answer.run.fork.ids) if answer.run.fork else 0
+    ids = answer.ids[stood:]
+    text = answer.text.encode("utf-8", "replace").decode()
+    wrote = Wrote(ids, text=text, reason=answer.reason) if ids else None
+    return Recipe(answer.run, test.contestants[answer.contestant][:LONGEST_TITLE], answer=wrote)
+
+
+def read_file(text: object) -> BlindTest:
     """The test in such a file, which a stranger may have written; its results are not read, since
     they follow from it. Raises InvalidInput naming the field."""
-    if len(text) > LONGEST_FILE:
-        raise InvalidInput("The file is too long to be a blind test.", field="file")
-    data = from_text(text, "file")
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise InvalidInput("The file is no blind test.", field="format", allowed=FORMAT)
-    return from_plain(BlindTest, data.get("test"), "test")
+    test = read_experiment(text).blind
+    if test is None:
+        raise InvalidInput("The file holds no blind test.", field="file",
+                           advice="The Recipe tab opens it.")
+    return test
 
 
 def csv_file(test: BlindTest) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from playground.core.events import Reason
 from playground.core.grid import Axes
 from playground.ui.blind_sources import GridCell, GridCells
 from playground.ui.grid_job import FinishedCell
@@ -46,4 +47,6 @@ def _cell(axes: Axes, models: Sequence[str], one: FinishedCell) -> GridCell:
     }
     about = ", ".join(f"{name}: {value}" for name, value in known.items())
     trace = one.trace
-    return GridCell(at, one.run, trace.answer, tuple(step.id for step in trace.whole), about)
+    reason: Reason = trace.finished.reason if trace.finished else "length"
+    return GridCell(at, one.run, trace.answer, tuple(step.id for step in trace.whole), about,
+                    reason)

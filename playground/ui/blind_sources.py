@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from playground.core.blind import Answer, turns_of
+from playground.core.events import Reason
 from playground.core.prompt import Chat
 from playground.core.run import Run
 from playground.errors import InvalidInput
@@ -42,6 +43,7 @@ class GridCell:
     text: str
     ids: tuple[int, ...] = ()
     about: str = ""
+    reason: Reason = "length"
 
 
 class GridCells(Protocol):
@@ -66,7 +68,8 @@ def lanes_round(keys: Sequence[str]) -> Round:
                            advice="Run at least two lanes first.")
     names = named([trace.run for _, trace, _ in told], [n for n, _, _ in told])
     answers = [
-        Answer(place, 0, trace.run, text, tuple(step.id for step in trace.whole))
+        Answer(place, 0, trace.run, text, tuple(step.id for step in trace.whole),
+               reason=trace.finished.reason)
         for place, (_, trace, text) in enumerate(told)
     ]
     return Round(tuple(names), tuple(answers))
@@ -128,7 +131,7 @@ def grid_round(cells: Sequence[GridCell], axis: object) -> Round:
             question = questions.setdefault((*rest, seed), len(questions))
             contestant = names.index(cell.at[str(axis)])
             answers.append(Answer(contestant, question, cell.run, cell.text, cell.ids,
-                                  cut(cell.about, LONGEST_ABOUT)))
+                                  cut(cell.about, LONGEST_ABOUT), cell.reason))
     return Round(tuple(_short(names)), tuple(answers))
 
 

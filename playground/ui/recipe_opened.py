@@ -160,14 +160,17 @@ class Opened:
         }
 
     def _notices(self, recipe: Recipe) -> list[str]:
+        blind = self.experiment.blind
+        voted = [f"The file holds the {len(blind.votes)} votes of a blind test, too: the Blind tab "
+                 "opens them."] if blind else []
         refused = refusal_of(recipe.run, self.settings)
         if refused is not None:
-            return [f"It cannot run here. {refused}"]
+            return [*voted, f"It cannot run here. {refused}"]
         unknown = self._unknown(recipe)
-        return [
+        return [*voted, *([
             f"{', '.join(unknown)} is not among the models of this page: running it fetches and "
             "loads that model. Do so if you trust it."
-        ] if unknown else []
+        ] if unknown else [])]
 
     def _unknown(self, recipe: Recipe) -> list[str]:
         """Models of a recipe that this page does not offer."""

@@ -37,7 +37,7 @@ def _title(page: Page) -> Locator:
 
 
 def test_two_lanes_are_voted_on_by_key_and_revealed(
-    visit: Callable[..., Page], shoot: Callable[[Page, str], None]
+    visit: Callable[..., Page], shoot: Callable[[Page, str], None], tmp_path: Path
 ) -> None:
     page = visit()
     _complete(page, "Once upon a time")
@@ -69,8 +69,22 @@ def test_two_lanes_are_voted_on_by_key_and_revealed(
     shoot(page, "blind-revealed")
     with page.expect_download() as told:
         page.get_by_role("button", name="Save as JSON").click()
-    test = json.loads(Path(told.value.path()).read_text("utf-8"))["test"]
+    file = tmp_path / "blind.json"
+    told.value.save_as(file)
+    test = json.loads(file.read_text("utf-8"))["blind"]
     assert test["votes"] == ["left", "tie"] and test["contestants"] == ["greedy", "top-p 0.9"]
+    page.get_by_role("button", name="New comparison").click()
+    expect(page.locator(".blind .pill", has_text="Open file")).to_be_visible()
+    shoot(page, "blind-idle")
+    page.locator(".blind input[type=file]").set_input_files(file)
+    expect(rows.first.locator(".rate")).to_have_text("75 %")
+    _tab(page, "Recipe")
+    with page.expect_file_chooser() as chooser:
+        page.locator("button:visible", has_text="Open file").click()
+    chooser.value.set_files(file)
+    expect(page.locator(".recipe-notice")).to_contain_text("2 votes of a blind test")
+    expect(page.locator(".recipe-pick label")).to_have_count(4)
+    shoot(page, "blind-in-recipe")
 
 
 def test_an_example_begins_with_one_click_on_a_phone(visit: Callable[..., Page]) -> None:

@@ -38,14 +38,33 @@ function drawIdle(root, { sources, examples }, { act, write }) {
   }
   if (sources.length) box.append(h('h3', '', 'What your tabs show now'), from);
   else {
-    box.append(h('p', 'hint', 'Run two lanes or more in Complete or Strategies, or a grid, and press “Vote blind” there. '
+    box.append(h('p', 'hint', 'Run two lanes or more in Chat, Complete or Strategies, or a grid, and press “Vote blind” there. '
       + 'Every further prompt that you run and bring here adds matches to the same comparison. Or begin with one of these:'));
   }
   if (sources.length) box.append(h('h3', '', 'Or an example'));
   const list = h('div', 'pills');
   examples.forEach((label, example) => list.append(button('pill', label, () => write({ example }))));
-  box.append(list);
+  box.append(list, h('h3', '', 'Or a test that was saved'), openFile(act));
   root.append(box);
+}
+
+const LARGEST_TEST = 700_000; // bytes; what a page may send at once, written as text in text
+
+function openFile(act) {
+  const row = h('p', 'hint');
+  const chooser = h('input');
+  Object.assign(chooser, { type: 'file', accept: '.json,application/json', hidden: true });
+  const said = h('span', 'said');
+  said.setAttribute('role', 'status');
+  chooser.addEventListener('change', async () => {
+    const [file] = chooser.files;
+    chooser.value = '';
+    if (!file) return;
+    said.textContent = file.size > LARGEST_TEST ? 'The file is larger than this page can take.' : '';
+    if (!said.textContent) act({ do: 'open', file: await file.text() });
+  });
+  row.append(button('pill', 'Open file', () => chooser.click()), chooser, ' ', said);
+  return row;
 }
 
 function drawWriting(root, { say, done, of }, { act }) {
