@@ -270,3 +270,19 @@ def test_no_part_of_the_page_loads_its_script_with_a_gap_in_it() -> None:
     loaders = [str(getattr(one, "js_on_load", "")) for one in blocks.blocks.values()]
     assert any("tokenStreamReady" in one for one in loaders)
     assert not [one for one in loaders if "%(" in one]
+
+
+@pytest.mark.parametrize("what", ["link", "file", "markdown"])
+def test_a_folder_of_this_machine_is_said_before_it_is_shared(what: str) -> None:
+    """Whoever gets the link reads the path in it."""
+    def warns(model: ModelSpec) -> str | None:
+        key = shown(replace(RUN, model=model), "text").key
+        told = json.loads(read_recipe({"keys": [key], "what": what, "origin": AT}))
+        assert told["text"]
+        return told.get("warns")  # type: ignore[no-any-return]
+
+    assert warns(ModelSpec("owner/name")) is None
+    assert warns(ModelSpec("/home/anna/model")) == (
+        "A model here is a folder on your machine, and what you share names it: /home/anna/model.")
+    both = warns(ModelSpec("~/model", adapter="./adapter"))
+    assert both is not None and both.endswith("names them: ~/model, ./adapter.")

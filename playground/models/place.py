@@ -49,7 +49,7 @@ def place(spec: ModelSpec, offered: Collection[str], any_model: bool) -> Path | 
         )
     if repo.startswith("builtin/"):
         return _builtin(repo)
-    if _PATH.match(repo):
+    if is_folder(repo):
         return _checked(_folder(repo, "model"), repo)
     try:
         validate_repo_id(repo)
@@ -61,13 +61,19 @@ def place(spec: ModelSpec, offered: Collection[str], any_model: bool) -> Path | 
     return HubId(repo, _revision(spec.revision))
 
 
+def is_folder(repo: str) -> bool:
+    """Whether a model or an adapter that is named so is a folder of somebody's machine, there or
+    not."""
+    return _PATH.match(repo) is not None
+
+
 def place_adapter(spec: ModelSpec) -> Path | HubId:
     """Where the files of an adapter are; what is a path is told as for a model.
 
     Raises InvalidInput, ModelNotFound or ModelInvalid.
     """
     given = spec.adapter
-    if _PATH.match(given):
+    if is_folder(given):
         folder = _folder(given, "adapter")
         if not (folder / "adapter_config.json").is_file():
             raise ModelInvalid(

@@ -22,6 +22,7 @@ from playground.core.recipe_code import notebook_of, script_of
 from playground.core.recipe_link import link_of, read_link
 from playground.core.recipe_table import csv_of, markdown_of
 from playground.errors import InvalidInput, PlaygroundError
+from playground.models.place import is_folder
 from playground.ui.recipe_calls import client_of, curl_of
 from playground.ui.token_store import encode, made_of, trace_of
 
@@ -59,7 +60,8 @@ WAYS: Mapping[str, Way] = {
 def read_recipe(request: object) -> str:
     """The runs under ``keys``, one to eight, in one of WAYS; ``titles`` are what lanes call them.
 
-    ``text`` is what was asked for, ``says`` what it holds; a refusal is a ``problem``, a sentence.
+    ``text`` is what was asked for, ``says`` what it holds, ``warns`` what of this machine it tells;
+    a refusal is a ``problem``, a sentence.
     """
     asked = request if isinstance(request, Mapping) else {}
     try:
@@ -73,6 +75,8 @@ def read_recipe(request: object) -> str:
     except PlaygroundError as error:
         return encode({"problem": str(error.problem)})
     told = {"text": text, "name": _file_name(experiment, way.name), "kind": way.kind}
+    if folders := folders_in_words(experiment):
+        told["warns"] = folders
     if what == "link":
         told["says"] = link_in_words(text)
     return encode(told)
@@ -107,6 +111,19 @@ def link_in_words(text: str) -> str:
         holds.append("the answer's text and a check of its ids")
     many = "" if len(experiment.lanes) == 1 else f" for {len(experiment.lanes)} lanes"
     return f"Holds{many} {', '.join(holds[:-1])} and {holds[-1]}. Nothing is stored on a server."
+
+
+def folders_in_words(experiment: Experiment) -> str:
+    """Which folders of this machine a recipe names to whoever gets it; empty without any."""
+    runs = [lane.run for lane in experiment.lanes]
+    named = {name: None for run in runs for name in (
+        run.model.repo, run.model.adapter, run.used_draft.repo if run.used_draft else "",
+    ) if is_folder(name)}
+    if not named:
+        return ""
+    many = "Models here are folders" if len(named) > 1 else "A model here is a folder"
+    them = "them" if len(named) > 1 else "it"
+    return f"{many} on your machine, and what you share names {them}: {', '.join(named)}."
 
 
 def _file_name(experiment: Experiment, name: str) -> str:

@@ -138,8 +138,8 @@ class Share {
     this.text.value = text;
     this.text.hidden = Boolean(told?.problem);
     this.text.setAttribute('aria-label', WAYS[this.way].label);
-    this.trouble.textContent = told?.problem ?? '';
-    this.trouble.hidden = !told?.problem;
+    put(this.trouble, told?.problem ?? told?.warns ?? '');
+    this.trouble.hidden = !this.trouble.textContent;
     this.copy.disabled = !text;
     this.save.disabled = !text;
     this.save.hidden = this.way === 'link';
