@@ -112,3 +112,32 @@ def test_branches_beside_each_other_are_compared_too(page: Page) -> None:
         re.compile("^Identical to First run for 1 token, then "))
     expect(_panel(page).locator(".numbers")).to_contain_text("this lane was given it")
     expect(_lane(page, 1).locator(".body .leaves")).to_have_attribute("data-i", "1")
+
+
+def test_two_chats_say_where_they_part_and_are_shared_together(
+    visit: Visit, shoot: Shoot
+) -> None:
+    """Nothing under one chat; with two the panel, the marks and a link of both."""
+    page = visit(width=390, height=844, dark=True)
+    expect(_panel(page)).to_have_count(0)
+    page.get_by_role("button", name="Add lane").locator("visible=true").click()
+    second = page.locator(".chat-lanes .lane-column").nth(1)
+    second.get_by_role("button", name="Settings").click()
+    system = page.get_by_role("textbox", name="System prompt").locator("visible=true")
+    system.fill("Talk like a pirate.")
+    page.keyboard.press("Escape")
+    page.locator("#chat-message textarea").fill("Tell me a short story about a fox.")
+    page.locator("#chat-run").click()
+    row = _panel(page).locator(".parting-row")
+    expect(row.locator(".words")).to_have_text(re.compile("^(Identical .+, then|Parts from) "))
+    expect(page.locator("#chat-run")).to_be_visible()
+    expect(page.locator(".chat-tokens .body .leaves").first).to_be_attached()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    _panel(page).scroll_into_view_if_needed()
+    shoot(page, "parting-chat-mobile-dark")
+    page.locator(".chat-tokens .share-open").first.click()
+    expect(page.locator(".share-all").locator("visible=true")).to_have_text("Both lanes together")
+    page.locator(".share-all").locator("visible=true").get_by_role("checkbox").check()
+    expect(page.locator(".share-help").locator("visible=true")).to_contain_text("for 2 lanes")
+    page.get_by_role("button", name="Remove lane").locator("visible=true").click()
+    expect(_panel(page)).to_have_count(0)
