@@ -61,9 +61,11 @@ class RecipeTab:
         from_link = gr.Textbox("", visible=False)
         page.load(None, None, from_link, js=ON_LOAD.replace("ADDRESS", encode(address)))
         wide = {**QUIET, "queue": False, "show_progress_on": self.notice}
-        # The tab is drawn while the server still reads the link.
+        # The tab is drawn while the server still reads the link. Said by the script alone, a later
+        # update to another tab changed nothing, so the server says it as well.
         from_link.change(None, None, tabs, js=TO_FRONT, **QUIET)
         from_link.change(self.open, from_link, self.outputs, **wide)
+        from_link.change(lambda: gr.Tabs(selected=TAB), None, tabs, queue=False, **QUIET)
 
     def fill_complete(self, tabs: gr.Tabs, text: gr.Textbox, columns: Columns) -> None:
         """Let a button put every lane that fits into the Complete tab; nothing runs."""
