@@ -591,6 +591,24 @@ def test_a_phone_never_scrolls_sideways(visit: Callable[..., Page], shoot: Shoot
         assert wide <= 390, f"{tab} is {wide} px wide"
 
 
+def test_on_a_phone_the_settings_of_a_chat_stand_under_it(visit: Callable[..., Page]) -> None:
+    """They once stood beside it, in what 390 px left of the width: a strip of 45 px."""
+    page = visit(width=390, height=844)
+    chat = page.locator(".chat-body > .lanes-side").bounding_box()
+    panel = page.locator(".chat-body > .side").bounding_box()
+    assert panel["y"] >= chat["y"] + chat["height"]
+    assert panel["width"] == chat["width"] > 300
+
+
+def test_the_scale_of_a_narrow_lane_is_one_line(visit: Callable[..., Page]) -> None:
+    page = visit()
+    _tab(page, "Strategies")
+    scales = page.locator(".ts .scale:visible")
+    expect(scales.first).to_be_visible()
+    heights = [scale.bounding_box()["height"] for scale in scales.all()]
+    assert len(heights) == 5 and max(heights) < 24
+
+
 def test_every_tab_in_the_dark(visit: Callable[..., Page], shoot: Shoot) -> None:
     page = visit(dark=True)
     for tab in TABS:
