@@ -174,5 +174,6 @@ def test_the_catalog_says_what_each_model_needs() -> None:
     html = catalog_table(LOCAL)
     row = next(r for r in html.split("<tr>") if "Qwen/Qwen2.5-0.5B-Instruct" in r)
     assert "chat" in row and "494 M" in row and "apache-2.0" in row and "32,768" in row
+    assert "1.0 B" in next(r for r in html.split("<tr>") if "gemma-3-1b-it" in r)  # and no 1000 M
     assert len(re.findall(r"\d (GB|MB)", row)) == 3
     assert "builtin/tiny-chat" in catalog_table(PUBLIC) and "Qwen/" not in catalog_table(PUBLIC)

@@ -199,4 +199,5 @@ def _count(parameters: int) -> str:
     """Parameters as people say them."""
     if not parameters:
         return "–"
-    return f"{parameters / 1e9:.1f} B" if parameters >= 1e9 else f"{parameters / 1e6:.0f} M"
+    millions = round(parameters / 1e6)
+    return f"{parameters / 1e9:.1f} B" if millions >= 1000 else f"{millions} M"

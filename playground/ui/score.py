@@ -116,7 +116,7 @@ def _build_column(settings: Settings, number: int) -> Column:
             model = model_picker(settings, other, f"Model {number + 1}")
             form = prompt_form()
         given = gr.Textbox(
-            "", label=f"Given this {number + 1}", lines=1, max_lines=8, elem_classes="prompt-box",
+            "", label=f"Prompt {number + 1}", lines=1, max_lines=8, elem_classes="prompt-box",
             placeholder="Read first and not scored. May be empty.",
         )
         lane = token_stream(hint=HINT, name=TAB, view="tokens", height=220, given=True)
@@ -268,7 +268,7 @@ def _request(text: Any, template: Any, control_tokens: Any, given: Any) -> Score
     if not given.strip():
         raise InvalidInput(
             "With the chat template, the text is an answer, and there is no question to it.",
-            field="given", advice="Write the question under “Given this”, or choose raw text.",
+            field="given", advice="Write the question under “Prompt”, or choose raw text.",
         )
     messages = (Message("user", given), Message("assistant", text))
     return ScoreRequest(Chat(messages, control_tokens))
