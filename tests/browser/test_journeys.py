@@ -600,6 +600,19 @@ def test_on_a_phone_the_settings_of_a_chat_stand_under_it(visit: Callable[..., P
     assert panel["width"] == chat["width"] > 300
 
 
+def test_on_a_phone_no_button_covers_what_is_said_of_a_model(visit: Callable[..., Page]) -> None:
+    page = visit(width=390, height=844)
+    page.locator(".overflow-menu button").first.click()
+    page.locator(".overflow-dropdown button", has_text="Models").click()
+    row = page.locator("#models-list tbody tr").first
+    button = row.locator(".wishes").bounding_box()
+    cells = [cell.bounding_box() for cell in row.locator("th, td:not(.wishes)").all()]
+    assert len(cells) == 6
+    for cell in cells:
+        is_left = cell["x"] + cell["width"] <= button["x"]
+        assert is_left or cell["y"] >= button["y"] + button["height"]
+
+
 def test_the_scale_of_a_narrow_lane_is_one_line(visit: Callable[..., Page]) -> None:
     page = visit()
     _tab(page, "Strategies")
