@@ -241,6 +241,7 @@ def test_opening_runs_nothing_and_the_button_does() -> None:
     assert json.loads(last[6])["state"] == "finished"
     broken = open_recipe(REQUEST, "#recipe=broken")
     assert "This link is of another version" in broken[2] and broken[3] == "{}"
+    assert "neither a shared link nor" in open_recipe(REQUEST, "What is this?")[2]
     assert "Nothing is open" in list(run(REQUEST))[-1][2] and len(engine.history) == 1
 
 

@@ -124,9 +124,9 @@ def build_grid(stage: Stage, settings: Settings, tab: gr.Tab) -> tuple[GridWork,
                            precision=0, min_width=80)
     with gr.Row(elem_classes=["tools", "grid-actions"]):
         form = prompt_form()
-        way_in(TAB)
         plan = gr.Button("Plan", size="md", min_width=90, elem_id="grid-plan")
         actions = action_row(TAB)
+        way_in(TAB)
     actions.notice.render()
     examples = examples_row([example.label for example in EXAMPLES])
     board = grid_board(work, HINT)

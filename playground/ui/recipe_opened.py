@@ -17,7 +17,7 @@ from playground.core.recipe import (
     Recipe,
     read_experiment,
 )
-from playground.core.recipe_link import read_link
+from playground.core.recipe_link import LETTER, read_link
 from playground.core.recipe_table import facts_of, words_of
 from playground.core.recipe_verdict import Verdict, check_repeatable, verify
 from playground.core.run import Run
@@ -52,6 +52,9 @@ def read_given(text: object) -> Experiment:
     if words.startswith("{"):
         return read_experiment(words)
     _, found, end = words.rpartition(f"{PARAMETER}=")
+    if not found and not words.startswith(LETTER):
+        raise InvalidInput("This is neither a shared link nor a recipe's JSON.", field="recipe",
+                           advice="Copy what the Share button of a lane gives, or choose a file.")
     return read_link(unquote(end if found else words).split("&")[0])
 
 

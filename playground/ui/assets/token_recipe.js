@@ -87,7 +87,7 @@ function recordedTokens({ pieces, parts }) {
   pieces.forEach((piece, n) => {
     const token = writeToken(h('bdi', n === parts ? 'tok parts' : 'tok'), piece);
     if (n === parts) token.title = `Token ${n + 1}: here the new answer goes another way`;
-    box.append(token);
+    box.append(token, h('wbr'));
     if (piece.includes('\n')) box.append(h('br'));
   });
   return box;
