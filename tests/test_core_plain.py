@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -22,7 +23,7 @@ from playground.core.events import (
     Started,
     Step,
 )
-from playground.core.plain import from_plain, from_text, to_plain, to_text
+from playground.core.plain import _once, from_plain, from_text, to_plain, to_text
 from playground.core.prompt import Chat, Ids, Message, Raw
 from playground.core.run import Fork, ModelSpec, Run
 from playground.core.trace import Trace
@@ -136,3 +137,37 @@ def test_anything_else_is_refused_and_nothing_else_is_raised(data: object) -> No
     except InvalidInput:
         return
     assert isinstance(run, Run)
+
+
+class Counted(str):
+    """A name that counts how often it is compared."""
+
+    compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Counted.compared += 1
+        return str.__eq__(self, other)
+
+
+def test_a_name_that_stands_twice_is_found_without_comparing_each_with_each() -> None:
+    """A file of a million characters has 90,000 names, and their pairs are 8,100,000,000."""
+    names = [Counted(number) for number in range(1000)]
+    Counted.compared = 0
+    with pytest.raises(ValueError, match="'999' stands twice"):
+        _once([(name, 0) for name in [*names, Counted(999)]])
+    assert Counted.compared < 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A field that is a number or nothing."""
+
+    done: float | None = None
+
+
+@pytest.mark.parametrize("given", [[], {}, [1.0], "half"])
+def test_what_is_neither_a_number_nor_nothing_is_refused_in_a_sentence(given: object) -> None:
+    with pytest.raises(InvalidInput, match=r"share\.done cannot be read"):
+        from_plain(Share, {"done": given}, "share")
+    assert from_plain(Share, {"done": "Infinity"}, "share").done == float("inf")

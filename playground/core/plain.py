@@ -82,11 +82,11 @@ def from_text(text: str, name: str) -> Any:
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(one for one in names if names.count(one) > 1)
-        raise ValueError(f"{twice[:40]!r} stands twice in one object")
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name[:40]!r} stands twice in one object")
+        found[name] = value
     return found
 
 
@@ -172,7 +172,7 @@ def _fits(hint: Any, data: object) -> bool:
     if get_origin(hint) is tuple:
         return isinstance(data, list)
     if hint is float:
-        return type(data) in (int, float) or data in _NOT_FINITE
+        return type(data) in (int, float) or (isinstance(data, str) and data in _NOT_FINITE)
     return hint is type(data) or (hint is NoneType and data is None)
 
 
