@@ -127,6 +127,11 @@ class Recipe:
                 "When a run was made is a time in UTC.", field="made", given=str(self.made)[:40],
                 allowed="a time such as 2026-01-31T12:00:00Z, or nothing",
             )
+        if len(self.amended) > MOST_IDS:
+            raise InvalidInput(
+                f"The settings were changed {len(self.amended)} times.", field="amended",
+                given=len(self.amended), allowed=f"at most {MOST_IDS} times",
+            )
         if not re.fullmatch(r"[0-9a-f]{0,64}", self.commit):
             raise InvalidInput("A commit is hex digits.", field="commit", given=self.commit[:40])
         if isinstance(self.prompt_ids, tuple):
