@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from playground.core import grid as crossing
 from playground.core.decoding import PRESETS, Decoding
 from playground.core.grid import Axes, Coordinates, Grid, Strategy, expand, identity
 from playground.core.grid_text import paragraphs, seeds, sweeps, system_prompts
 from playground.core.prompt import Chat, Message, Raw
 from playground.core.run import ModelSpec, Run
 from playground.core.table import Table
+from playground.core.variables import variables
 from playground.errors import InvalidInput
 
 A, B = ModelSpec("builtin/tiny-chat"), ModelSpec("builtin/tiny-base")
@@ -131,6 +133,20 @@ def test_the_bounds_are_checked_before_anything_is_made() -> None:
     with pytest.raises(InvalidInput, match="too long together"):
         expand(axes(prompts=("a" * 100_000,), strategies=(SAMPLED,), seeds=many[:100]),
                1000, 60_000, 10**6)
+
+
+def test_cells_are_counted_without_making_a_pair_of_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1,000 × 1,000 texts are refused after each was read once; two full boxes have millions more.
+    2 of 3 pairs of a prompt and a system prompt have a variable: 1 + 3 · 2 rows = 7 cells."""
+    read = []
+    monkeypatch.setattr(crossing, "variables", lambda text: read.append(text) or variables(text))
+    many = tuple(map(str, range(1000)))
+    with pytest.raises(InvalidInput, match="has 1,000,000 cells"):
+        made(prompts=many, systems=many, chat=True)
+    assert len(read) == 2000
+    with pytest.raises(InvalidInput, match="has 7 cells; here it may have up to 6"):
+        expand(axes(prompts=("a", "{country}"), systems=("", "{capital}"), table=TABLE, chat=True),
+               6, 60_000, 10_000)
 
 
 def test_paragraphs_are_apart_by_empty_lines() -> None:

@@ -62,7 +62,9 @@ class Axes:
             if not values:
                 raise InvalidInput(f"A grid needs a {word}, at least one.", field=field)
             if len(set(values)) < len(values):
-                twice = next(value for value in values if values.count(value) > 1)
+                seen: set[object] = set()
+                # set.add gives None, so this is the first value that was there before.
+                twice = next(one for one in values if one in seen or seen.add(one))  # type: ignore[func-returns-value]
                 name = twice.label if isinstance(twice, ModelSpec) else twice
                 raise InvalidInput(f"The {word} “{name}” stands there twice.", field=field,
                                    given=name, advice="Take one of them out.")
@@ -136,16 +138,15 @@ def expand(axes: Axes, most_cells: int, most_tokens: int, longest: int) -> Grid:
     Raises InvalidInput for a variable without a column, more cells or new tokens in all than these
     bounds, and a prompt of more than ``longest`` characters.
     """
-    pairs = [(s, p) for s, _ in enumerate(axes.systems) for p, _ in enumerate(axes.prompts)]
-    used = {pair: _used(axes, *pair) for pair in pairs}
-    texts = sum(len(axes.table.rows) if names and axes.table else 1 for names in used.values())
-    count = texts * len(axes.models) * sum(_dice(axes))
+    count = _texts(axes) * len(axes.models) * sum(_dice(axes))
     if count > most_cells:
         raise InvalidInput(
             f"This grid has {count:,} cells; here it may have up to {most_cells:,}.",
             field="cells", given=count, allowed=f"up to {most_cells}",
             advice="Take values out of an axis.",
         )
+    used = {(s, p): _used(axes, s, p) for s in range(len(axes.systems))
+            for p in range(len(axes.prompts))}
     cells: dict[str, Cell] = {}
     for at, prompt in _prompts(axes, used, longest):
         for cell in _cells(axes, at, prompt):
@@ -162,6 +163,14 @@ def expand(axes: Axes, most_cells: int, most_tokens: int, longest: int) -> Grid:
 
 Pair = tuple[int, int]
 Texts = tuple[int, int, int | None]  # system, prompt, row
+
+
+def _texts(axes: Axes) -> int:
+    """How many texts are asked, counted without making a pair of them: two boxes full of short
+    paragraphs have millions."""
+    plain = [sum(not variables(text) for text in axis) for axis in (axes.systems, axes.prompts)]
+    pairs, fixed = len(axes.systems) * len(axes.prompts), plain[0] * plain[1]
+    return fixed + (pairs - fixed) * (len(axes.table.rows) if axes.table else 1)
 
 
 def _dice(axes: Axes) -> list[int]:

@@ -22,6 +22,7 @@ from playground.ui.controls import read_model
 from playground.ui.decoding_form import read_form
 
 MINE = "Mine: "
+MOST_CHOSEN = 200  # models or strategies
 FIELDS = ("prompts", "table", "systems", "template", "control_tokens", "models", "strategies",
           "sweep", "seeds", "new_tokens")
 
@@ -81,4 +82,7 @@ def _names(value: Any) -> list[str]:
     names = [] if value is None else value
     if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
         raise InvalidInput("A choice of several is a list of names.", field="choice", given=value)
+    if len(names) > MOST_CHOSEN:
+        raise InvalidInput(f"A choice of several has up to {MOST_CHOSEN} names.", field="choice",
+                           given=len(names), allowed=f"up to {MOST_CHOSEN}")
     return names
