@@ -83,8 +83,8 @@ def test_a_preset_of_ones_own_is_a_strategy() -> None:
     ("name", "value"),
     [("prompts", ""), ("prompts", None), ("table", 3), ("systems", {}), ("control_tokens", "no"),
      ("models", None), ("models", "x"), ("models", [3]), ("models", [""]), ("models", ["x"] * 201),
-     ("strategies", []), ("strategies", ["Mine: x"]), ("strategies", ["nothing"]), ("sweep", 1), ("seeds", "x"),
-     ("strategies", ["Greedy"] * 201), ("new_tokens", None), ("new_tokens", 0),
+     ("strategies", []), ("strategies", ["Mine: x"]), ("strategies", ["nothing"]), ("sweep", 1),
+     ("seeds", "x"), ("strategies", ["Greedy"] * 201), ("new_tokens", None), ("new_tokens", 0),
      ("new_tokens", 1.5), ("new_tokens", float("nan"))],
 )
 def test_whatever_a_browser_sends_is_a_grid_or_a_sentence(name: str, value: Any) -> None:
