@@ -248,11 +248,18 @@ def test_a_new_label_is_found_and_the_old_one_no_longer(records: Records) -> Non
 
 @pytest.mark.parametrize("wrong", [
     {"words": 5}, {"words": "x" * 501}, {"model": None}, {"starred": "yes"}, {"page": -1},
-    {"page": True}, {"page": 1.0}, {"page": None},
+    {"page": True}, {"page": 1.0}, {"page": None}, {"words": " ".join("abcdefghijklmnopqrstu")},
 ])
 def test_a_search_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(InvalidInput):
         Query(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_word_is_looked_for_once_however_often_it_was_written() -> None:
+    """Short words are looked for in every text, folded anew for each: 250 of them took seconds."""
+    connection = sqlite3.connect(":memory:")
+    where, given = rows.Rows(connection, False)._where(ME, Query(words="a " * 250))
+    assert where.count("folded(") == 1 and given == [ME, "a"]
 
 
 def test_a_list_reads_no_trace_and_no_whole_text(tmp_path: Path) -> None:

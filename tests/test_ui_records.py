@@ -8,6 +8,7 @@ import json
 import socket
 import sqlite3
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,12 +27,13 @@ from playground.core.recipe_verdict import facts_that_differ
 from playground.core.run import ModelSpec, Run
 from playground.core.trace import Trace
 from playground.errors import Problem, StorageProblem
-from playground.records import database
+from playground.records import access, database
 from playground.records.record import Draft, Query
 from playground.records.store import Records
 from playground.settings import Settings
+from playground.ui import keeping as keeping_module
 from playground.ui.branches import Branches
-from playground.ui.keeping import VISIT_SECONDS, Keeper, keeper_of
+from playground.ui.keeping import SWEEP_SECONDS, VISIT_SECONDS, Keeper, keeper_of
 from playground.ui.page import build_page, launch_options
 from playground.ui.record_lanes import TEXT_ALONE, RecordLane, differences_in_words
 from playground.ui.record_list import RecordList
@@ -213,6 +215,46 @@ def test_a_visit_ends_an_hour_after_its_last_sign_of_life_and_its_records_with_i
     now[0] = VISIT_SECONDS + 100
     keeper.meet(SimpleNamespace(session_hash="s", cookies={}))  # somebody without a cookie
     assert len(kept(keeper, str(a))) == 1 and kept(keeper, str(b)) == []
+
+
+def test_a_visit_that_could_not_be_deleted_is_deleted_by_the_next_sweep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """More than 256 visits end together, and the writer takes no more jobs: nothing may stay."""
+    now = [0.0]
+    keeper = Keeper(Records(), Visitors("shared"), clock=lambda: now[0])
+    owner = str(keeper.meet(visitor("visitor", "a")))
+    keeping = keeper.begin(owner, "chat")
+    assert keeping is not None
+    keeping.keep(Trace(RUN).add(words("x")[0]).add(words("x")[1]), 0)
+    assert len(kept(keeper, owner)) == 1
+    asked, done = [], keeper.records.forget
+
+    def full(*owners: str) -> Future[int]:
+        asked.append(owners)
+        refused: Future[int] = Future()
+        refused.set_exception(StorageProblem("Too many runs wait to be written."))
+        return refused
+
+    monkeypatch.setattr(keeper.records, "forget", full)
+    now[0] = VISIT_SECONDS + 100
+    keeper.meet(SimpleNamespace(session_hash="s", cookies={}))
+    assert asked == [(owner,)] and len(kept(keeper, owner)) == 1
+    monkeypatch.setattr(keeper.records, "forget", done)
+    now[0] += SWEEP_SECONDS
+    keeper.meet(SimpleNamespace(session_hash="s", cookies={}))
+    assert kept(keeper, owner) == []
+
+
+def test_made_up_cookies_are_not_remembered_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The 21st of at most 20 lets the two go that were longest unseen; the first was seen again."""
+    monkeypatch.setattr(keeping_module, "MOST_VISITS", 20)
+    keeper = Keeper(Records(), Visitors("shared"), clock=lambda: 0.0)
+    asked = [str(keeper.meet(visitor("visitor", one))) for one in "abcdefghijklmnopqrst"]
+    keeper.meet(visitor("visitor", "a"))
+    keeper.meet(visitor("visitor", "u"))
+    assert len(keeper._seen) == 19
+    assert asked[0] in keeper._seen and not set(asked[1:3]) & set(keeper._seen)
 
 
 def test_who_is_nobody_has_no_records(tmp_path: Any) -> None:
@@ -415,6 +457,22 @@ def test_a_strangers_file_is_refused_in_a_sentence_and_nothing_is_kept(
 ) -> None:
     told = answer(filled[0], {"do": "import", "file": file})
     assert told["problem"].endswith(".") and told["total"] == 3
+
+
+def test_a_file_that_the_disk_has_no_time_for_is_refused_in_a_sentence(
+    tmp_path: Path, filled: tuple[RecordList, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed, keys = filled
+    saved = answer(listed, {"do": "recipe", "keys": keys[:1]})["file"]["text"]
+    records = Records(tmp_path)
+    other = sqlite3.connect(tmp_path / database.NAME, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr(access, "ANSWER_SECONDS", 0.01)
+    told = answer(RecordList(Keeper(records)), {"do": "import", "file": saved})
+    assert told["problem"].startswith("The records are busy.")
+    other.execute("COMMIT")
+    monkeypatch.undo()
+    records.close()
 
 
 def test_more_than_eight_are_no_recipe_and_none_comes_in_while_none_is_kept(

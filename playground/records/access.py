@@ -87,12 +87,7 @@ class Access:
         """Do a job and wait for it, some seconds at most. Raises StorageProblem, or what the job
         raises."""
         future: Future[T] = self.submit(job)
-        try:
-            return future.result(ANSWER_SECONDS)
-        except TimeoutError:
-            raise StorageProblem(
-                "The records are busy.", field="records", advice="Try again in a moment."
-            ) from None
+        return waited(future)
 
     def read(self, question: Callable[[Rows], T]) -> T:
         """Ask at once, whatever is written meanwhile. Raises StorageProblem."""
@@ -181,3 +176,13 @@ class Access:
             return False
         self._use(database)
         return True
+
+
+def waited(future: Future[T]) -> T:
+    """What came of a job, some seconds at most. Raises StorageProblem, or what the job raises."""
+    try:
+        return future.result(ANSWER_SECONDS)
+    except TimeoutError:
+        raise StorageProblem(
+            "The records are busy.", field="records", advice="Try again in a moment."
+        ) from None

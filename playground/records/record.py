@@ -18,6 +18,7 @@ End = Literal["finished", "stopped", "failed"]
 LARGEST_TRACE = 128 * 2**20  # bytes of JSON; a damaged or foreign file may claim anything
 LONGEST_LABEL = 200
 LONGEST_SEARCH = 500
+MOST_WORDS = 20
 PAGE = 50
 TURN = "\x1e"
 
@@ -67,7 +68,8 @@ class Record:
 class Query:
     """Which records: those that hold every one of ``words`` somewhere, upper or lower case alike.
 
-    An empty field asks for nothing. ``page`` counts from 0, PAGE records each, the latest
+    There are at most 20 of them, since each is looked for in every text. An empty field asks for
+    nothing. ``page`` counts from 0, PAGE records each, the latest
     first, and those that were started together by their places.
     """
 
@@ -85,6 +87,9 @@ class Query:
                     f"The search is a text of at most {LONGEST_SEARCH} characters.",
                     field=name, allowed=f"at most {LONGEST_SEARCH} characters",
                 )
+        if len(set(self.words.split())) > MOST_WORDS:
+            raise InvalidInput(f"The search has at most {MOST_WORDS} different words.",
+                               field="words", allowed=f"at most {MOST_WORDS} words")
         if not isinstance(self.starred, bool):
             raise InvalidInput("Only starred records is either on or off.", field="starred")
         if isinstance(self.page, bool) or not isinstance(self.page, int) or self.page < 0:

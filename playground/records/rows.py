@@ -172,7 +172,7 @@ class Rows:
             if value:
                 parts.append(f"{column} = ?")
                 given.append(clean(value))
-        for word in clean(query.words).split():
+        for word in dict.fromkeys(clean(query.words).split()):
             # An index of three letters each knows nothing shorter, such as a word of Chinese.
             if self._indexed and len(word) >= 3:
                 parts.append("id IN (SELECT rowid FROM words WHERE words MATCH ?)")

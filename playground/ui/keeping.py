@@ -5,11 +5,13 @@ It knows whose run it is, and that a visit ends; the records know how much is ke
 
 from __future__ import annotations
 
+import math
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from playground.core.run import Run
@@ -21,6 +23,7 @@ from playground.ui.visitor import Visitors
 
 VISIT_SECONDS = 3600.0  # without a sign of life, after which a visit has ended
 SWEEP_SECONDS = 60.0
+MOST_VISITS = 50_000  # a program can make up a cookie for each request
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,18 +78,32 @@ class Keeper:
         if self.is_for_the_visit:
             with self._lock:
                 if owner is not None:
+                    self._seen.pop(owner, None)  # so that the longest unseen stand first
                     self._seen[owner] = now
                 ended = self._ended(now)
-            for one in ended:
-                self.records.forget(one)
+            if ended:
+                self.records.forget(*ended).add_done_callback(
+                    lambda done: self._again(ended) if done.exception() else None
+                )
         return owner
 
+    def _again(self, owners: Sequence[str]) -> None:
+        """Their records could not be deleted, for the disk or the writer has no time: the next
+        sweep tries again, unless they have come back."""
+        with self._lock:
+            for owner in owners:
+                self._seen.setdefault(owner, -math.inf)
+
     def _ended(self, now: float) -> list[str]:
-        """Owners whose visit has ended, looked for once a minute."""
-        if now - self._swept < SWEEP_SECONDS:
+        """Owners whose visit has ended, looked for once a minute; where there are too many, the
+        longest unseen among them."""
+        many = len(self._seen) > MOST_VISITS
+        if now - self._swept < SWEEP_SECONDS and not many:
             return []
         self._swept = now
-        ended = [owner for owner, at in self._seen.items() if now - at > VISIT_SECONDS]
+        first = islice(self._seen, MOST_VISITS // 10 if many else 0)
+        old = (owner for owner, at in self._seen.items() if now - at > VISIT_SECONDS)
+        ended = list(dict.fromkeys((*first, *old)))
         for owner in ended:
             del self._seen[owner]
         return ended

@@ -16,7 +16,7 @@ from typing import Any
 
 from playground.core.recipe import MOST_LANES, Experiment, read_experiment, written_experiment
 from playground.errors import InvalidInput, PlaygroundError
-from playground.records.access import ANSWER_SECONDS
+from playground.records.access import waited
 from playground.records.record import PAGE, TURN, Draft, Query, Record, told_by
 from playground.ui.keeping import VISIT_SECONDS, Keeper
 from playground.ui.record_lanes import RecordLane, kept_lane, text_lane, time_of
@@ -172,7 +172,7 @@ class RecordList:
         for place, recipe in enumerate(lanes):
             draft = Draft(told_by(recipe), FILE, self._keeper.describe(recipe.run), group, place,
                           label=recipe.title, created=began, recipe=recipe)
-            if not self._records.keep(owner, draft).result(ANSWER_SECONDS):
+            if not waited(self._records.keep(owner, draft)):
                 raise InvalidInput("Nothing is kept: “Keep my runs” is off.", field="file",
                                    advice="Switch it on first.")
         return {"said": f"{_count(len(lanes))} came from the file."}
