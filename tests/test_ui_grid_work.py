@@ -284,6 +284,28 @@ def test_grids_are_bounded_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
     wait_for(lambda: not any(job.running for job in (second, third, fourth)))
 
 
+def test_plans_of_others_push_no_answers_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grid_work, "MOST_GRIDS", 3)
+    work = work_of(GridEngine())
+    mine = work.put("", grid(), {})
+    play(work, mine)
+    plans = [work.put("", grid(), {}) for _ in range(9)]
+    assert work.job(mine.key) is mine
+    assert [work.job(one.key) is one for one in plans] == [False] * 7 + [True] * 2
+
+
+def test_what_has_changed_is_told_as_it_was_then() -> None:
+    """A cell that changes while a slice is written must not carry the slice's end past others."""
+    work = work_of(GridEngine())
+    job = work.put("", grid(), {})
+    play(work, job)
+    (place, told), *_ = job.changed(0, 1)
+    before = told.revision
+    job.add(job.grid.cells[place], Failed(Problem("ERROR", "It failed.")))
+    assert told.revision == before and told.state == "done"
+    assert job.changed(job.revision - 1, 9)[0][1].state == "failed"
+
+
 def test_answers_of_cells_that_are_no_longer_asked_for_go_when_there_is_no_room() -> None:
     engine = GridEngine()
     work = work_of(engine, grid_tokens=20)

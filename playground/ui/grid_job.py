@@ -6,7 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from playground.core.events import Event, Failed, Loading
@@ -158,11 +158,12 @@ class GridJob:
 
     def changed(self, since: int, most: int) -> list[tuple[int, Result]]:
         """Cells that changed after the change number ``since``, with their place in the grid, the
-        longest unchanged first."""
+        longest unchanged first; as they are now, whatever happens to them later."""
         with self._lock:
             known = ((n, self._results.get(c.identity)) for n, c in enumerate(self.grid.cells))
             news = [(n, one) for n, one in known if one is not None and one.revision > since]
-            return sorted(news, key=lambda pair: pair[1].revision)[:most]
+            some = sorted(news, key=lambda pair: pair[1].revision)[:most]
+            return [(n, replace(one)) for n, one in some]
 
     def start(self, keeping: Keeping | None = None) -> None:
         """Somebody plays it now: cells without an answer will run again."""

@@ -118,10 +118,13 @@ class GridWork:
                 del self._jobs[key]
 
     def _make_room(self) -> None:
-        """The longest unused go where there are too many, or where they hold too much."""
+        """The longest unused go where there are too many, or where they hold too much; first those
+        that have no answer, so that nobody's are pushed out by plans alone, which cost nothing."""
         self._forget_old()
-        held = sum(job.weight for job in self._jobs.values())
-        for key, job in list(self._jobs.items()):
-            if not job.running and (len(self._jobs) >= MOST_GRIDS or held > self._most_tokens):
-                held -= job.weight
+        weights = {key: job.weight for key, job in self._jobs.items()}
+        held = sum(weights.values())
+        idle = [key for key, job in self._jobs.items() if not job.running]
+        for key in sorted(idle, key=lambda key: weights[key] > 0):
+            if len(self._jobs) >= MOST_GRIDS or (held > self._most_tokens and weights[key]):
+                held -= weights[key]
                 del self._jobs[key]
