@@ -134,6 +134,17 @@ def test_votes_go_on_match_by_match_and_are_taken_back() -> None:
     assert test.reveal().undo().votes == ("left", "skip")
 
 
+def test_a_run_is_hashed_once_and_not_for_each_of_its_pairs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thousand cells of a grid are half a million pairs, and a run's hash reads its prompt."""
+    hashed, plain = [], Run.__hash__
+    monkeypatch.setattr(Run, "__hash__", lambda run: hashed.append(run) or plain(run))
+    test = blind_test([str(n) for n in range(30)], round_of(30, 1), 0)
+    assert len(test.matches) == MOST_IN_A_ROUND and test.left_out == 435 - MOST_IN_A_ROUND
+    assert len(hashed) == 30
+
+
 def test_a_vote_is_for_the_contestant_that_stood_there() -> None:
     test = blind_test(NAMES[:2], round_of(2, 1), 0).vote("right")
     (left, right), = met(test)

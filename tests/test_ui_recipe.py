@@ -21,6 +21,7 @@ from playground.core.recipe_table import csv_of, fenced, markdown_of
 from playground.core.run import Fork, ModelSpec, Run
 from playground.errors import InvalidInput, Problem
 from playground.settings import Settings, settings_from
+from playground.ui import recipe_opened
 from playground.ui.decoding_form import read_form
 from playground.ui.lane_form import read_lane, write_lane
 from playground.ui.page import build_page
@@ -225,6 +226,17 @@ def test_the_opened_of_pages_are_bounded() -> None:
     assert opened.get("a") is None and opened.get("c") is not None
     opened.close("c")
     assert opened.get("c") is None
+
+
+def test_what_pages_have_open_is_bounded_by_its_length_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three files of 4 characters are two too many where 10 are kept, and one alone always is."""
+    monkeypatch.setattr(recipe_opened, "MOST_CHARACTERS", 10)
+    opened = OpenedRecipes()
+    for name, size in (("a", 4), ("b", 4), ("c", 4)):
+        opened.put(name, Opened(Experiment((recipe(),)), LOCAL, size))
+    assert [opened.get(name) is None for name in "abc"] == [True, False, False]
+    opened.put("d", Opened(Experiment((recipe(),)), LOCAL, 99))
+    assert [opened.get(name) is None for name in "bcd"] == [True, True, False]
 
 
 def test_opening_runs_nothing_and_the_button_does() -> None:

@@ -171,7 +171,8 @@ def another_round(
 
 def _with_round(test: BlindTest, answers: Sequence[Answer], dice: Random) -> BlindTest:
     pairs = list(_pairs(answers))
-    unlike = [(a, b) for a, b in pairs if answers[a].text.strip() != answers[b].text.strip()]
+    texts = [answer.text.strip() for answer in answers]
+    unlike = [(a, b) for a, b in pairs if texts[a] != texts[b]]
     if not unlike:
         raise InvalidInput(
             "The answers are the same, letter by letter: there is nothing to choose." if pairs else
@@ -206,10 +207,13 @@ def _pairs(answers: Sequence[Answer]) -> Iterator[tuple[int, int]]:
     questions: dict[int, list[int]] = {}
     for place, answer in enumerate(answers):
         questions.setdefault(answer.question, []).append(place)
-    seen: set[frozenset[Run]] = set()
+    # By number: a run is hashed once, and not with its whole prompt for each of its pairs.
+    numbers: dict[Run, int] = {}
+    run = [numbers.setdefault(answer.run, len(numbers)) for answer in answers]
+    seen: set[frozenset[int]] = set()
     for places in questions.values():
         for a, b in combinations(places, 2):
-            runs = frozenset((answers[a].run, answers[b].run))
+            runs = frozenset((run[a], run[b]))
             again = runs in seen and len(runs) == 2
             if answers[a].contestant != answers[b].contestant and not again:
                 seen.add(runs)

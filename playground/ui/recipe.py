@@ -164,7 +164,8 @@ def _opener(opened: OpenedRecipes, settings: Settings) -> Callable[..., list[Any
             opened.close(str(request.session_hash))
             return [*resting(), sentence(error.problem), encode({}), _no_lanes(),
                     encode({}), idle()]
-        return _shown(opened.put(str(request.session_hash), Opened(experiment, settings)))
+        here = Opened(experiment, settings, len(given))
+        return _shown(opened.put(str(request.session_hash), here))
 
     return open_recipe
 

@@ -29,6 +29,7 @@ from playground.ui.recipe_share import PARAMETER, titles_of
 from playground.ui.token_feed import TokenFeed
 
 MOST_OPENED = 200
+MOST_CHARACTERS = 20_000_000  # of all that is open together
 _BADGES = {"same": "same ids", "other": "other ids", "failed": "no verdict"}
 _REASONS = {
     "end": "the model ended it", "length": "cut off at its limit",
@@ -72,10 +73,14 @@ def refusal_of(run: Run, settings: Settings) -> Problem | None:
 
 @dataclass(eq=False)
 class Opened:
-    """One page's opened experiment, what is shown of it, and what came of running it again."""
+    """One page's opened experiment, what is shown of it, and what came of running it again.
+
+    ``size`` is how many characters it was read from.
+    """
 
     experiment: Experiment
     settings: Settings
+    size: int = 0
     chosen: int = 0
     feeds: dict[int, TokenFeed] = field(default_factory=dict)
     verdicts: dict[int, Verdict | Problem] = field(default_factory=dict)
@@ -203,8 +208,11 @@ class OpenedRecipes:
         with self._lock:
             self._opened.pop(session, None)
             self._opened[session] = opened
-            while len(self._opened) > self._most:
-                self._opened.popitem(last=False)
+            held = sum(one.size for one in self._opened.values())
+            while len(self._opened) > self._most or (
+                held > MOST_CHARACTERS and len(self._opened) > 1
+            ):
+                held -= self._opened.popitem(last=False)[1].size
         return opened
 
     def get(self, session: str) -> Opened | None:
