@@ -55,7 +55,7 @@ class FakeEngine:
         self.scripts = deque(scripts)
         self.history: list[Run] = []
         self.streams: list[FakeStream] = []
-        self.full = full
+        self.full, self.is_closed = full, False
         self.rounds: tuple[tuple[tuple[ModelSpec, tuple[int, ...]], ...], ...] = ()
 
     def start(self, runs: Sequence[Run], visitor: str = "") -> FakeStream:

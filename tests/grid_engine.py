@@ -42,7 +42,9 @@ class GridEngine(FakeEngine):
         self.gate.set()
 
     def start(self, runs: Sequence[Run], visitor: str = "") -> FakeStream:
-        """Begin; raises Overloaded while it refuses."""
+        """Begin; raises Overloaded while it refuses, and once it is closed."""
+        if self.is_closed:
+            raise Overloaded("The app is closing.")
         if self.refusals:
             self.refusals -= 1
             raise Overloaded("Too many runs wait already.", advice="Try again in a minute.")

@@ -284,6 +284,16 @@ def test_grids_are_bounded_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
     wait_for(lambda: not any(job.running for job in (second, third, fourth)))
 
 
+def test_a_grid_ends_with_its_engine_and_does_not_ask_it_for_ten_minutes() -> None:
+    """Two models: neither's cells wait for an engine that has no room because it is gone."""
+    engine = GridEngine()
+    engine.is_closed = True
+    work = work_of(engine)
+    job = work.put("", grid(models=(A, B)), {})
+    play(work, job)
+    assert set(job.counts()) == {"failed"}
+
+
 def test_plans_of_others_push_no_answers_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grid_work, "MOST_GRIDS", 3)
     work = work_of(GridEngine())

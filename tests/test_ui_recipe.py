@@ -7,6 +7,7 @@ import io
 import json
 import shlex
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -199,6 +200,25 @@ def test_more_than_this_place_allows_is_refused() -> None:
     many = replace(RUN, decoding=Decoding(num_beams=16))
     small = replace(PUBLIC, limits=replace(PUBLIC.limits, beams=4))
     assert refusal_of(many, small) is not None
+
+
+def test_no_folder_of_a_stranger_is_looked_at_before_a_button_is_pressed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where a path leads to another machine, to look whether it is there already tells it who
+    looks: a link that names one is opened without that."""
+    looked = []
+    monkeypatch.setattr(Path, "is_dir", lambda path: bool(looked.append(str(path))))
+    other = replace(recipe(), run=replace(RUN, model=ModelSpec("//evil.example/share")))
+    here = Opened(Experiment((recipe(), other)), LOCAL)
+    here.choose(1)
+    assert "//evil.example/share is not among" in here.sheet()["notices"][0] and looked == []
+    here.choose(0)
+    here.begin()
+    assert not [path for path in looked if "evil" in path]
+    here.choose(1)
+    here.begin()
+    assert [path for path in looked if "evil" in path], "whoever presses the button asks for it"
 
 
 def test_running_again_compares_each_lane() -> None:

@@ -77,6 +77,11 @@ class Engine:
         threading.Thread(target=self._keep_house, name="housekeeper", daemon=True).start()
         atexit.register(self.close)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the app is ending: nothing can be started any more."""
+        return self._closed.is_set()
+
     def start(self, runs: Sequence[Run], visitor: str = "") -> Stream:
         """Begin runs side by side and return at once; their events come from the stream.
 

@@ -160,10 +160,10 @@ class Player:
             self._flights.append(Flight(stream, cells, set(range(got))))
 
     def _busy(self, error: Overloaded) -> None:
-        """The engine has no room: ask again later, but not for ever."""
+        """The engine has no room: ask again later, but not for ever, and not one that has ended."""
         now = time.monotonic()
         self._refused_since = self._refused_since or now
-        if now - self._refused_since > PATIENCE_SECONDS:
+        if self._engine.is_closed or now - self._refused_since > PATIENCE_SECONDS:
             self._give_up(error.problem)
         else:
             self._wait(BUSY)

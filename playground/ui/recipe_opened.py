@@ -59,12 +59,17 @@ def read_given(text: object) -> Experiment:
     return read_link(unquote(end if found else words).split("&")[0])
 
 
-def refusal_of(run: Run, settings: Settings) -> Problem | None:
-    """Why this visitor may not run it, whatever a stranger wrote; None where they may."""
+def refusal_of(run: Run, settings: Settings, *, look: bool = True) -> Problem | None:
+    """Why this visitor may not run it, whatever a stranger wrote; None where they may.
+
+    Without ``look`` no folder that it may name is looked at, where any may be named: to look is to
+    ask another machine where the path leads to one.
+    """
     try:
-        place(run.model, settings.models, settings.any_model)
-        if run.used_draft is not None:
-            place(run.used_draft, settings.models, settings.any_model)
+        if look or not settings.any_model:
+            place(run.model, settings.models, settings.any_model)
+            if run.used_draft is not None:
+                place(run.used_draft, settings.models, settings.any_model)
         check_run(run, settings.limits)
     except PlaygroundError as error:
         return error.problem
@@ -110,9 +115,10 @@ class Opened:
         """The lanes that are run again, each with a new feed; the others get the reason why not."""
         self.feeds, self.verdicts = {}, {}
         for number, recipe in enumerate(self.experiment.lanes):
-            refused = refusal_of(recipe.run, self.settings)
             # A stranger's model is fetched for a reader who has it before their eyes.
-            if refused is None and number != self.chosen and self._unknown(recipe):
+            trusted = number == self.chosen or not self._unknown(recipe)
+            refused = refusal_of(recipe.run, self.settings, look=trusted)
+            if refused is None and not trusted:
                 refused = InvalidInput(
                     f"Its model, {recipe.run.model.label}, is not among those of this page.",
                     field="model", advice="Choose this lane, and run again, if you trust it.",
@@ -171,10 +177,10 @@ class Opened:
         blind = self.experiment.blind
         voted = [f"The file holds the {len(blind.votes)} votes of a blind test, too: the Blind tab "
                  "opens them."] if blind else []
-        refused = refusal_of(recipe.run, self.settings)
+        unknown = self._unknown(recipe)
+        refused = refusal_of(recipe.run, self.settings, look=not unknown)
         if refused is not None:
             return [*voted, f"It cannot run here. {refused}"]
-        unknown = self._unknown(recipe)
         return [*voted, *([
             f"{', '.join(unknown)} is not among the models of this page: running it fetches and "
             "loads that model. Do so if you trust it."
