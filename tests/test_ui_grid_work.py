@@ -199,9 +199,21 @@ def test_all_grids_together_take_half_of_the_running_runs(monkeypatch: pytest.Mo
 
 def test_slots_give_no_more_than_there_are() -> None:
     slots = Slots(5)
-    assert [slots.take(4), slots.take(4), slots.take(1)] == [4, 1, 0]
-    slots.give(3)
-    assert slots.take(9) == 3
+    assert [slots.take("a", 4), slots.take("b", 4), slots.take("b", 1)] == [4, 1, 0]
+    slots.give("a", 3)
+    assert [slots.take("b", 9), slots.take("a", 9)] == [2, 1]
+
+
+def test_two_grids_do_not_keep_a_third_out_however_long_they_run() -> None:
+    """Of 8 slots two grids have 4 each. Once a third wants some, each has 3 at most: what the first
+    two give back is the third's, although they ask first."""
+    slots = Slots(8)
+    assert [slots.take(one, 4) for one in "abc"] == [4, 4, 0]
+    slots.give("a", 1)
+    slots.give("b", 1)
+    assert [slots.take(one, 4) for one in "abc"] == [0, 0, 2]
+    slots.leave("c")
+    assert [slots.take(one, 4) for one in "ab"] == [1, 1]
 
 
 def test_a_grid_does_not_use_its_visitors_own_requests() -> None:

@@ -24,6 +24,7 @@ PATIENCE_SECONDS = 600.0  # with an engine that has none
 # What keeps a model from being loaded: its other cells need not try again, one batch after another.
 OF_THE_MODEL = ("MODEL_NOT_FOUND", "MODEL_INVALID", "MODEL_UNSAFE", "MODEL_TOO_BIG", "HUB")
 BUSY = "Waiting: the app is busy"
+OTHERS = "Waiting: other grids are running"
 _UNEXPECTED = Problem(
     "ERROR", "This cell ended in a way that the app does not know.",
     advice="Run again: only cells without an answer run.",
@@ -31,22 +32,31 @@ _UNEXPECTED = Problem(
 
 
 class Slots:
-    """How many runs all grids together may have in the engine, so that others find room there."""
+    """How many runs all grids together may have in the engine, so that others find room there; none
+    of them has more than its share of these while others want some."""
 
     def __init__(self, most: int) -> None:
-        self._free, self._lock = most, Lock()
+        self._most, self._lock = most, Lock()
+        self._held: dict[object, int] = {}
 
-    def take(self, wanted: int) -> int:
-        """As many of those wanted as there are, maybe none."""
+    def take(self, grid: object, wanted: int) -> int:
+        """As many of those wanted as there are for this grid, maybe none."""
         with self._lock:
-            got = max(0, min(wanted, self._free))
-            self._free -= got
+            held = self._held.setdefault(grid, 0)
+            share = -(-self._most // len(self._held))
+            got = max(0, min(wanted, share - held, self._most - sum(self._held.values())))
+            self._held[grid] += got
             return got
 
-    def give(self, count: int) -> None:
-        """So many runs are over."""
+    def give(self, grid: object, count: int) -> None:
+        """So many of its runs are over."""
         with self._lock:
-            self._free += count
+            self._held[grid] -= count
+
+    def leave(self, grid: object) -> None:
+        """It wants none any more."""
+        with self._lock:
+            self._held.pop(grid, None)
 
 
 @dataclass(eq=False)
@@ -111,9 +121,12 @@ class Player:
 
     def play(self) -> None:
         """All open cells, model by model; returns when they are over or the job is stopped."""
-        for stretch in self._job.plan():
-            if not self._job.stopping.is_set():
-                self._play(stretch)
+        try:
+            for stretch in self._job.plan():
+                if not self._job.stopping.is_set():
+                    self._play(stretch)
+        finally:
+            self._slots.leave(self)
 
     def _play(self, stretch: Stretch) -> None:
         job, waiting = self._job, deque(stretch.cells)
@@ -140,19 +153,19 @@ class Player:
         worth = min(len(waiting), max(1, self._width // 2))
         if not waiting or free < worth or time.monotonic() < self._ask_again_at:
             return
-        got = self._slots.take(min(free, len(waiting)))
+        got = self._slots.take(self, min(free, len(waiting)))
         if not got:
-            self._wait("Waiting: other grids are running")
+            self._wait(self._job.waits_for if self._flights else OTHERS)
             return
         cells = [waiting.popleft() for _ in range(got)]
         try:
             stream = self._engine.start([cell.run for cell in cells], visitor=self._visitor)
         except Overloaded as error:
-            self._slots.give(got)
+            self._slots.give(self, got)
             waiting.extendleft(reversed(cells))
             self._busy(error)
         except PlaygroundError as error:
-            self._slots.give(got)
+            self._slots.give(self, got)
             self._job.fail(cells, error.problem)
         else:
             self._refused_since, self._job.waits_for = None, ""
@@ -173,7 +186,7 @@ class Player:
         self._job.fail(self._waiting, problem)
         self._waiting.clear()
 
-    def _wait(self, words: str) -> None:
+    def _wait(self, words: Loading | str) -> None:
         self._job.waits_for = words
         self._ask_again_at = time.monotonic() + BUSY_SECONDS
 
@@ -207,7 +220,7 @@ class Player:
         result = self._job.result(cell)
         if result is not None and result.over and column in flight.open:
             flight.open.discard(column)
-            self._slots.give(1)
+            self._slots.give(self, 1)
             problem = result.trace.problem
             if problem is not None and problem.code in OF_THE_MODEL:
                 self._give_up(problem)
@@ -227,7 +240,7 @@ class Player:
                 self._job.stop_cell(cell)
             else:
                 self._job.fail([cell], _UNEXPECTED)
-        self._slots.give(len(flight.open))
+        self._slots.give(self, len(flight.open))
         flight.open.clear()
 
 
