@@ -564,6 +564,26 @@ def test_more_than_can_wait_is_held_and_written_later(
     again.close()
 
 
+def test_a_disk_that_hangs_does_not_keep_the_app_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer is held and its queue is full: the last job finds no room, and close() returns."""
+    monkeypatch.setattr("playground.records.access.WAITING", 2)
+    monkeypatch.setattr("playground.records.access.ANSWER_SECONDS", 0.01)
+    records = Records(tmp_path)
+    hold, held = threading.Event(), threading.Event()
+    records._access.submit(lambda rows: (held.set(), hold.wait(30)))
+    assert held.wait(30)
+    for number in range(2):
+        records.keep(ME, draft(str(number)))
+    closing = threading.Thread(target=records.close, daemon=True)
+    closing.start()
+    closing.join(10)
+    ended = not closing.is_alive()
+    hold.set()
+    assert ended
+
+
 def test_readers_see_whole_records_while_another_process_writes(tmp_path: Path) -> None:
     writer, reader = Records(tmp_path, WIDE), Records(tmp_path, WIDE)
     done = threading.Event()

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -76,9 +76,11 @@ class Access:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="records", daemon=True)
                 self._thread.start()
-        try:
-            self._jobs.put_nowait((job, future))
-        except queue.Full:
+            # Still under the lock: nothing may come behind the last job, where nobody takes it.
+            full = self._jobs.full()
+            if not full:
+                self._jobs.put_nowait((job, future))
+        if full:
             future.set_exception(StorageProblem("Too many runs wait to be written.",
                                                 field="records"))
         return future
@@ -109,9 +111,10 @@ class Access:
                 return
             thread, self._closed = self._thread, True
         if thread is not None:
-            self._jobs.put((last, Future()))
-            self._jobs.put(None)
-            thread.join(ANSWER_SECONDS)
+            with suppress(queue.Full):  # a disk that hangs must not keep the app from ending
+                self._jobs.put((last, Future()), timeout=ANSWER_SECONDS)
+                self._jobs.put(None, timeout=ANSWER_SECONDS)
+                thread.join(ANSWER_SECONDS)
         with self._reading:
             self._reader.close()
             self._rows.close()
