@@ -126,6 +126,8 @@ def changed(path: str, value: object) -> str:
         (changed("lanes.0.answer.ids", [1] * 4097), "answer"),
         (changed("lanes.0.answer.pieces", ["a"]), "pieces"),
         (changed("lanes.0.answer.company", -1), "company"),
+        (changed("lanes.0.spelled", {"bias": [[[1], "-Infinity"]]}), "spelled"),
+        (changed("lanes.0.spelled", {"banned": [[1, -1]]}), "spelled"),
         (changed("lanes.0.amended", [{"position": 0, "decoding": {}}] * 4097), "amended"),
         (changed("lanes.0.prompt_ids", {"count": 2, "sha256": "XY"}), "sha256"),
         (changed("lanes.0.run.prompt.text", "\ud800"), "file.lanes[0].run.prompt.text"),

@@ -6,6 +6,7 @@ its runs may ask of this app (models, limits) is looked at where they are run, a
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -137,6 +138,7 @@ class Recipe:
         if isinstance(self.prompt_ids, tuple):
             _checked(self.prompt_ids, "prompt_ids")
         _check_facts(self.facts)
+        _check_spelled(self.spelled)
 
     @property
     def label(self) -> str:
@@ -282,6 +284,14 @@ def _check_facts(facts: Facts) -> None:
                                given=value[:40], allowed="at most 200 characters")
     _checked(facts.ends, "ends")
     _checked((facts.pad or 0,), "pad")
+
+
+def _check_spelled(told: Spelled) -> None:
+    for ids in (told.forced, told.negative, told.breakers, told.spared, *told.banned,
+                *(ids for ids, _ in told.bias)):
+        _checked(ids, "spelled")
+    if not all(math.isfinite(bias) for _, bias in told.bias):
+        raise InvalidInput("A bias is a finite number.", field="spelled")
 
 
 def _checked(ids: tuple[int, ...], name: str) -> int:
