@@ -315,6 +315,31 @@ def test_as_many_columns_run_as_are_asked_for() -> None:
     assert len(engine.history) == 3
 
 
+@pytest.mark.parametrize("sent", [None, [], [[]], {}, "x", [{}], 10**30, -1, True, 1.0])
+def test_an_edit_or_an_example_that_is_none_changes_no_chat(sent: Any) -> None:
+    engine = FakeEngine()
+    blocks = page(engine)
+    ours = {getattr(f.fn, "__name__", ""): f for f in blocks.fns.values()
+            if getattr(f.fn, "__module__", "") == "playground.ui.chat"}
+    event = SimpleNamespace(index=sent, value=sent, target=first_chat(blocks))
+    for name in ("edit", "example"):
+        values = [getattr(part, "value", None) for part in ours[name].inputs]
+        list(ours[name].fn(REQUEST, event, *values))
+    assert engine.history == []
+
+
+@pytest.mark.parametrize("first", ["{", '{"preset": "none"}', '{"model": 5}', None, 5])
+def test_the_lens_over_settings_that_are_none_says_so_and_leaves_the_lanes(first: Any) -> None:
+    blocks = page(FakeEngine())
+    look = next(f for f in blocks.fns.values() if getattr(f.fn, "__name__", "") == "look")
+    values = [getattr(part, "value", None) for part in look.inputs]
+    values[2] = first
+    told = look.fn(*values)
+    assert len(told) == len(look.outputs) and 'class="sentence problem"' in told[-1]
+    heads, begin = values[2:], 1 + (len(values) - 2)  # a text, and a prompt for each lane
+    assert told[begin : begin + len(heads)] == heads
+
+
 def test_the_lens_fills_four_lanes_from_one_text() -> None:
     blocks = page(FakeEngine())
     look = next(f for f in blocks.fns.values() if getattr(f.fn, "__name__", "") == "look")

@@ -204,7 +204,9 @@ def _wire(stage: Stage, settings: Settings, parts: _Parts) -> None:
         request: gr.Request, event: gr.EditData, chats: Chats, lanes: int, *values: Any
     ) -> Iterator[list[Any]]:
         lane = lanes_of(request, lanes, dict(zip(parts.settings, values, strict=True)))
-        place = event.index[0] if isinstance(event.index, (list, tuple)) else event.index
+        several = isinstance(event.index, (list, tuple)) and event.index
+        told = event.index[0] if several else event.index
+        place = told if type(told) is int else -1  # a browser may send anything
         changed, questions = chats.edited(number_of(event), place, str(event.value), lane.count)
         if questions or stage.is_busy(TAB, request):
             yield from ask(lane, chats, questions)
@@ -215,7 +217,8 @@ def _wire(stage: Stage, settings: Settings, parts: _Parts) -> None:
         request: gr.Request, event: gr.SelectData, chats: Chats, lanes: int, *values: Any
     ) -> Iterator[list[Any]]:
         lane = lanes_of(request, lanes, dict(zip(parts.settings, values, strict=True)))
-        yield from ask(lane, chats, chats.asked(event.value["text"], lane.count))
+        text = event.value.get("text", "") if isinstance(event.value, dict) else ""
+        yield from ask(lane, chats, chats.asked(text, lane.count))
 
     def undo(
         request: gr.Request, event: gr.UndoData, chats: Chats, lanes: int

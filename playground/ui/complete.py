@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from playground.core.run import Run
+from playground.errors import PlaygroundError
 from playground.settings import Settings
 from playground.ui.actions import Actions, action_row, examples_row, sentence
 from playground.ui.blind import way_in
@@ -122,7 +123,13 @@ def _wire(
 
     def look(text: Any, own: Any, first: Any, *others: Any) -> list[Any]:
         """The lens: what is in the first lane, its text and decoding, as up to four lanes."""
-        found = lens_of(settings, first)
+        try:
+            found = lens_of(settings, first)
+        except PlaygroundError as error:
+            # A gr.HTML that is told gr.skip() before it was ever in sight loses its props.
+            return [*[gr.skip()] * (1 + len(prompts)), first, *others,
+                    *[gr.skip()] * (1 + len(boxes)), *[idle() for _ in lanes],
+                    sentence(error.problem)]
         count = len(found.forms)
         values = [*map(write_lane, found.forms), *others[count - 1 :]]
         said = sentence(found.remark, "wait") if found.remark else ""
