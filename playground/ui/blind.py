@@ -122,9 +122,11 @@ class BlindTab:
         """Let each button, whose id begins with its tab's name, bring its lanes here."""
         for button in buttons:
             source = str(button.elem_id).removesuffix(f"-{WAY_IN}")
-            button.click(self.desk.starter(source), self.inputs, self.board, queue=False, **QUIET)
-            # Another event: a gr.HTML that is told before it was ever in sight is told once.
-            button.click(lambda: gr.Tabs(selected=TAB), None, tabs, queue=False, **QUIET)
+            start = button.click(
+                self.desk.starter(source), self.inputs, self.board, queue=False, **QUIET
+            )
+            # Only then: the tab asks for its board too, and must not get the one from before.
+            start.then(lambda: gr.Tabs(selected=TAB), None, tabs, queue=False, **QUIET)
 
     def close(self, session: str) -> None:
         """The page was closed."""
