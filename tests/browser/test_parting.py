@@ -52,7 +52,7 @@ def test_a_lane_says_where_it_leaves_the_compared_one_and_what_each_gave(
     expect(lane.locator(".running.plain .leaves")).to_have_attribute("data-i", str(at))
     lane.get_by_role("button", name="Tokens", exact=True).click()
     expect(lane.locator(".body .leaves")).to_have_attribute("data-i", str(at))
-    page.get_by_label("Compare with").select_option("Beam search")
+    page.get_by_label("Compare with").locator("visible=true").select_option("Beam search")
     greedy = panel.locator(".parting-row", has_text="Greedy").first
     expect(greedy.locator(".words")).to_have_text(
         re.compile(f"^Identical to Beam search for {at} "))

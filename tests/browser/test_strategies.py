@@ -58,7 +58,7 @@ def test_lanes_are_chosen_compared_and_sorted(page: Page, shoot: Shoot) -> None:
     _run(page)
     lookup = _heads(page).nth(6)
     expect(lookup.locator(".parts")).to_have_text("Identical to Greedy, all 48 tokens.")
-    page.get_by_label("Compare with").select_option("Prompt lookup")
+    page.get_by_label("Compare with").locator("visible=true").select_option("Prompt lookup")
     expect(_heads(page).nth(0).locator(".parts")).to_have_text(
         "Identical to Prompt lookup, all 48 tokens.")
     beams = page.locator(".lane-column:visible").nth(1)
