@@ -64,6 +64,8 @@ def test_two_lanes_are_voted_on_by_key_and_revealed(
     _complete(page, "Once upon a time there was a small owl", again=True)
     expect(_title(page)).to_have_text("Match 2 of 2")
     page.keyboard.press("0")
+    # Before the last vote has come back, Reveal asks to be pressed twice.
+    expect(_title(page)).to_have_text("All 2 matches have their vote")
     page.get_by_role("button", name="Reveal").click()
     rows = page.locator(".blind .standings tbody tr")
     expect(rows).to_have_count(2)
