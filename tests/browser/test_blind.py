@@ -131,6 +131,7 @@ def test_the_cells_of_a_grid_are_voted_on(
     for number in range(count):
         expect(_title(page)).to_have_text(f"Match {number + 1} of {count}")
         page.keyboard.press("1")
+    expect(_title(page)).to_have_text(f"All {count} matches have their vote")
     page.get_by_role("button", name="Reveal").click()
     names = page.locator(".blind .standings tbody th").all_inner_texts()
     assert sorted(names) == ["Temperature 1.5", "Top-p"]

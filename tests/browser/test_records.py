@@ -54,12 +54,12 @@ def test_a_run_is_found_marked_opened_compared_deleted_and_there_again(
     expect(page.locator("#complete-run")).to_be_visible()
     _tab(page, "Records")
     search = page.get_by_role("searchbox", name="Search records")
-    search.fill("capital paris")
+    search.fill("capital france")  # what top-p goes on with is not known
     expect(_rows(page)).to_have_count(2)
     expect(_rows(page).first).to_contain_text("greedy")
     search.fill("nowhere to be found")
     expect(page.locator(".records .empty")).to_have_text("No record is like this.")
-    search.fill("capital paris")
+    search.fill("capital france")
     expect(_rows(page)).to_have_count(2)
 
     first = _rows(page).first
