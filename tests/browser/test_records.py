@@ -107,6 +107,9 @@ def test_records_fit_a_phone(visit: Callable[..., Page], shoot: Shoot) -> None:
     page = visit(width=390, dark=True)
     page.locator("#chat-message textarea").fill("What is the capital of France?")
     page.keyboard.press("Enter")
+    # The list is read when the tab opens, and a run is a record once its answer is over: Send, in
+    # sight before the press has been heard, says nothing of that; what ended it does.
+    expect(page.locator(".ts[data-state=finished]:visible").first).to_be_visible()
     expect(page.locator("#chat-run")).to_be_visible()
     page.locator(".overflow-menu button").first.click()
     page.locator(".overflow-dropdown button", has_text="Records").click()
