@@ -369,7 +369,7 @@ def test_a_full_engine_is_a_sentence() -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_mistake_of_ours_leaves_nobody_waiting() -> None:
     lanes = score(Scorer(ZeroDivisionError(), BY_HAND), text="a", columns=2)[:2]
-    assert all("could not be scored" in lane["problem"] for lane in lanes)
+    assert all("could not be read" in lane["problem"] for lane in lanes)
 
 
 def contender(text: str, neutral: float, *tokens: tuple[str, float]) -> Contender:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from playground.core.decoding import Decoding
 from playground.core.events import Event, Paced, Piece, Step
+from playground.core.inspection import Finding, Inspection
 from playground.core.kept import Kept
 from playground.core.prompt import Prompt
 from playground.core.run import ModelSpec, Run
@@ -131,6 +133,16 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Inspect:
+    """Look into the model, or an attached adapter, a piece of work between two steps of the rows;
+    ``Cancel`` ends it."""
+
+    key: int
+    request: Inspection[Any]
+    adapter: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Replay:
     """Choose a recent step of the run ``run_key`` again, under other settings."""
 
@@ -148,7 +160,7 @@ class Shutdown:
 
 Command = (
     Look | Load | LoadDraft | Attach | Detach | Park | Unpark
-    | Begin | Cancel | Pace | Amend | Render | Score | Replay | Shutdown
+    | Begin | Cancel | Pace | Amend | Render | Score | Inspect | Replay | Shutdown
 )
 
 
@@ -320,6 +332,22 @@ class ScoreFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Inspected:
+    """What a look into the model found."""
+
+    key: int
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class InspectFailed:
+    """What cannot be looked at."""
+
+    key: int
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
 class Replayed:
     """The step as it would have been chosen."""
 
@@ -352,5 +380,5 @@ class Alive:
 Reply = (
     Looked | LoadProgress | Loaded | LoadFailed | DraftProgress | DraftLoaded | DraftFailed
     | Attached | Moved | Refused | Rendered | RenderFailed | ScoreDone | ScoreFailed
-    | Replayed | ReplayFailed | Events | Alive
+    | Inspected | InspectFailed | Replayed | ReplayFailed | Events | Alive
 )

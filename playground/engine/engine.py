@@ -5,14 +5,16 @@ from __future__ import annotations
 import atexit
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from playground.core.decoding import Decoding
 from playground.core.events import Event, Loading, Queued, Step
+from playground.core.inspection import F, Inspection
 from playground.core.messages import ModelCard, Rendered
 from playground.core.prompt import Prompt
 from playground.core.run import ModelSpec, Run
@@ -37,6 +39,8 @@ from playground.errors import DeadlinePassed, InvalidInput, Overloaded, Playgrou
 from playground.models import download, footprint
 from playground.models.place import HubId, place, place_adapter
 from playground.settings import Settings, hub_token
+
+T = TypeVar("T")
 
 _TICK = 0.1
 _UNEXPECTED = Problem(
@@ -166,24 +170,55 @@ class Engine:
         assert isinstance(made, Contest)
         return made
 
+    def inspect(
+        self, spec: ModelSpec, request: Inspection[F], visitor: str = "",
+        tell: Tell = _quiet, given_up: GivenUp = _never,
+    ) -> F:
+        """What a look into a model finds; waits for its turn and for the model, as ``score`` does.
+
+        A ``quick`` request takes no turn and has ten seconds, once the model is there.
+        """
+        check_texts(request.parts, self.settings.limits)
+        self._place(spec)
+        seconds = min(10.0, self.settings.limits.seconds) if request.quick else (
+            self.settings.limits.seconds
+        )
+
+        def ask(worker: WorkerProcess, over: GivenUp) -> F:
+            return worker.inspect(request, seconds, over, spec.adapter)
+
+        return self._wait_and_ask(spec, visitor, tell, given_up, ask, turn=not request.quick)
+
     def _score(
         self, spec: ModelSpec, request: ScoreOrContest, visitor: str, tell: Tell, given_up: GivenUp
     ) -> Scored | Contest:
         check_texts(request.parts, self.settings.limits)
         self._place(spec)
+        seconds = self.settings.limits.seconds
+        # It counts as one run: the worker reads one chunk a step, however many texts there are.
+        return self._wait_and_ask(
+            spec, visitor, tell, given_up,
+            lambda worker, over: worker.score(request, seconds, over, spec.adapter),
+        )
+
+    def _wait_and_ask(
+        self, spec: ModelSpec, visitor: str, tell: Tell, given_up: GivenUp,
+        ask: Callable[[WorkerProcess, GivenUp], T], turn: bool = True,
+    ) -> T:
+        """Ask a model's worker something once there is a place for it and the model is there."""
 
         def over() -> bool:
             return given_up() or self._closed.is_set()
 
-        # It counts as one run: the worker reads one chunk a step, however many texts there are.
-        place = self._admission.enter(visitor, 1)
         try:
-            with self._admission.turn(place, lambda ahead: tell(Queued(ahead)), over) as admitted:
-                if not admitted:
-                    raise Abandoned
-                with self._manager.lease(spec, tell, over) as worker:
-                    seconds = self.settings.limits.seconds
-                    return worker.score(request, seconds, over, spec.adapter)
+            with ExitStack() as held:
+                if turn:
+                    place = self._admission.enter(visitor, 1)
+                    if not held.enter_context(
+                        self._admission.turn(place, lambda ahead: tell(Queued(ahead)), over)
+                    ):
+                        raise Abandoned
+                return ask(held.enter_context(self._manager.lease(spec, tell, over)), over)
         except Abandoned:
             if given_up():
                 raise

@@ -26,6 +26,7 @@ import psutil
 
 from playground.core.decoding import Decoding
 from playground.core.events import Event, Failed, Finished, Paced, Step
+from playground.core.inspection import F, Inspection
 from playground.core.messages import (
     Alive,
     Amend,
@@ -40,6 +41,9 @@ from playground.core.messages import (
     DraftLoaded,
     DraftProgress,
     Events,
+    Inspect,
+    Inspected,
+    InspectFailed,
     Load,
     LoadDraft,
     Loaded,
@@ -338,6 +342,24 @@ class WorkerProcess:
                 if not future.done():
                     self.cancel(key)
 
+    def inspect(
+        self, request: Inspection[F], seconds: float, given_up: Callable[[], bool],
+        adapter: str = "",
+    ) -> F:
+        """What a look into the model, or an adapter, finds, waiting for it; it is ended on any
+        failure. Raises Abandoned when ``given_up`` says so, and PlaygroundError."""
+        late = DeadlinePassed(
+            f"This look into {self.spec.label} took longer than the {seconds:g} s that it may take "
+            "here.", field="text", advice="Look at a shorter text, or when it is less busy.",
+        )
+        with self._asked(lambda key: Inspect(key, request, adapter)) as (key, future):
+            try:
+                found: F = _wait_for(future, seconds, given_up, late)
+                return found
+            finally:
+                if not future.done():
+                    self.cancel(key)
+
     def replay(
         self, run_key: int, position: int, decoding: Decoding, timeout: float, adapter: str = ""
     ) -> Step:
@@ -433,6 +455,8 @@ class WorkerProcess:
                 self._answer(key, reply)
             case ScoreDone(key, result):
                 self._answer(key, result)
+            case Inspected(key, finding):
+                self._answer(key, finding)
             case Replayed(key, step):
                 self._answer(key, step)
             case DraftProgress(spec, said):
@@ -443,7 +467,8 @@ class WorkerProcess:
                 self._answer(key, card)
             case (
                 RenderFailed(key, problem) | ScoreFailed(key, problem)
-                | ReplayFailed(key, problem) | DraftFailed(key, problem) | Refused(key, problem)
+                | InspectFailed(key, problem) | ReplayFailed(key, problem)
+                | DraftFailed(key, problem) | Refused(key, problem)
             ):
                 if asked := self._answers.get(key):
                     asked.set_exception(as_error(problem))

@@ -11,19 +11,22 @@ from playground.models.catalog import choices
 from playground.settings import Settings
 
 
-def offered(settings: Settings) -> list[tuple[str, str]]:
-    """Label and repo of each model that can be picked; locally the catalog and what is cached."""
+def offered(settings: Settings, encoders: bool = False) -> list[tuple[str, str]]:
+    """Label and repo of each model that can be picked; locally the catalog and what is cached.
+
+    Only those that decode, unless ``encoders`` are wanted too."""
     known = choices(settings.models, settings.any_model)
-    return [(ModelSpec(one.repo).label, one.repo) for one in known if one.decodes]
+    return [(ModelSpec(one.repo).label, one.repo) for one in known if one.decodes or encoders]
 
 
 def model_picker(
-    settings: Settings, value: str = "", label: str = "Model", explained: bool = False
+    settings: Settings, value: str = "", label: str = "Model", explained: bool = False,
+    encoders: bool = False,
 ) -> gr.Dropdown:
     """The models that are offered; locally any id or folder may be typed as well."""
     local = settings.mode == "local"
     return gr.Dropdown(
-        offered(settings),
+        offered(settings, encoders),
         value=value or settings.models[0],
         label=label,
         allow_custom_value=local,

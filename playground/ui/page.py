@@ -18,6 +18,7 @@ from playground.ui.complete import build_complete
 from playground.ui.grid import build_grid, key_of
 from playground.ui.guard import Guard
 from playground.ui.header import header
+from playground.ui.inside import build_inside
 from playground.ui.keeping import keeper_of
 from playground.ui.model_list import list_models
 from playground.ui.models import build_models
@@ -54,6 +55,8 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
                 tokens = build_tokens(stage, settings)
             with gr.Tab("Score", id="score") as score:
                 build_score(stage, settings, score)
+            with gr.Tab("Inside", id="inside"):
+                build_inside(stage, settings)
             with gr.Tab("Grid", id="grid") as grid:
                 work, board = build_grid(stage, settings, grid)
             with gr.Tab("Blind", id="blind") as blind_tab:

@@ -1,4 +1,5 @@
-"""Scores texts one after another on a thread of its own, so that a tab can wait, tell and stop."""
+"""Asks models about texts, one after another on a thread of its own, so that a tab can wait, tell
+and stop."""
 
 from __future__ import annotations
 
@@ -6,11 +7,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Literal
+from typing import Any, Literal
 
 import gradio as gr
 
 from playground.core.events import Loading, Queued
+from playground.core.inspection import Finding, Inspection
 from playground.core.run import ModelSpec
 from playground.core.score import Contest, ContestRequest, Scored, ScoreOrContest
 from playground.engine.engine import Engine
@@ -21,19 +23,22 @@ from playground.ui.streaming import Stage
 POLL_SECONDS = 0.4
 
 # What is known of one text: "reading" has no figures before its end, "later" waits for another.
-News = Queued | Loading | Scored | Contest | Problem | Literal["later", "reading", "stopped"]
+News = (
+    Queued | Loading | Scored | Contest | Finding | Problem
+    | Literal["later", "reading", "stopped"]
+)
 _UNEXPECTED = Problem(
-    "ERROR", "This text could not be scored, for a reason that the app does not know.",
+    "ERROR", "This text could not be read, for a reason that the app does not know.",
     advice="The log of the app says more.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A text, or a contest, and the model that scores it."""
+    """A text, a contest or a look inside, and the model that it is about."""
 
     spec: ModelSpec
-    request: ScoreOrContest
+    request: ScoreOrContest | Inspection[Any]
 
 
 class Scoring:
@@ -80,7 +85,7 @@ class Scoring:
             except PlaygroundError as error:
                 self._told.put((place, error.problem))
 
-    def _one(self, place: int, ask: Ask) -> Scored | Contest:
+    def _one(self, place: int, ask: Ask) -> Scored | Contest | Finding:
         if self._given_up.is_set():
             raise Abandoned
         self._told.put((place, "reading"))
@@ -91,6 +96,9 @@ class Scoring:
         given_up, visitor = self._given_up.is_set, self._visitor
         if isinstance(ask.request, ContestRequest):
             return self._engine.contest(ask.spec, ask.request, visitor, tell, given_up)
+        if isinstance(ask.request, Inspection):
+            found: Finding = self._engine.inspect(ask.spec, ask.request, visitor, tell, given_up)
+            return found
         return self._engine.score(ask.spec, ask.request, visitor, tell, given_up)
 
 
@@ -123,7 +131,7 @@ def play(
 
 def is_over(news: News) -> bool:
     """Whether nothing more will be told of a text."""
-    return news == "stopped" or isinstance(news, Scored | Contest | Problem)
+    return news == "stopped" or isinstance(news, Scored | Contest | Finding | Problem)
 
 
 def _notice_begun(engine: Engine, asks: Sequence[Ask], known: list[News]) -> None:

@@ -33,6 +33,8 @@ from playground.core.messages import (
     DraftLoaded,
     DraftProgress,
     Events,
+    Inspect,
+    InspectFailed,
     Load,
     LoadDraft,
     Loaded,
@@ -130,6 +132,11 @@ class Worker:
                     station.score(key, request)
                 else:
                     self._pipe.send(ScoreFailed(key, _gone(adapter)))
+            case Inspect(key, request, adapter):
+                if station := self._station(adapter):
+                    station.inspect(key, request)
+                else:
+                    self._pipe.send(InspectFailed(key, _gone(adapter)))
             case Replay(key, run_key, position, decoding, adapter):
                 if station := self._station(adapter):
                     station.replay(key, run_key, position, decoding)

@@ -1,4 +1,4 @@
-"""One model of a worker, the loaded one or an adapter: its loop, its scorer and its rows."""
+"""One model of a worker, the loaded one or an adapter: its loop, scorer, inspector and rows."""
 
 from __future__ import annotations
 
@@ -7,17 +7,24 @@ import logging
 import os
 import secrets
 import traceback
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
 
 import torch
 
 from playground.core.decoding import Decoding
 from playground.core.events import Failed, Finished, Paced, Unamended
+from playground.core.inspection import Inspection
 from playground.core.messages import (
     Events,
+    Inspected,
+    InspectFailed,
     Rendered,
     RenderFailed,
     Replayed,
     ReplayFailed,
+    Reply,
     ScoreDone,
     ScoreFailed,
 )
@@ -28,6 +35,7 @@ from playground.decode.loop import DecodeLoop
 from playground.decode.score import Scorer
 from playground.decode.speculate import Drafts
 from playground.errors import OutOfMemory, PlaygroundError, Problem
+from playground.inside.inspector import Inspector
 from playground.models.loading import Model
 from playground.models.text import encode
 from playground.worker.pipe import Pipe
@@ -57,16 +65,17 @@ class Station:
         """Forget what was kept for rows; only while there are none."""
         self._loop = DecodeLoop(self.model, self._drafts)
         self._scorer = Scorer(self.model)
+        self._inspector = Inspector(self.model)
 
     @property
     def busy(self) -> bool:
         """Whether a step would do anything."""
-        return self._loop.busy or self._scorer.busy
+        return self._loop.busy or self._scorer.busy or self._inspector.busy
 
     @property
     def due_in(self) -> float | None:
         """Seconds until a step would do anything; None is not before a command comes."""
-        return 0.0 if self._scorer.busy else self._loop.due_in
+        return 0.0 if self._scorer.busy or self._inspector.busy else self._loop.due_in
 
     def begin(self, key: int, run: Run, pace: Paced | None = None) -> None:
         """Let a run join at the next step, and go no faster than its pace."""
@@ -84,6 +93,7 @@ class Station:
         if key in self.rows:
             self._loop.leave(key)
         self._scorer.leave(key)
+        self._inspector.leave(key)
 
     def pace(self, key: int, allowed: int | None, seconds: float) -> None:
         """Let a row go on so far and so fast, if it is here."""
@@ -129,12 +139,22 @@ class Station:
         except BaseException as error:  # see above
             self._pipe.send(ScoreFailed(key, explained(error, "scoring")))
 
+    def inspect(self, key: int, request: Inspection[Any]) -> None:
+        """Let a look into the model take its place, a piece after each step."""
+        try:
+            self._inspector.join(key, request)
+        except BaseException as error:  # see above
+            self._pipe.send(InspectFailed(key, explained(error, "look")))
+
     def step(self) -> None:
-        """One step of all rows, and one chunk of a text that is scored."""
+        """One step of all rows, one chunk of a text that is scored, and one piece of a look."""
         if self._loop.busy:
             self._decode()
         if self._scorer.busy:
-            self._score_on()
+            self._work_on(self._scorer, "scoring", ScoreDone, ScoreFailed)
+        if self._inspector.busy:
+            with self._pipe.bounded() if self._inspector.reads_texts else nullcontext():
+                self._work_on(self._inspector, "look", Inspected, InspectFailed)
 
     def _decode(self) -> None:
         """One step of all rows; a failure that belongs to no single row fails every row."""
@@ -153,23 +173,25 @@ class Station:
         if items:
             self._pipe.send(Events(items))
 
-    def _score_on(self) -> None:
-        """One chunk of a text that is scored; whoever decodes waits for no more than that."""
-        key = self._scorer.turn
+    def _work_on(
+        self, work: Scorer | Inspector, what: str, done: Callable[..., Reply],
+        failed: Callable[..., Reply],
+    ) -> None:
+        """One piece of work for who does not decode; whoever does waits for no more than that."""
+        key = work.turn
         try:
-            told = self._scorer.step(beside=self._loop.busy)
+            told = work.step(beside=self._loop.busy)
         except BaseException as error:  # see above
-            problem, poisoned = explained(error, "scoring"), isinstance(error, _POISONED)
+            problem, poisoned = explained(error, what), isinstance(error, _POISONED)
             del error
-            self._pipe.send(ScoreFailed(key, problem))
+            self._pipe.send(failed(key, problem))
             if poisoned:
                 os._exit(1)
             gc.collect()
             return
         if told is not None:
             key, result = told
-            failed = isinstance(result, Problem)
-            self._pipe.send(ScoreFailed(key, result) if failed else ScoreDone(key, result))
+            self._pipe.send((failed if isinstance(result, Problem) else done)(key, result))
 
     def _fail(self, keys: list[int], problem: Problem) -> None:
         self.rows -= set(keys)

@@ -11,8 +11,8 @@ from playwright.sync_api import Locator, Page, expect
 
 pytestmark = pytest.mark.browser
 
-TABS = ("Chat", "Complete", "Strategies", "Tokens", "Score", "Grid", "Blind", "Models", "Recipe",
-        "Records")
+TABS = ("Chat", "Complete", "Strategies", "Tokens", "Score", "Inside", "Grid", "Blind",
+        "Models", "Recipe", "Records")
 FIRST_TOKEN = "[data-i]"
 LONG = 400
 Shoot = Callable[[Page, str], None]

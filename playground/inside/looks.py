@@ -1,0 +1,17 @@
+"""Which look answers which inspection; each look is a room of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from playground.core.inspection import Inspection
+from playground.inside.subject import Look, Subject
+
+LOOKS: dict[type[Inspection[Any]], Callable[[Subject, Any], Look]] = {
+}
+
+
+def look(subject: Subject, request: Inspection[Any]) -> Look:
+    """The work for a request. What is wrong with it is raised at its first piece."""
+    return LOOKS[type(request)](subject, request)

@@ -1,0 +1,130 @@
+"""A text through a model with its layers laid open, in chunks; it knows no view.
+
+Hidden states, attention and logits are the ones that the model's own forward gives with
+``output_hidden_states`` and ``output_attentions``, chunk after chunk over its KV cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from playground.errors import InvalidInput
+from playground.inside.subject import Subject
+from playground.models.lanes import ALONE, BATCH, inputs_of, new_cache, takes
+
+CHUNK = 256   # tokens that are read at once, at most
+BESIDE = 64   # the same while others decode and wait
+MOST_BYTES = 512 * 2**20  # of hidden states and attention that one pass may hold
+
+
+@dataclass
+class Pass:
+    """What a pass left: tensors on the model's device, without a batch dimension.
+
+    ``hidden``: layers + 1 of [tokens, width], as ``output_hidden_states`` gives them: the
+    embeddings first; of most models the last is after the final norm. ``attention``: layers of
+    [heads, tokens, tokens]; None for a layer that has none, and empty unless asked for.
+    """
+
+    ids: tuple[int, ...]
+    hidden: tuple[torch.Tensor, ...]
+    attention: tuple[torch.Tensor | None, ...] = ()
+
+
+def read(
+    subject: Subject, ids: Sequence[int], *, attention: bool = False,
+    logits: Callable[[int, torch.Tensor], None] | None = None,
+) -> Generator[None, None, Pass]:
+    """Read ``ids``, a piece of work at a time.
+
+    ``logits`` is told of the logits [tokens, vocabulary] from each position on, chunk by chunk; it
+    must keep little of them. Raises InvalidInput for a text that is too long for a look.
+    """
+    lm, lane = subject.model.lm, subject.model.card.lane
+    _check(subject, ids, attention)
+    chunked = lane in (BATCH, ALONE)
+    cache = new_cache(lm) if chunked else None
+    hidden: list[list[torch.Tensor]] = []
+    rows: list[list[torch.Tensor | None]] = []
+    start = 0
+    while start < len(ids):
+        size = min(BESIDE if subject.beside else CHUNK, len(ids) - start) if chunked else len(ids)
+        some = torch.tensor([ids[start : start + size]], device=lm.device)
+        given = _inputs(lm, some, cache, start)
+        with _eager(lm) if attention else _as_it_is():
+            out = lm(**given, output_hidden_states=True, output_attentions=attention)
+        hidden.append([layer[0] for layer in out.hidden_states])
+        if attention:
+            rows.append([_padded(layer, len(ids)) for layer in out.attentions])
+        if logits is not None:
+            logits(start, out.logits[0])
+        del out
+        start += size
+        yield
+    return Pass(
+        tuple(ids), tuple(torch.cat(parts) for parts in zip(*hidden, strict=True)),
+        tuple(_joined(parts) for parts in zip(*rows, strict=True)),
+    )
+
+
+def _inputs(lm: Any, ids: torch.Tensor, cache: Any, past: int) -> dict[str, Any]:
+    if cache is not None:
+        return inputs_of(lm, ids, cache, [past + ids.shape[1]], ids.shape[1])
+    given = {"attention_mask": torch.ones_like(ids), "use_cache": False}
+    return {"input_ids": ids, **{name: v for name, v in given.items() if takes(lm, name)}}
+
+
+def _check(subject: Subject, ids: Sequence[int], attention: bool) -> None:
+    """A pass is bounded: by the context, and by the bytes that it would leave."""
+    config = subject.model.lm.config.get_text_config(decoder=True)
+    width = getattr(config, "hidden_size", 1024) or 1024
+    layers = getattr(config, "num_hidden_layers", 24) or 24
+    heads = getattr(config, "num_attention_heads", 16) or 16
+    each = subject.model.lm.dtype.itemsize
+    tokens = len(ids)
+    held = layers * each * (tokens * width + (heads * tokens * tokens if attention else 0))
+    if tokens > subject.model.card.context or held > MOST_BYTES:
+        most = tokens
+        while most > 1 and (most > subject.model.card.context or layers * each * (
+            most * width + (heads * most * most if attention else 0)
+        ) > MOST_BYTES):
+            most -= max(1, most // 16)
+        raise InvalidInput(
+            f"The text has {tokens} tokens; this look takes {most} of this model.",
+            field="text", given=f"{tokens} tokens", allowed=f"at most {most} tokens",
+            advice="Look at a shorter text.",
+        )
+
+
+@contextmanager
+def _eager(lm: Any) -> Iterator[None]:
+    """Attention that tells its weights, for one forward: everybody else's rows keep their kernel,
+    whose last bits differ. Never around a ``yield`` of a look."""
+    before = lm.config._attn_implementation
+    lm.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        lm.set_attn_implementation(before)
+
+
+@contextmanager
+def _as_it_is() -> Iterator[None]:
+    yield
+
+
+def _padded(layer: torch.Tensor | None, tokens: int) -> torch.Tensor | None:
+    """A chunk's rows [heads, chunk, tokens so far] with nothing for the tokens after it."""
+    if layer is None:
+        return None
+    return torch.nn.functional.pad(layer[0], (0, tokens - layer.shape[-1]))
+
+
+def _joined(parts: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
+    some = [part for part in parts if part is not None]
+    return torch.cat(some, dim=1) if len(some) == len(parts) else None
