@@ -195,6 +195,8 @@ def settings_from(
     flags = parser().parse_args(argv)
     described = description(described_in)
     on_space = bool(environ.get("SPACE_ID"))
+    if on_space:
+        described = with_profile(described, profile_of(environ))
     share = (flags.share or _is_on(environ, "GRADIO_SHARE")) and not on_space
     host = EVERYWHERE if on_space else (flags.host or environ.get("GRADIO_SERVER_NAME") or LOOPBACK)
     mode: Mode = "space" if on_space else "shared" if share or not _is_loopback(host) else "local"
@@ -309,6 +311,37 @@ def description(path: Path = DESCRIPTION) -> Mapping[str, Any]:
     if not isinstance(told, Mapping):
         raise InvalidInput(f"{path.name} must hold keys and values.", field=path.name)
     return told
+
+
+def profile_of(environ: Mapping[str, str]) -> str:
+    """Which profile of spaces.yaml is that of the hardware that this Space is on.
+
+    PLAYGROUND_PROFILE says it, else what the Hub tells a Space: SPACES_ZERO_GPU and ACCELERATOR.
+    """
+    if told := environ.get("PLAYGROUND_PROFILE", "").strip():
+        return told
+    if _is_on(environ, "SPACES_ZERO_GPU"):
+        return "zerogpu"
+    accelerator = environ.get("ACCELERATOR", "").strip().lower()
+    return "cpu" if accelerator in ("", "none") or accelerator.startswith("cpu") else "gpu"
+
+
+def with_profile(described: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """spaces.yaml as it is for one profile: what that says stands before the rest. Raises
+    InvalidInput where there is no such profile."""
+    profiles = described.get("profiles")
+    known = profiles if isinstance(profiles, Mapping) else {}
+    if not isinstance(known.get(name), Mapping):
+        raise InvalidInput(
+            f"spaces.yaml has no profile {name!r}.", field="profile", given=name,
+            allowed=", ".join(map(str, known)), advice="Name one of them, or add it.",
+        )
+    own = dict(known[name])
+    if isinstance(own.get("variables"), Mapping) and isinstance(
+        described.get("variables"), Mapping
+    ):
+        own["variables"] = {**described["variables"], **own["variables"]}
+    return {**described, **own, "profile": name}
 
 
 def _is_on(environ: Mapping[str, str], name: str) -> bool:

@@ -2,12 +2,16 @@
 
     python -m playground.space check    every problem as a sentence; exit 1 if there is one
     python -m playground.space sync     writes the README's front matter and its table of flags
+    python -m playground.space deploy OWNER/NAME [--profile NAME] [--private] [--dry-run]
+                                        creates the Space or brings it up to date; a dry run says
+                                        what it would do
 
 It knows the Hub's rules for a Space, and nothing of models or pages.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,8 +20,16 @@ from typing import Any
 import yaml
 from huggingface_hub import SpaceHardware
 
-from playground.errors import InvalidInput
-from playground.settings import DESCRIPTION, description, flags_table, settings_from
+from playground.errors import InvalidInput, PlaygroundError
+from playground.settings import (
+    DESCRIPTION,
+    child_environment,
+    description,
+    flags_table,
+    prepare_environment,
+    settings_from,
+    with_profile,
+)
 
 README = DESCRIPTION.parent / "README.md"
 
@@ -32,8 +44,10 @@ KINDS: Mapping[str, type] = {
     "fullWidth": bool, "pinned": bool, "disable_embedding": bool,
     "tags": list, "models": list, "datasets": list, "preload_from_hub": list,
 }
-SECTIONS = ("space", "hardware", "sleep_time", "variables", "secrets", "models", "idle_seconds",
-            "data", "limits")
+SECTIONS = ("space", "profile", "profiles", "variables", "secrets", "volumes", "models",
+            "idle_seconds", "data", "limits")
+# What a profile may say; the last ones instead of, or beside, what is said for all.
+OF_A_PROFILE = ("hardware", "sleep_time", "requirements", "models", "idle_seconds", "variables")
 
 
 def problems(told: Mapping[str, Any]) -> list[str]:
@@ -46,6 +60,7 @@ def problems(told: Mapping[str, Any]) -> list[str]:
             "space must hold keys and values."
         ]
         found += _runtime_problems(told)
+        found += _profile_problems(told)
     return found
 
 
@@ -74,13 +89,37 @@ def _space_problems(space: Mapping[str, Any]) -> Iterator[str]:
         yield f"space.app_file is {said['app_file']!r}, and there is no such file."
 
 
-def _runtime_problems(told: Mapping[str, Any]) -> Iterator[str]:
+def _profile_problems(told: Mapping[str, Any]) -> Iterator[str]:
+    profiles = told["profiles"]
+    if not isinstance(profiles, Mapping) or told["profile"] not in profiles:
+        yield f"profile is {told['profile']!r}, and profiles must hold one of that name."
+        return
     hardware = [kind.value for kind in SpaceHardware]
-    if told["hardware"] not in hardware:
-        yield f"hardware is {told['hardware']!r}; it can be {', '.join(hardware)}."
-    sleep = told["sleep_time"]
-    if type(sleep) is not int or (sleep < 60 and sleep != -1):
-        yield f"sleep_time is {sleep!r}; it must be -1 (never) or at least 60 seconds."
+    for name, own in profiles.items():
+        if not isinstance(own, Mapping):
+            yield f"profiles.{name} must hold keys and values."
+            continue
+        yield from (f"profiles.{name}.{key} is none of {', '.join(OF_A_PROFILE)}."
+                    for key in own if key not in OF_A_PROFILE)
+        if own.get("hardware") not in hardware:
+            yield (f"profiles.{name}.hardware is {own.get('hardware')!r}; "
+                   f"it can be {', '.join(hardware)}.")
+        sleep = own.get("sleep_time")
+        if type(sleep) is not int or (sleep < 60 and sleep != -1):
+            yield (f"profiles.{name}.sleep_time is {sleep!r}; "
+                   "it must be -1 (never) or at least 60 seconds.")
+        pins = own.get("requirements", {})
+        if not isinstance(pins, Mapping) or not all(isinstance(v, str) for v in pins.values()):
+            yield f"profiles.{name}.requirements must be names with ranges of versions."
+
+
+def _runtime_problems(told: Mapping[str, Any]) -> Iterator[str]:
+    volumes = told["volumes"]
+    keys = {"type", "source", "mount_path"}
+    if not isinstance(volumes, list) or not all(
+        isinstance(one, Mapping) and keys <= set(one) for one in volumes
+    ):
+        yield "volumes must be a list, each with type, source and mount_path."
     if not isinstance(told["data"], str) or not told["data"].startswith("/"):
         yield f"data is {told['data']!r}; it must be the full path at which a volume is mounted."
     variables, secrets = told["variables"], told["secrets"]
@@ -100,7 +139,8 @@ def _runtime_problems(told: Mapping[str, Any]) -> Iterator[str]:
 
 def front_matter(told: Mapping[str, Any]) -> str:
     """The YAML block that opens the README of a Space, with its two lines of dashes."""
-    space = {**told["space"], "suggested_hardware": told["hardware"]}
+    hardware = with_profile(told, told["profile"])["hardware"]
+    space = {**told["space"], "suggested_hardware": hardware}
     return f"---\n{yaml.safe_dump(space, sort_keys=False, allow_unicode=True)}---\n"
 
 
@@ -114,26 +154,63 @@ def with_description(readme: str, told: Mapping[str, Any]) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Do ``check`` or ``sync``; 0 when all is well."""
+    """Do ``check``, ``sync`` or ``deploy``; 0 when all is well, 2 where nothing was understood."""
+    if argv[:1] == ["deploy"]:
+        return _deploy(argv[1:])
     if len(argv) != 1 or argv[0] not in ("check", "sync"):
         print(__doc__)
         return 2
+    found = _wrong(sync=argv[0] == "sync")
+    print("\n".join(found) or "spaces.yaml and README.md agree.")
+    return 1 if found else 0
+
+
+def _wrong(sync: bool = False) -> list[str]:
+    """Every problem of this checkout in a sentence; a README that differs is none after a sync."""
     try:
         told = description()
         found = problems(told)
         if not found:
             settings_from((), {})
+            for name in told["profiles"]:
+                settings_from((), {"SPACE_ID": "owner/name", "PLAYGROUND_PROFILE": name})
     except InvalidInput as problem:
         found = [str(problem)]
     if not found:
         readme = README.read_text(encoding="utf-8")
         wanted = with_description(readme, told)
-        if argv[0] == "sync":
+        if sync:
             README.write_text(wanted, encoding="utf-8")
         elif readme != wanted:
             found = ["README.md differs from spaces.yaml; run python -m playground.space sync."]
-    print("\n".join(found) or "spaces.yaml and README.md agree.")
-    return 1 if found else 0
+    return found
+
+
+def _deploy(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m playground.space deploy", allow_abbrev=False)
+    parser.add_argument("repo", metavar="OWNER/NAME", help="The Space.")
+    parser.add_argument("--profile", help="A profile of spaces.yaml; else the one that it names.")
+    parser.add_argument("--private", action="store_true", help="Where the Space is new.")
+    parser.add_argument("--dry-run", action="store_true", help="Say what would be done.")
+    try:
+        flags = parser.parse_args(argv)
+    except SystemExit as end:  # argparse has said why
+        return int(end.code or 0)
+    prepare_environment()
+    # Here, as the Hub's client is for those who deploy.
+    from playground.deployment import deploy, deployment_of
+
+    if found := _wrong():
+        print("\n".join(found))
+        return 1
+    try:
+        wanted = deployment_of(description(), flags.repo, flags.profile, DESCRIPTION.parent,
+                               with_description)
+        deploy(wanted, child_environment(), private=flags.private, dry=flags.dry_run, say=print)
+    except PlaygroundError as error:
+        print(error)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

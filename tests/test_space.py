@@ -23,7 +23,8 @@ def test_the_readme_repeats_spaces_yaml(root: Path) -> None:
     readme = (root / "README.md").read_text(encoding="utf-8")
     block = yaml.safe_load(readme.split("---\n")[1])
     told = description()
-    assert block == {**told["space"], "suggested_hardware": told["hardware"]}
+    hardware = told["profiles"][told["profile"]]["hardware"]
+    assert block == {**told["space"], "suggested_hardware": hardware}
     assert readme == with_description(readme, told), "run python -m playground.space sync"
 
 
@@ -39,6 +40,11 @@ def test_syncing_twice_changes_nothing_and_keeps_the_text() -> None:
 def _space(**changes: Any) -> dict[str, Any]:
     told = dict(description())
     return {**told, "space": {**told["space"], **changes}}
+
+
+def _profile(**changes: Any) -> dict[str, Any]:
+    told = dict(description())
+    return {**told, "profiles": {**told["profiles"], "cpu": {**told["profiles"]["cpu"], **changes}}}
 
 
 @pytest.mark.parametrize(
@@ -58,8 +64,12 @@ def _space(**changes: Any) -> dict[str, Any]:
         ({**description(), "data": "here"}, "data"),
         ({**description(), "data": 5}, "data"),
         (_space(header="tiny"), "header"),
-        ({**description(), "hardware": "h200"}, "h200"),
-        ({**description(), "sleep_time": 5}, "sleep_time"),
+        (_profile(hardware="h200"), "h200"),
+        (_profile(sleep_time=5), "sleep_time"),
+        (_profile(colour="red"), "colour"),
+        (_profile(requirements={"torch": 2}), "requirements"),
+        ({**description(), "profile": "tpu"}, "tpu"),
+        ({**description(), "volumes": [{"type": "bucket"}]}, "mount_path"),
         ({**description(), "variables": {"GRADIO_SSR_MODE": False}}, "variables"),
         ({**description(), "variables": {"HF_TOKEN": "x"}}, "secret"),
         ({**description(), "secrets": {"HF_TOKEN": "x"}}, "secrets"),
