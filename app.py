@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from playground.core.run import ModelSpec
@@ -26,8 +27,21 @@ def build(settings: Settings) -> tuple[Engine, gradio.Blocks]:
     from playground.engine.engine import Engine
     from playground.ui.page import build_page
 
-    engine = Engine(settings)
+    engine = _on_zero_gpu(settings) if settings.zero_gpu else Engine(settings)
     return engine, build_page(engine, settings)
+
+
+def _on_zero_gpu(settings: Settings) -> Engine:
+    """The engine where there are no worker processes, with every offered model in this one."""
+    import spaces  # noqa: F401  before torch, as it wants to be
+
+    from playground.engine.engine import Engine
+    from playground.engine.zero import ZeroWorker, gpu_function, held, hold_offered
+
+    start: Any = partial(ZeroWorker, gpu_function())
+    engine = Engine(settings, start=start, check=held)
+    hold_offered([ModelSpec(repo) for repo in settings.models], engine.folder_of)
+    return engine
 
 
 def main(arguments: Sequence[str]) -> int:

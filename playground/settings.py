@@ -76,7 +76,7 @@ class Settings:
     password was made up just now and must be shown once. ``memory_bytes`` bounds what loaded
     models may take together; None leaves it to what the machine has. ``data`` is the folder in
     which runs are kept; without one they are in memory. ``space`` is the owner/name of the Space
-    that this is.
+    that this is, and ``zero_gpu`` says that it gets a GPU for moments only.
     """
 
     mode: Mode = "local"
@@ -92,6 +92,7 @@ class Settings:
     memory_bytes: int | None = None
     data: Path | None = None
     space: str = ""
+    zero_gpu: bool = False
 
     @property
     def address(self) -> str:
@@ -218,6 +219,7 @@ def settings_from(
         memory_bytes=_bytes(flags.memory) if flags.memory else None,
         data=_data(flags.data or environ.get("PLAYGROUND_DATA") or "", mode, environ, described),
         space=environ.get("SPACE_ID", ""),
+        zero_gpu=on_space and _is_on(environ, "SPACES_ZERO_GPU"),
     )
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
+from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,7 +30,7 @@ from playground.engine.admission import (
 )
 from playground.engine.entry import Freed, ModelStatus
 from playground.engine.fitting import Fitting
-from playground.engine.loads import GivenUp
+from playground.engine.loads import GivenUp, Start
 from playground.engine.manager import ModelManager, Tell
 from playground.engine.plan import Plan, plan_rounds
 from playground.engine.process import Abandoned, Patience, WorkerProcess
@@ -53,6 +54,10 @@ def _quiet(_: Queued | Loading) -> None:
     """Tell nobody."""
 
 
+def _anything(_: ModelSpec) -> None:
+    """Every model can be loaded here."""
+
+
 def _never() -> bool:
     """Wait as long as it takes."""
     return False
@@ -62,17 +67,24 @@ class Engine:
     """Runs anything that is asked of it within the limits of ``settings``, many at once.
 
     Nothing here imports torch. The first model that is asked for, or ``warm``, starts the process
-    that workers are forked from. ``patience`` says how long it waits for what.
+    that workers are forked from. ``patience`` says how long it waits for what, and ``start`` makes
+    what holds a model: a process, or where there can be none, what stands for it. ``check`` raises
+    InvalidInput for a model that cannot be loaded here, before anything is fetched for it.
     """
 
-    def __init__(self, settings: Settings, patience: Patience = Patience()) -> None:
+    def __init__(
+        self, settings: Settings, patience: Patience = Patience(), start: Start = WorkerProcess,
+        check: Callable[[ModelSpec], object] = _anything,
+    ) -> None:
         self.settings = settings
         self._patience = patience
         self._offered = tuple(ModelSpec(repo) for repo in settings.models)
         self._admission = Admission(settings.limits, by_visitor=settings.mode != "local")
         self._downloads = download.Downloads(patience.stalled, patience.download)
+        self._check = check
         self._manager = ModelManager(
-            self._fetch, settings.device, settings.memory_bytes, settings.idle_seconds, patience
+            self._fetch_checked, settings.device, settings.memory_bytes, settings.idle_seconds,
+            patience, start=start,
         )
         self._fitting = Fitting(self._downloads, self._manager.budget, settings.device)
         self._streams: set[Stream] = set()
@@ -109,7 +121,8 @@ class Engine:
             with self._lock:
                 self._streams.add(stream)
             threading.Thread(
-                target=self._attend, args=(stream, place, admitted), name="attend", daemon=True
+                target=copy_context().run, args=(self._attend, stream, place, admitted),
+                name="attend", daemon=True,
             ).start()
         return stream
 
@@ -305,6 +318,10 @@ class Engine:
         """Every offered, loaded, loading or failed model; cheap enough to be polled."""
         return self._manager.statuses(self._offered)
 
+    def folder_of(self, spec: ModelSpec) -> Path:
+        """The folder with the files of a model, downloaded if they must be; waits for that."""
+        return self._fetch(spec, _quiet, _never)
+
     def warm(self, spec: ModelSpec) -> None:
         """Start loading a model in the background; what goes wrong stands in ``models()``."""
         self._manager.warm(spec)
@@ -324,6 +341,12 @@ class Engine:
         """Where the files of a model are, or those of its adapter if it has one."""
         found = place(spec, self.settings.models, self.settings.any_model)
         return place_adapter(spec) if spec.adapter else found
+
+    def _fetch_checked(
+        self, spec: ModelSpec, news: download.News, given_up: GivenUp
+    ) -> Path:
+        self._check(spec)
+        return self._fetch(spec, news, given_up)
 
     def _fetch(self, spec: ModelSpec, news: download.News, given_up: GivenUp) -> Path:
         """The folder with the files of ``spec``, or of its adapter, downloaded if it must be."""
@@ -362,7 +385,8 @@ class Engine:
             _tell_what_is_waited_for(groups, rounds[number + 1 :])
             threads = [
                 threading.Thread(
-                    target=self._run_group, args=(group, self._manager.ask(group[0].run.model)),
+                    target=copy_context().run,
+                    args=(self._run_group, group, self._manager.ask(group[0].run.model)),
                     name="group", daemon=True,
                 )
                 for group in groups

@@ -6,9 +6,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
+from typing import Protocol
 
 from playground.core.messages import Alive, Command, DeviceMemory, Reply
 from playground.worker.bounds import memory_bounded
@@ -19,6 +20,16 @@ ENCODING_SECONDS = 2.0
 
 def _nothing() -> DeviceMemory | None:
     return None
+
+
+class Outlet(Protocol):
+    """Where a station's replies go."""
+
+    def send(self, reply: Reply, /) -> None:
+        """Send ``reply``."""
+
+    def bounded(self) -> AbstractContextManager[None]:
+        """Inside, what a repo brings can take only so much."""
 
 
 class Pipe:

@@ -38,7 +38,7 @@ from playground.errors import OutOfMemory, PlaygroundError, Problem
 from playground.inside.inspector import Inspector
 from playground.models.loading import Model
 from playground.models.text import encode
-from playground.worker.pipe import Pipe
+from playground.worker.pipe import Outlet
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Station:
     it must not end everybody's.
     """
 
-    def __init__(self, pipe: Pipe, model: Model, drafts: Drafts) -> None:
+    def __init__(self, pipe: Outlet, model: Model, drafts: Drafts) -> None:
         self._pipe = pipe
         self._drafts = drafts
         self.model = model
