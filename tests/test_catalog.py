@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub import constants
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
 from playground.core.run import ModelSpec
 from playground.errors import ModelInvalid
@@ -22,7 +22,7 @@ from playground.models.catalog import (
     choices,
     entry,
 )
-from playground.models.place import place
+from playground.models.place import check_decodes, place
 from playground.models.weights import of_folder
 
 # As the Hub shows them on the model's page, or the model's paper does.
@@ -33,7 +33,8 @@ PUBLISHED = {
     "microsoft/Phi-3-mini-4k-instruct": 3_821_079_552,
     "openai-community/gpt2": 124_439_808,
     "distilbert/distilgpt2": 81_912_576,
-    "google-bert/bert-base-uncased": 109_482_240,
+    # The encoder has 109,482,240 with a pooler, which is not read; the head for a hidden word is.
+    "google-bert/bert-base-uncased": 109_482_240 + 768 + 768 + 30_522,
     "HuggingFaceTB/SmolLM2-135M-Instruct": 134_515_008,
     "HuggingFaceTB/SmolLM2-360M-Instruct": 361_821_120,
     "HuggingFaceTB/SmolLM2-1.7B-Instruct": 1_711_376_384,
@@ -60,7 +61,7 @@ def test_the_parameters_are_the_published_ones(repo: str) -> None:
 def test_the_parameters_are_those_of_the_architecture(repo: str) -> None:
     """Built without memory from the same sizes by transformers itself: equal to the last number."""
     config = AutoConfig.for_model(**entry(repo).config)
-    kind = AutoModelForCausalLM if entry(repo).decodes else AutoModel
+    kind = AutoModelForCausalLM if entry(repo).decodes else AutoModelForMaskedLM
     with torch.device("meta"):
         lm = kind.from_config(config)
     assert entry(repo).parameters == sum(p.numel() for p in lm.parameters())
@@ -107,9 +108,11 @@ def test_the_models_of_the_study_notes_are_there() -> None:
 
 @pytest.mark.parametrize("repo", ["bert-base-uncased", "google-bert/bert-base-uncased"])
 def test_an_encoder_is_refused_before_anything_is_fetched(repo: str) -> None:
+    """To write with; to look into it, it has a place like any other."""
+    spec = ModelSpec(repo)
     with pytest.raises(ModelInvalid, match="reads text and writes none") as caught:
-        place(ModelSpec(repo), [], any_model=True)
-    assert caught.value.problem.field == "model" and caught.value.problem.advice
+        check_decodes(spec, place(spec, [], any_model=True))
+    assert caught.value.problem.field == "model" and "Inside tab" in caught.value.problem.advice
 
 
 def test_in_public_only_what_is_offered_can_be_picked() -> None:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NO_TORCH = tuple(
     f"playground.models.{name}"
     for name in ("catalog", "context", "download", "footprint", "hub_cache", "hub_faults",
-                 "hub_process", "memory", "place", "repo", "weights")
+                 "hub_process", "kinds", "memory", "place", "repo", "weights")
 )
 GROUND = ("playground.core", "playground.errors", "playground.settings")
 

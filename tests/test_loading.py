@@ -217,10 +217,7 @@ INVALID: dict[str, tuple[Callable[[Path], None], str]] = {
     "no heads": (spoil(num_attention_heads=0), "num_attention_heads is 0"),
     "half a layer": (spoil(num_hidden_layers=1.5), "num_hidden_layers is 1.5"),
     "unknown type": (spoil(model_type="evil"), "not that of a known model"),
-    "an encoder": (
-        spoil(model_type="bert", architectures=["BertForMaskedLM"]),
-        "not a causal language model",
-    ),
+    "an encoder's config": (spoil(model_type="bert", architectures=["BertForMaskedLM"]), "lack"),
     "encoder and decoder": (
         spoil(model_type="t5", architectures=["T5ForConditionalGeneration"]),
         "not a causal language model",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from playground.core.decoding import Decoding
 from playground.core.events import Event, Paced, Piece, Step
@@ -192,7 +192,8 @@ class ModelCard:
     off the device and back. The card of an adapter counts the adapter's own parameters and bytes.
     ``commit`` is the one on the Hub that its files are of, and empty for other files. ``kept`` is
     what its KV cache holds of a text, computed from its config, each number of ``width`` bytes;
-    nothing where it keeps none.
+    nothing where it keeps none. ``kind`` is causal, or encoder for a model that reads text and
+    writes none.
     """
 
     spec: ModelSpec
@@ -211,6 +212,7 @@ class ModelCard:
     commit: str = ""
     kept: Kept = Kept(0)
     width: int = 4
+    kind: Literal["causal", "encoder"] = "causal"
 
     def cache_bytes(self, tokens: int) -> int:
         """Bytes of KV cache that a text of so many tokens fills, by the arithmetic of the config;

@@ -77,6 +77,7 @@ class DecodeLoop:
         template and its tokenizer), which may raise anything or never end.
         """
         try:
+            self._model.check_decodes()
             encoded = encode(self._model, run.prompt, self._model.card.context)
             run, inserted = spelled(self._model, run)
             member, notices = member_of(self._model, key, run, encoded, self._drafts)

@@ -47,6 +47,7 @@ class Scorer:
 
     def join(self, key: int, request: ScoreOrContest) -> None:
         """Tokenize, and take a place in the line. Raises PlaygroundError."""
+        self._model.check_decodes()
         self._jobs.append((key, _work(self._forcing, request)))
 
     def leave(self, key: int) -> None:

@@ -131,7 +131,8 @@ class Draft:
 
 
 def check_draft(model: Model, draft: Model) -> None:
-    """Raise InvalidInput unless ``draft`` can propose tokens for ``model``."""
+    """Raise PlaygroundError unless ``draft`` can propose tokens for ``model``."""
+    draft.check_decodes()
     label, own = draft.spec.label, model.spec.label
     if draft.tokenizer.get_vocab() != model.tokenizer.get_vocab():
         raise InvalidInput(

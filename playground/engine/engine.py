@@ -38,7 +38,7 @@ from playground.engine.room import Budget
 from playground.engine.stream import Column, Stream
 from playground.errors import DeadlinePassed, InvalidInput, Overloaded, PlaygroundError, Problem
 from playground.models import download, footprint
-from playground.models.place import HubId, place, place_adapter
+from playground.models.place import HubId, check_decodes, place, place_adapter
 from playground.settings import Settings, hub_token
 
 T = TypeVar("T")
@@ -112,7 +112,7 @@ class Engine:
         for column in stream.columns:
             try:
                 check_run(column.run, self.settings.limits)
-                self._place(column.run.model)
+                self._place_to_decode(column.run.model)
             except PlaygroundError as error:
                 column.fail(error.problem)
         admitted = [column for column in stream.columns if not column.over]
@@ -148,7 +148,7 @@ class Engine:
         goes on after that.
         """
         check_prompt(prompt, self.settings.limits)
-        self._place(spec)
+        self._place_to_decode(spec)
         until = time.monotonic() + timeout
         self._manager.warm(spec)
         try:
@@ -206,7 +206,7 @@ class Engine:
         self, spec: ModelSpec, request: ScoreOrContest, visitor: str, tell: Tell, given_up: GivenUp
     ) -> Scored | Contest:
         check_texts(request.parts, self.settings.limits)
-        self._place(spec)
+        self._place_to_decode(spec)
         seconds = self.settings.limits.seconds
         # It counts as one run: the worker reads one chunk a step, however many texts there are.
         return self._wait_and_ask(
@@ -348,6 +348,11 @@ class Engine:
         self._check(spec)
         return self._fetch(spec, news, given_up)
 
+    def _place_to_decode(self, spec: ModelSpec) -> None:
+        """Refuse an encoder, which writes nothing. Raises PlaygroundError."""
+        self._place(spec)
+        check_decodes(spec, place(spec.base, self.settings.models, self.settings.any_model))
+
     def _fetch(self, spec: ModelSpec, news: download.News, given_up: GivenUp) -> Path:
         """The folder with the files of ``spec``, or of its adapter, downloaded if it must be."""
         found = self._place(spec)
@@ -438,6 +443,7 @@ class Engine:
         def over() -> bool:
             return column.over
 
+        self._place_to_decode(draft)
         folder = self._fetch(draft, column.tell, over)
         with self._manager.room_beside(worker.spec, draft, folder):
             wanted = f"{draft.label}, to propose tokens"

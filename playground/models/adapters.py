@@ -74,6 +74,7 @@ def attach(base: Model, spec: ModelSpec, folder: str | Path) -> Model:
 
     Raises ModelInvalid, ModelUnsafe or OutOfMemory in sentences that name the file and field.
     """
+    base.check_decodes()
     where = Path(folder)
     if where.is_dir():
         check_files(where, (".json", ".jinja", ".safetensors"), field="adapter")

@@ -75,6 +75,7 @@ def _sizes(
 
 _APACHE = "apache-2.0"
 _TINY = _sizes("qwen2", 192, 512, 5, 6, 2, 4096, 512)
+_BERT: dict[str, Any] = {"model_type": "bert", "architectures": ["BertForMaskedLM"]}
 _QWEN25_HALF = _sizes("qwen2", 896, 4864, 24, 14, 2, 151936, 32768)
 _LLAMA32_1B = _sizes("llama", 2048, 8192, 16, 32, 8, 128256, 131072, head_dim=64)
 _GEMMA: dict[str, Any] = {"head_dim": 256, "sliding_window": 512, "sliding_window_pattern": 6}
@@ -127,9 +128,11 @@ CATALOG = {
         CatalogEntry(
             "google-bert/bert-base-uncased", "encoder", _APACHE,
             note="An encoder: it reads text and writes none. For views inside a model.",
-            config={"model_type": "bert", "hidden_size": 768, "num_hidden_layers": 12,
-                    "num_attention_heads": 12, "intermediate_size": 3072, "vocab_size": 30522,
-                    "max_position_embeddings": 512, "type_vocab_size": 2},
+            config=_BERT | {
+                "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
+                "intermediate_size": 3072, "vocab_size": 30522, "max_position_embeddings": 512,
+                "type_vocab_size": 2,
+            },
         ),
         CatalogEntry(
             "HuggingFaceTB/SmolLM2-135M-Instruct", "chat", _APACHE,

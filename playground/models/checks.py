@@ -38,6 +38,7 @@ TOKENIZER_FILES = (
     "vocab.txt",
     "spiece.model",
     "sentencepiece.bpe.model",
+    "spm.model",
     "tekken.json",
 )
 LARGEST_FILE = {
@@ -56,18 +57,23 @@ LARGEST_FILE = {
     INDEX: 50_000_000,
 }
 
-# No causal language model that exists comes near these.
+# No language model that exists comes near these.
 LARGEST = {
     "num_hidden_layers": 1_000,
     "n_layer": 1_000,
     "num_layers": 1_000,
+    "n_layers": 1_000,
     "hidden_size": 200_000,
     "n_embd": 200_000,
     "d_model": 200_000,
+    "dim": 200_000,
+    "embedding_size": 200_000,
+    "hidden_dim": 2_000_000,
     "intermediate_size": 2_000_000,
     "vocab_size": 10_000_000,
     "num_attention_heads": 10_000,
     "n_head": 10_000,
+    "n_heads": 10_000,
     "num_key_value_heads": 10_000,
     "max_position_embeddings": 200_000_000,
     "n_positions": 200_000_000,
@@ -280,10 +286,9 @@ def check_sizes(config: Mapping[str, Any], weights: int) -> None:
                     field="model",
                     given=f"{key}={one!r}"[:80],
                 )
-    hidden = _first(text, "hidden_size", "n_embd", "d_model")
-    rows = max(
-        _first(text, "vocab_size"), _first(text, "num_hidden_layers", "n_layer", "num_layers")
-    )
+    hidden = _first(text, "hidden_size", "n_embd", "d_model", "dim")
+    layers = _first(text, "num_hidden_layers", "n_layer", "num_layers", "n_layers")
+    rows = max(_first(text, "vocab_size"), layers)
     # Two weights fit in a byte (4 bits) at the most; eightfold to be on the safe side.
     if hidden * rows > 16 * weights:
         raise ModelInvalid(

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from playground.core.kept import Kept
+from playground.models.kinds import is_encoder
 from playground.models.weights import Config, number, text_config
 
 Kind = Literal["full", "sliding", "linear", "both", "none"]
@@ -43,7 +44,9 @@ def context_of(config: Config) -> int:
 
 
 def kept_of(config: Config) -> Kept:
-    """What a model with this config.json keeps of one text."""
+    """What a model with this config.json keeps of one text; an encoder keeps nothing."""
+    if is_encoder(config):
+        return Kept(0)
     text = dict(text_config(config))
     each, fixed, windows = 0, 0, dict[int, int]()
     own = text.get("per_layer_config")

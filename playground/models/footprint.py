@@ -46,9 +46,10 @@ class Footprint:
         return self.weights + self.cache + self.room
 
     def __str__(self) -> str:
+        tokens = f"KV cache of {self.context:,} tokens {size(self.cache)}"
         return (
-            f"weights {size(self.weights)} + KV cache of {self.context:,} tokens "
-            f"{size(self.cache)} + working room {size(self.room)} = {size(self.total)}"
+            f"weights {size(self.weights)} + {tokens if self.cache else 'no KV cache'} + "
+            f"working room {size(self.room)} = {size(self.total)}"
         )
 
 
@@ -119,8 +120,10 @@ def of(
 
 def _room(text: Config, kind: str, width: int, quantization: Quantization) -> int:
     """The process itself, a chunk of a prompt on its way through a layer, and rows of logits."""
-    hidden = number(text, "hidden_size", "n_embd", "d_model")
-    inner = number(text, "intermediate_size", "n_inner", "ffn_dim", default=4 * hidden)
+    hidden = number(text, "hidden_size", "n_embd", "d_model", "dim")
+    inner = number(
+        text, "intermediate_size", "n_inner", "ffn_dim", "hidden_dim", default=4 * hidden
+    )
     chunk = _CHUNK * (8 * hidden + 3 * inner) * width
     logits = _ROWS * 4 * number(text, "vocab_size")
     unpacked = hidden * inner * width if quantization != "none" else 0

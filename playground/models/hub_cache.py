@@ -12,6 +12,7 @@ from typing import Any, Literal
 from huggingface_hub import constants, get_cached_repo_tree, snapshot_download
 from huggingface_hub.errors import CachedRepoTreeNotFoundError, LocalEntryNotFoundError
 
+from playground.models.kinds import architectures, is_encoder, is_said_to_write
 from playground.models.weights import INDEX, json_object, weight_files
 
 Kind = Literal["chat", "base", "encoder", "unknown"]
@@ -148,10 +149,7 @@ def kind_said(config: Mapping[str, Any]) -> Literal["writes", "encoder", ""]:
 
     Those that write are named ``…ForCausalLM`` or ``…LMHead…`` by every library.
     """
-    named = config.get("architectures")
-    names = [str(name) for name in named] if isinstance(named, list) else []
-    if any("CausalLM" in name or "LMHead" in name for name in names):
+    if is_said_to_write(config):
         return "writes"
-    if any(name.endswith(("MaskedLM", "PreTraining", "Model")) for name in names):
-        return "encoder"
-    return ""
+    named = any(name.endswith(("MaskedLM", "PreTraining")) for name in architectures(config))
+    return "encoder" if named or is_encoder(config) else ""

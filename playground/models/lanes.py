@@ -4,6 +4,7 @@ batch      several rows share every forward: left padding and joined caches chan
 alone      one row at a time, with the model's KV cache
 whole      the same, and a prompt is read in one forward: the model cannot take up a second chunk
 recompute  one row at a time, reading the whole text again for each token
+none       an encoder: it decodes nothing
 
 A lane is right where it gives the logits of the library's own ``generate()``."""
 
@@ -22,7 +23,7 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from playground.models import joining
 from playground.models.slab import SlabLayer
 
-BATCH, ALONE, WHOLE, RECOMPUTE = "batch", "alone", "whole", "recompute"
+BATCH, ALONE, WHOLE, RECOMPUTE, NONE = "batch", "alone", "whole", "recompute", "none"
 
 # What a model can raise when it is called in a way that it was not written for.
 _TRIAL_FAULTS = (

@@ -12,9 +12,12 @@ import torch
 from safetensors import SafetensorError
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_MASKED_LM_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForMaskedLM,
     AutoTokenizer,
+    GenerationMixin,
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
@@ -24,12 +27,15 @@ from playground.core.kept import Kept
 from playground.core.messages import LoadProgress, ModelCard
 from playground.core.run import ModelSpec
 from playground.errors import InvalidInput, ModelInvalid, OutOfMemory
+from playground.models import encoder
 from playground.models.checks import check_folder, notice_of_own_code, read_json
 from playground.models.context import kept_of
 from playground.models.footprint import needed_bytes
 from playground.models.hub_cache import commit_of
+from playground.models.kinds import CAUSAL, ENCODER, ModelKind, is_encoder, reads_only
 from playground.models.lanes import (
     BATCH,
+    NONE,
     RECOMPUTE,
     choose_lane,
     remembers,
@@ -80,10 +86,14 @@ PROVEN = frozenset(
 # A folder may hold an adapter beside a model, and with peft installed transformers would put it on
 # unseen, of whatever kind. It looks for it in this place inside the folder instead.
 _NO_ADAPTER = {"adapter_kwargs": {"subfolder": "/dev/null"}}
-_ENCODER = (
+_SEES_AHEAD = (
     "Its config.json does not say is_decoder, so each token sees those behind it, as in an "
     "encoder. It has hardly learnt to write on from a beginning: expect nonsense."
 )
+_CLASSES: dict[ModelKind, tuple[Any, Any]] = {
+    CAUSAL: (MODEL_FOR_CAUSAL_LM_MAPPING, AutoModelForCausalLM),
+    ENCODER: (MODEL_FOR_MASKED_LM_MAPPING, AutoModelForMaskedLM),
+}
 # from_pretrained sets global state: two at once give wrong weights (transformers#44940).
 ONE_LOAD_AT_A_TIME = threading.Lock()
 _SMALL = 20_000_000  # parameters; below, a second thread costs more than it gives
@@ -92,7 +102,11 @@ _THREADS = torch.get_num_threads()  # what torch chose for this machine
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model: its spec, weights, tokenizer, and what is known of it."""
+    """A loaded model: its spec, weights, tokenizer, and what is known of it.
+
+    ``lm`` is a causal language model. Of an encoder (``card.kind``) it is the masked language
+    model, or the encoder alone where the files hold no such head.
+    """
 
     spec: ModelSpec
     lm: Any
@@ -101,9 +115,16 @@ class Model:
 
     @property
     def ends(self) -> tuple[int, ...]:
-        """The checked end tokens: each ends a text."""
+        """The checked end tokens: each ends a text; an encoder has none."""
+        if self.card.kind == ENCODER:
+            return ()
         eos = self.lm.generation_config.eos_token_id
         return tuple(eos) if isinstance(eos, list) else () if eos is None else (int(eos),)
+
+    def check_decodes(self) -> None:
+        """Raise ModelInvalid for an encoder, which writes no text and scores none."""
+        if self.card.kind == ENCODER:
+            raise reads_only(self.spec)
 
 
 def load(
@@ -124,7 +145,7 @@ def load(
     config_json = check_folder(where)
     with ONE_LOAD_AT_A_TIME:
         transformers_log.disable_progress_bar()  # ``progress`` is told; the terminal is the app's
-        config = _config(where, config_json)
+        config, kind = _config(where, config_json)
         _check_quantization(spec, config_json)
         tell(LoadProgress(0.02, "reading the tokenizer"))
         tokenizer = load_tokenizer(where)
@@ -134,7 +155,7 @@ def load(
         with weights_counted(
             lambda share: tell(LoadProgress(0.05 + 0.85 * share, "reading the weights"))
         ):
-            lm = _weights(spec, where, config, placement)
+            lm = _weights(spec, where, config, kind, placement)
     tell(LoadProgress(0.9, "trying it out"))
     notices = [text for text in (slower(spec, placement.device), notice_of_own_code(where)) if text]
     if (where / "adapter_config.json").is_file():
@@ -158,7 +179,8 @@ def assemble(
     suggested: dict[str, Any] | None = None,
     notices: list[str] | None = None,
 ) -> Model:
-    """A ``Model`` of loaded weights and a tokenizer, checked against each other.
+    """A ``Model`` of loaded weights and a tokenizer, checked against each other; an encoder is
+    known by its class, which has no ``generate()``.
 
     ``suggested`` is the repository's generation_config: only its end, begin and padding ids are
     taken, and only where they are ids of this vocabulary. Raises ModelInvalid.
@@ -167,13 +189,17 @@ def assemble(
     lm.eval().requires_grad_(False)
     rows = lm.get_input_embeddings().weight.shape[0]
     check_vocabulary(tokenizer, rows)
-    lm.generation_config = generation_config(lm, tokenizer, suggested or {}, rows, notices)
+    writes = isinstance(lm, GenerationMixin)
+    suggested = suggested or {} if writes else {}
+    # An encoder has ids to pad with, and no end to be told of.
+    said = notices if writes else []
+    lm.generation_config = generation_config(lm, tokenizer, suggested, rows, said)
     parameters = parameters_of(lm)
     torch.set_num_threads(1 if parameters < _SMALL else _THREADS)
     try:
-        lane, why = _lane(lm, rows)
-        if sees_ahead(lm, rows):
-            notices.append(_ENCODER)
+        lane, why = _lane(lm, rows) if writes else _encoder_lane(lm, rows)
+        if writes and sees_ahead(lm, rows):
+            notices.append(_SEES_AHEAD)
     except (torch.OutOfMemoryError, MemoryError):
         raise too_big(spec, lm.device) from None
     except LOAD_FAULTS as fault:
@@ -187,15 +213,17 @@ def assemble(
         bytes=int(lm.get_memory_footprint()),
         dtype=str(lm.dtype).removeprefix("torch."),
         device=_devices(lm),
-        context=context_of(lm.config),
+        context=context_of(lm.config) if writes
+        else encoder.longest_text(lm, context_of(lm.config)),
         vocabulary=rows,
         has_chat_template=bool(tokenizer.chat_template),
         lane=lane,
-        suggested=suggested_settings(suggested or {}, notices),
+        suggested=suggested_settings(suggested, notices),
         notices=tuple(notices),
         parkable=can_park(lm),
-        kept=Kept(0) if lane == RECOMPUTE else kept_of(lm.config.to_dict()),
+        kept=Kept(0) if lane in (RECOMPUTE, NONE) else kept_of(_config_json(lm)),
         width=lm.dtype.itemsize,
+        kind=CAUSAL if writes else ENCODER,
     )
     return Model(spec, lm, tokenizer, card)
 
@@ -222,6 +250,16 @@ def _lane(lm: Any, rows: int) -> tuple[str, str]:
     return choose_lane(lm, rows)
 
 
+def _encoder_lane(lm: Any, rows: int) -> tuple[str, str]:
+    encoder.try_out(lm, rows)
+    return NONE, "" if encoder.has_head(lm) else encoder.NO_HEAD
+
+
+def _config_json(lm: Any) -> dict[str, Any]:
+    """The config of a model in memory as its file would say it."""
+    return lm.config.to_dict() | {"architectures": [type(lm).__name__]}
+
+
 def context_of(config: Any) -> int:
     """How many tokens the model was built to read; 2048 where its config does not say."""
     text = config.get_text_config(decoder=True)
@@ -230,29 +268,36 @@ def context_of(config: Any) -> int:
     return next((n for n in found if isinstance(n, int) and n > 0), 2048)
 
 
-def _config(folder: Path, config_json: dict[str, Any]) -> Any:
-    """The checked config of a causal language model."""
+def _config(folder: Path, config_json: dict[str, Any]) -> tuple[Any, ModelKind]:
+    """The checked config of a causal language model or of an encoder, and which of them it is."""
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except LOAD_FAULTS as fault:
         raise invalid("config.json is not that of a known model", fault) from None
+    _check_quantized_files(config_json)
+    said = {**config_json, "model_type": config.model_type}
+    if is_encoder(said) and type(config) in MODEL_FOR_MASKED_LM_MAPPING:
+        return config, ENCODER
     given = config_json.get("architectures") or []
     known = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING and not config.is_encoder_decoder
     if not known or (given and not _CAUSAL.intersection(map(str, given))):
         kind = ", ".join(map(str, given)) or config.model_type
         raise ModelInvalid(
-            f"{folder.name} is not a causal language model, which writes on token by token: "
-            f"its architecture is {kind}.",
+            f"{folder.name} is not a causal language model, which writes on token by token, nor "
+            f"an encoder like BERT: its architecture is {kind}.",
             field="model",
             given=kind,
-            allowed="a causal language model",
+            allowed="a causal language model or an encoder",
         )
+    return config, CAUSAL
+
+
+def _check_quantized_files(config_json: Mapping[str, Any]) -> None:
     method = (config_json.get("quantization_config") or {}).get("quant_method")
     if method is not None and method not in (*AUTO_QUANTIZATION_CONFIG_MAPPING, "bitsandbytes"):
         raise ModelInvalid(
             f"The weights are quantized in an unknown way: {method!r}.", field="model"
         )
-    return config
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -282,10 +327,13 @@ def _check_quantization(spec: ModelSpec, config_json: Mapping[str, Any]) -> None
         )
 
 
-def _weights(spec: ModelSpec, folder: Path, config: Any, placement: Placement) -> Any:
+def _weights(
+    spec: ModelSpec, folder: Path, config: Any, kind: ModelKind, placement: Placement
+) -> Any:
     """The language model in its place, every weight of it from the files."""
-    kind: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
-    kind = kind[0] if isinstance(kind, tuple | list) else kind
+    classes, auto = _CLASSES[kind]
+    made: Any = classes[type(config)]
+    made = made[0] if isinstance(made, tuple | list) else made
     device = placement.device
     dtype = dtype_of(spec, device, stored_dtype(folder))
     extra: dict[str, Any] = {}
@@ -294,12 +342,12 @@ def _weights(spec: ModelSpec, folder: Path, config: Any, placement: Placement) -
     if spec.quantization != "none":
         extra |= placement.arguments | {"quantization_config": quantization_of(spec, dtype)}
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = auto.from_pretrained(
             folder,
             config=config,
             dtype=dtype,
             # Always ours: a config may name an implementation, and that names code.
-            attn_implementation="sdpa" if getattr(kind, "_supports_sdpa", False) else "eager",
+            attn_implementation="sdpa" if getattr(made, "_supports_sdpa", False) else "eager",
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
@@ -316,10 +364,14 @@ def _weights(spec: ModelSpec, folder: Path, config: Any, placement: Placement) -
         device.type != "cpu"
     ):
         raise too_big(spec, device)
-    missing = sorted(info["missing_keys"]) + sorted(str(m) for m in info.get("mismatched_keys", ()))
+    missing = sorted(info["missing_keys"])
+    if kind == ENCODER:
+        lm, missing = encoder.with_its_own_head(lm, missing)
+    missing += sorted(str(m) for m in info.get("mismatched_keys", ()))
     if missing:
         raise ModelInvalid(
-            f"The files lack {len(missing)} of the model's weights, so it would write nonsense: "
+            f"The files lack {len(missing)} of the model's weights, so it would "
+            f"{'write' if kind == CAUSAL else 'show'} nonsense: "
             f"{', '.join(missing[:5])}{' …' if len(missing) > 5 else ''}",
             field="model",
         )

@@ -14,6 +14,8 @@ from huggingface_hub.utils import validate_repo_id
 from playground.core.run import ModelSpec
 from playground.errors import InvalidInput, ModelInvalid, ModelNotFound, ModelUnsafe
 from playground.models.catalog import BUILTIN, CATALOG, entry
+from playground.models.kinds import is_encoder, reads_only
+from playground.models.weights import json_object
 
 _PATH = re.compile(r"[/~\\]|\.\.?([/\\]|$)|[A-Za-z]:[/\\]")
 
@@ -29,8 +31,6 @@ class HubId:
 def place(spec: ModelSpec, offered: Collection[str], any_model: bool) -> Path | HubId:
     """Where the files of ``spec`` are: a folder on this machine or a checked Hub id.
 
-    An encoder of the catalog is refused: nothing decodes with it.
-
     With ``any_model`` a visitor may type any Hub id or path; without, only ``offered`` repos may be
     used, and the answer for every other is the same whether or not such a path exists. A text is a
     path only when it looks like one (``/…``, ``./…``, ``../…``, ``~…``, ``C:\\…``), so that an id
@@ -41,12 +41,6 @@ def place(spec: ModelSpec, offered: Collection[str], any_model: bool) -> Path | 
     repo = spec.repo
     if not any_model:
         _check_offered(spec, offered)
-    if not entry(repo).decodes:
-        raise ModelInvalid(
-            f"{spec.label} is an encoder: it reads text and writes none.", field="model",
-            given=repo, allowed="a base or a chat model",
-            advice="Pick a base or a chat model to write with.",
-        )
     if repo.startswith("builtin/"):
         return _builtin(repo)
     if is_folder(repo):
@@ -59,6 +53,14 @@ def place(spec: ModelSpec, offered: Collection[str], any_model: bool) -> Path | 
             field="model", given=repo,
         ) from None
     return HubId(repo, _revision(spec.revision))
+
+
+def check_decodes(spec: ModelSpec, found: Path | HubId) -> None:
+    """Refuse to write or score with what the catalog or its files know to be an encoder, before it
+    is fetched or loaded. Raises ModelInvalid."""
+    folder = found if isinstance(found, Path) else None
+    if not entry(spec.repo).decodes or (folder and is_encoder(json_object(folder / "config.json"))):
+        raise reads_only(spec)
 
 
 def is_folder(repo: str) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from playground.core.run import Quantization
+from playground.models.kinds import is_encoder
 
 Config = Mapping[str, Any]
 Tensor = tuple[str, str, Sequence[int]]  # name, dtype as safetensors writes it, shape
@@ -31,6 +32,11 @@ _NOT_LINEAR = re.compile(
 )
 # Causal masks and rotary tables that older checkpoints store and no model reads.
 _NOT_READ = re.compile(r"\.(attn|attention)\.(bias|masked_bias)$|inv_freq$|^mtp\.|\.mtp\.")
+# Of an encoder's files: what was trained for other tasks than a hidden word.
+_OTHER_HEADS = re.compile(
+    r"(^|\.)(pooler|seq_relationship|classifier|qa_outputs|discriminator_predictions"
+    r"|sop_classifier)\."
+)
 # Falcon's layers are of a class of its own, which bitsandbytes does not know.
 _NEVER_QUANTIZED = ("falcon",)
 _LAYER = re.compile(r"\.(?:layers|h|blocks)\.(\d+)\.")
@@ -180,12 +186,14 @@ def _is_not_read(name: str, shape: Sequence[int], text: Config) -> bool:
     place = _LAYER.search(name)
     after_last = place and layers and int(place[1]) >= layers
     stored = _NOT_READ.search(name) and (len(shape) != 1 or name.endswith("inv_freq"))
-    return bool(after_last or stored)
+    other_head = is_encoder(text) and _OTHER_HEADS.search(name)
+    return bool(after_last or stored or other_head)
 
 
 def _is_tied_copy(name: str, names: set[str], config: Config) -> bool:
     """Whether this is an output layer that is stored although it is the embedding once more."""
-    if not name.endswith("lm_head.weight") or config.get("tie_word_embeddings") is not True:
+    tied = config.get("tie_word_embeddings", is_encoder(config)) is True
+    if not tied or not name.endswith(("lm_head.weight", "predictions.decoder.weight")):
         return False
     return any("embed" in other or "wte" in other for other in names)
 
@@ -244,7 +252,8 @@ def of_config(config: Config) -> Weights:
     small += {"head": 2 * size, "all": queries + keys, "": 0}[family.qk_norm]
     other = layers * small + sum(_around(config, kind, hidden))
     linear, matrices = layers * layer, layers * (4 + family.mlp)
-    if kind == "bert":  # the pooler
+    if kind == "bert":  # the head for a hidden word: a layer, its norm, and a bias for each word
+        other += 2 * hidden + number(config, "vocab_size")
         linear, rows_more, matrices = linear + hidden * hidden, hidden, matrices + 1
         return Weights(linear, other + hidden, layers * rows + rows_more, matrices)
     return Weights(linear, other, layers * rows, matrices)

@@ -114,6 +114,7 @@ class Station:
     def render(self, key: int, prompt: Prompt) -> None:
         """Tell a prompt as the model will see it."""
         try:
+            self.model.check_decodes()
             with self._pipe.bounded():
                 made = encode(self.model, prompt, self.model.card.context)
         except BaseException as error:  # see above
