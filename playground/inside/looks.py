@@ -6,9 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from playground.core.inspection import Inspection
+from playground.core.lens import LensRequest, LensTopRequest
+from playground.inside.lens import look_at_lens, look_at_lens_top
 from playground.inside.subject import Look, Subject
 
 LOOKS: dict[type[Inspection[Any]], Callable[[Subject, Any], Look]] = {
+    LensRequest: look_at_lens,
+    LensTopRequest: look_at_lens_top,
 }
 
 

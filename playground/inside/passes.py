@@ -20,6 +20,7 @@ from playground.models.lanes import ALONE, BATCH, inputs_of, new_cache, takes
 CHUNK = 256   # tokens that are read at once, at most
 BESIDE = 64   # the same while others decode and wait
 MOST_BYTES = 512 * 2**20  # of hidden states and attention that one pass may hold
+MOST_KEPT = 64 * 2**20  # bytes of hidden states that stay for the next look at the same text
 
 
 @dataclass
@@ -70,6 +71,20 @@ def read(
         tuple(ids), tuple(torch.cat(parts) for parts in zip(*hidden, strict=True)),
         tuple(_joined(parts) for parts in zip(*rows, strict=True)),
     )
+
+
+def hidden_of(
+    subject: Subject, ids: Sequence[int]
+) -> Generator[None, None, tuple[torch.Tensor, ...]]:
+    """The ``hidden`` states of a ``Pass``; read anew only where the last look had another text."""
+    known = subject.kept.get("hidden")
+    if known is not None and known.ids == tuple(ids):
+        yield
+        return tuple(known.hidden)
+    made = yield from read(subject, ids)
+    if sum(layer.nbytes for layer in made.hidden) <= MOST_KEPT:
+        subject.kept["hidden"] = made
+    return made.hidden
 
 
 def _inputs(lm: Any, ids: torch.Tensor, cache: Any, past: int) -> dict[str, Any]:

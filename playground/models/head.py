@@ -11,7 +11,7 @@ import torch
 from playground.models.lanes import takes
 
 # What a model can raise where it has no such states, or a head of another shape.
-_TRIAL_FAULTS = (
+TRIAL_FAULTS = (
     RuntimeError, ValueError, TypeError, LookupError, AttributeError, NotImplementedError,
     AssertionError,
 )
@@ -60,28 +60,34 @@ def head_of(lm: Any) -> Head | str:
 @torch.inference_mode()
 def _found(lm: Any) -> Head | str:
     config = lm.config.get_text_config(decoder=True)
-    rows = lm.get_input_embeddings().weight.shape[0]
-    ids = torch.tensor([[(3 + i * (rows // _TRIAL)) % rows for i in range(_TRIAL)]])
     more = {"use_cache": False} if takes(lm, "use_cache") else {}
     try:
-        out = lm(input_ids=ids.to(lm.device), output_hidden_states=True, **more)
+        out = lm(input_ids=trial_ids(lm), output_hidden_states=True, **more)
         states, logits = out.hidden_states, out.logits[0].float()
         layers = int(config.num_hidden_layers)
         if len(states) != layers + 1 or len({state.shape for state in states}) > 1:
             return "the model does not give a hidden state for each of its layers"
-        head = Head(layers, lm.get_output_embeddings(), cap=_cap(config))
-        fitted = _fitted(head, states[-1][0], logits)
-        return fitted or "the output head of the model is of its own kind"
-    except _TRIAL_FAULTS:
+        head = Head(layers, lm.get_output_embeddings(), cap=cap_of(config))
+        found = fitted(head, states[-1][0], logits)
+        return found or "the output head of the model is of its own kind"
+    except TRIAL_FAULTS:
         return "the model gives no hidden states that its output head can read"
 
 
-def _cap(config: Any) -> float | None:
+def trial_ids(lm: Any) -> torch.Tensor:
+    """A few tokens [1, tokens] from all over the vocabulary, on the model's device."""
+    rows = lm.get_input_embeddings().weight.shape[0]
+    ids = torch.tensor([[(3 + i * (rows // _TRIAL)) % rows for i in range(_TRIAL)]])
+    return ids.to(lm.device)
+
+
+def cap_of(config: Any) -> float | None:
+    """The bound that a model puts on its logits, by the names that its config may have for it."""
     caps = (getattr(config, name, None) for name in _CAPS)
     return next((float(cap) for cap in caps if cap), None)
 
 
-def _fitted(head: Head, hidden: torch.Tensor, logits: torch.Tensor) -> Head | None:
+def fitted(head: Head, hidden: torch.Tensor, logits: torch.Tensor) -> Head | None:
     """The head with the factor that the model multiplies by; None where no factor explains it."""
     # As in the trial of the lanes: 16-bit numbers round more.
     allowed = (1e-3 if hidden.dtype == torch.float32 else 0.15) * float(logits.std()) + 1e-6

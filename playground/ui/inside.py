@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,7 +13,9 @@ from playground.core.prompt import Ids, Prompt, Raw, check_text
 from playground.errors import InvalidInput, PlaygroundError
 from playground.settings import Settings
 from playground.ui.actions import Actions, action_row, resting, running, sentence
+from playground.ui.branch_tree import event_of
 from playground.ui.controls import model_picker, prompt_box, read_model
+from playground.ui.lens_section import build_lens
 from playground.ui.scoring import News, is_over, play
 from playground.ui.section import Example, Section, Subject
 from playground.ui.streaming import Stage
@@ -22,7 +24,9 @@ TAB = "inside"
 _TEXT = "The capital of France is"
 
 # Each builds one section inside the open Tabs; the first is open at the start.
-SECTIONS: tuple[Callable[[Stage, Settings], Section], ...] = ()
+SECTIONS: tuple[Callable[[Stage, Settings], Section], ...] = (
+    build_lens,
+)
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,14 @@ def _wire(stage: Stage, settings: Settings, head: Head, sections: list[Section])
         ).then(**go)
         for part in section.looks_at_once:
             part.input(**go)
+        for box in section.submits:
+            box.submit(**go)
+        if section.chosen is not None:
+            gr.on(
+                [event_of(section.view, "chosen")], partial(_chosen, section.chosen),
+                list(section.controls), [head.actions.notice, *section.controls],
+                trigger_mode="multiple", **wide,
+            ).success(**go)
         for button, example in section.examples:
             filled = [head.text, head.model, head.ids, *section.controls]
             button.click(
@@ -89,6 +101,18 @@ def _wire(stage: Stage, settings: Settings, head: Head, sections: list[Section])
 
 def _opened(id: str) -> str:
     return id
+
+
+def _chosen(
+    choose: Callable[[Mapping[str, Any], Sequence[Any]], Sequence[Any]], event: gr.EventData,
+    *values: Any,
+) -> list[Any]:
+    """The controls as a reader wishes by a click in the view; a sentence where it is no wish."""
+    wish = event._data if isinstance(event._data, dict) else {}
+    try:
+        return ["", *choose(wish, values)]
+    except PlaygroundError as error:
+        return [sentence(error.problem), *[gr.skip()] * len(values)]
 
 
 def _filled(settings: Settings, section: Section, example: Example) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,11 @@ class Section:
     examples: tuple[tuple[gr.Button, Example], ...] = ()
     looks_at_once: tuple[Any, ...] = ()
     """Controls whose change looks again by itself."""
+    submits: tuple[Any, ...] = ()
+    """Controls, text boxes, in which Enter looks."""
+    chosen: Callable[[Mapping[str, Any], Sequence[Any]], Sequence[Any]] | None = None
+    """What a reader chose in the view (any object that a browser may send) and the values of
+    ``controls`` make new values for these, and then it looks again. Raises InvalidInput."""
 
 
 def waiting(news: Sequence[News]) -> str:
