@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, Qwen2Config
 
@@ -22,8 +24,19 @@ CONFIGS = {
 NAMES = ("builtin", *CONFIGS)
 
 
-def make(name: str) -> Model:
-    """A model in fp32 on the CPU; the random ones borrow the built-in tokenizer."""
+def make(name: str, cuda: torch.device | None = None) -> Model:
+    """A model in fp32 on the CPU, or in bf16 on a CUDA device; the random ones borrow the built-in
+    tokenizer."""
+    made = _on_cpu(name)
+    if cuda is None:
+        return made
+    lm = made.lm.to(cuda, torch.bfloat16)
+    card = replace(made.card, device=str(lm.device), dtype="bfloat16", width=2,
+                   bytes=int(lm.get_memory_footprint()))
+    return replace(made, lm=lm, card=card)
+
+
+def _on_cpu(name: str) -> Model:
     folder = place(BUILTIN, (BUILTIN.repo,), any_model=False)
     builtin = load(BUILTIN, str(folder), "cpu")
     if name == "builtin":

@@ -18,9 +18,11 @@ from playground.decode.phrases import phrases_of
 from playground.models.loading import Model
 
 
-def decode(model: Model, runs: Sequence[Run], joins: Sequence[int] = ()) -> list[Trace]:
+def decode(
+    model: Model, runs: Sequence[Run], joins: Sequence[int] = (), loop: DecodeLoop | None = None
+) -> list[Trace]:
     """The traces of ``runs`` in one loop; run ``i`` joins before step ``joins[i]`` (default 0)."""
-    loop = DecodeLoop(model)
+    loop = loop or DecodeLoop(model)
     traces = {key: Trace(run) for key, run in enumerate(runs)}
     waiting = {key: joins[key] if joins else 0 for key in traces}
     step = 0

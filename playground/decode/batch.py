@@ -12,6 +12,7 @@ from transformers import DynamicCache
 
 from playground.core.events import Finished
 from playground.decode import cache as kv
+from playground.decode.captured import CapturedStep
 from playground.decode.choice import read
 from playground.decode.faults import FORWARD_FAULTS
 from playground.decode.member import Forwarded, Member, Turn
@@ -70,8 +71,10 @@ class Seated:
 class Batch:
     """Members in the middle of decoding, one row of the cache for each of their texts."""
 
-    def __init__(self, lm: Any) -> None:
+    def __init__(self, lm: Any, captured: CapturedStep | None = None) -> None:
+        """``captured`` reads the steps of a row that is alone here."""
         self._lm = lm
+        self._captured = captured
         self.members: list[Member] = []
         self._rows: list[int] = []  # how many each member has
         self._cache: DynamicCache | None = None
@@ -105,7 +108,7 @@ class Batch:
 
     def part(self, members: Sequence[Member]) -> Batch:
         """A batch with the rows of these alone; they are here still, until they are let go."""
-        other = Batch(self._lm)
+        other = Batch(self._lm, self._captured)
         rows: list[int] = []
         first = 0
         for member, count in zip(self.members, self._rows, strict=True):
@@ -187,7 +190,14 @@ class Batch:
             self._cache = cache
             return told
         newest = torch.cat([member.newest() for member in self.members])
-        return forward(self._lm, newest, self._cache, self.lengths, with_states)
+        cache, lengths = self._cache, self.lengths
+        if self._captured is None or with_states or len(lengths) > 1:
+            return forward(self._lm, newest, cache, lengths, with_states)
+
+        def plainly() -> torch.Tensor:
+            return forward(self._lm, newest, cache, lengths).logits
+
+        return Read(self._captured.read(newest, cache, lengths[0], plainly))
 
     def _whole(self, with_states: bool) -> Read:
         """Without a cache every text is read from its begin, by itself."""

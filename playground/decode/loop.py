@@ -17,6 +17,7 @@ from playground.core.events import Amended, Event, Failed, Finished, Step, Uname
 from playground.core.run import Run
 from playground.decode import cache as kv
 from playground.decode.batch import Batch, Seated
+from playground.decode.captured import CapturedStep
 from playground.decode.contrastive import ContrastiveSearch
 from playground.decode.facts import facts_of, spelled_of
 from playground.decode.faults import FORWARD_FAULTS, is_memory, problem_of
@@ -31,6 +32,7 @@ from playground.decode.speculate import Drafts
 from playground.decode.strategy import batch_of, lane_of, member_of, shares
 from playground.decode.warm import MOST_BYTES, Running, WarmCaches
 from playground.errors import PlaygroundError, Problem
+from playground.models.lanes import BATCH
 from playground.models.loading import Model
 from playground.models.text import encode
 
@@ -53,10 +55,13 @@ class DecodeLoop:
         model: Model,
         drafts: Drafts = MappingProxyType({}),
         clock: Callable[[], float] = time.monotonic,
+        capture: bool | None = None,
     ) -> None:
         """``drafts`` are models that may propose tokens for it; more may come while it runs.
 
-        ``clock`` gives the seconds that a slowed run is held by.
+        ``clock`` gives the seconds that a slowed run is held by. ``capture`` says whether the steps
+        of a row that is alone have fixed shapes; left open, they have on a CUDA device, where that
+        is faster.
         """
         self._model, self._drafts = model, drafts
         self._facts = facts_of(model)
@@ -68,6 +73,7 @@ class DecodeLoop:
         self._leaving: set[int] = set()
         self._warm = WarmCaches(max(MOST_BYTES, model.card.bytes // 8))
         self._recent = RecentSteps()
+        self._captured = _captured(model, capture)
 
     @torch.inference_mode()
     def join(self, key: int, run: Run) -> None:
@@ -294,7 +300,7 @@ class DecodeLoop:
                 groups.append((batch_of(self._model, seated.member), [seated]))
         if shared:
             batch = next((b for b in self._shared if self._goes(b)), None)
-            groups.append((batch or Batch(self._model.lm), shared))
+            groups.append((batch or Batch(self._model.lm, self._captured), shared))
         for batch, group in groups:
             members = [seated.member for seated in group]
             joined = self._guarded(partial(batch.join, group), members, told)
@@ -397,6 +403,13 @@ class DecodeLoop:
         ended = {key for key, event in told if isinstance(event, Finished | Failed)}
         told.extend((m.key, Failed(problem)) for m in members if m.key not in ended)
         return problem
+
+
+def _captured(model: Model, wanted: bool | None) -> CapturedStep | None:
+    """What records the steps of a row that is alone; None where nobody wants it or nothing can."""
+    on_cuda = model.lm.device.type == "cuda" and len(set(model.card.device.split())) == 1
+    wants = on_cuda if wanted is None else wanted
+    return CapturedStep(model.lm, on_cuda) if wants and model.card.lane == BATCH else None
 
 
 def _same(cache: DynamicCache | None) -> DynamicCache | None:

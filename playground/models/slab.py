@@ -57,6 +57,31 @@ class SlabLayer(DynamicLayer):
         super().reorder_cache(beam_idx)
         self._buffers = self._views = None
 
+    def grows_in(self, buffers: Pair) -> bool:
+        """Whether its keys and values are the beginning of these, and may grow there."""
+        return self._owns_buffers() and self.lies_in(buffers)
+
+    def lies_in(self, buffers: Pair) -> bool:
+        """Whether its keys are a part of these buffers."""
+        return self.keys.untyped_storage().data_ptr() == buffers[0].untyped_storage().data_ptr()
+
+    def move_to(self, buffers: Pair) -> None:
+        """Lie at the beginning of these buffers from now on, which must be large enough."""
+        tokens = self.keys.shape[-2]
+        buffers[0].narrow(-2, 0, tokens).copy_(self.keys)
+        buffers[1].narrow(-2, 0, tokens).copy_(self.values)
+        self._buffers = buffers
+        self._look(tokens)
+
+    def leave_buffers(self) -> None:
+        """Take what it holds out of buffers that others will write to."""
+        self.keys, self.values = self.keys.clone(), self.values.clone()
+        self._buffers = self._views = None
+
+    def extend(self, tokens: int) -> None:
+        """Hold so many tokens of its buffers: somebody wrote the newest there."""
+        self._look(tokens)
+
     def _owns_buffers(self) -> bool:
         """Whether keys and values still are the beginning of the buffers."""
         views = self._views
