@@ -27,7 +27,8 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One failure in words: what happened, to which field, what was given, what is allowed."""
+    """One failure in words: what happened, to which field, what was given, what is allowed;
+    ``retry_after`` are the seconds after which trying again is worth it, 0 where nobody knows."""
 
     code: str
     message: str
@@ -35,6 +36,7 @@ class Problem:
     given: str = ""
     allowed: str = ""
     advice: str = ""
+    retry_after: int = 0
 
     def __str__(self) -> str:
         """The sentence for the screen: what is wrong, then what to do next."""
@@ -49,9 +51,12 @@ class PlaygroundError(Exception):
     def __init__(
         self, message: str, *,
         field: str = "", given: object = "", allowed: str = "", advice: str = "",
+        retry_after: int = 0,
     ) -> None:
         super().__init__(message)
-        self.problem = Problem(self.code, message, field, shown(given), allowed, advice)
+        self.problem = Problem(
+            self.code, message, field, shown(given), allowed, advice, retry_after
+        )
 
     def __str__(self) -> str:
         return str(self.problem)

@@ -38,9 +38,10 @@ class Limits:
     """What one run may ask for, and how many runs there may be at once.
 
     ``columns`` are the runs of one request, side by side; each tab offers as many of them as it has
-    a use for. ``seconds`` is from a run's first token of work to its last; ``running`` and
-    ``waiting`` count runs (columns) of all visitors together. ``grid_cells`` are the runs of one
-    grid, which wait for their turn a few at a time, and ``grid_tokens`` what they may all write.
+    a use for. ``request_tokens`` are what all of them may write together, each beam's counted.
+    ``seconds`` is from a run's first token of work to its last; ``running`` and ``waiting`` count
+    runs (columns) of all visitors together. ``grid_cells`` are the runs of one grid, which wait for
+    their turn a few at a time, and ``grid_tokens`` what they may all write.
     """
 
     prompt_characters: int
@@ -52,6 +53,7 @@ class Limits:
     seconds: int
     grid_cells: int
     grid_tokens: int
+    request_tokens: int
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -65,7 +67,7 @@ class Limits:
 
 LOCAL_LIMITS = Limits(prompt_characters=200_000, new_tokens=4096, columns=24, beams=16,
                       running=32, waiting=64, seconds=600, grid_cells=1000,
-                      grid_tokens=60_000)
+                      grid_tokens=60_000, request_tokens=600_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from playground.core.events import Event
 from playground.core.run import Run
+from playground.core.visitor import Visitor
 from playground.errors import Overloaded
 from tests.fake_engine import FakeEngine, FakeStream, words
 
@@ -37,11 +38,11 @@ class GridEngine(FakeEngine):
         super().__init__()
         self.answer, self.refusals = answer, refusals
         self.batches: list[tuple[Run, ...]] = []
-        self.visitors: set[str] = set()
+        self.visitors: set[Visitor] = set()
         self.gate = threading.Event()
         self.gate.set()
 
-    def start(self, runs: Sequence[Run], visitor: str = "") -> FakeStream:
+    def start(self, runs: Sequence[Run], visitor: Visitor = Visitor()) -> FakeStream:
         """Begin; raises Overloaded while it refuses, and once it is closed."""
         if self.is_closed:
             raise Overloaded("The app is closing.")

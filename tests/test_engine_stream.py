@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -11,10 +13,11 @@ from playground.core.decoding import Decoding
 from playground.core.events import Event, Failed, Finished, Paced, Step
 from playground.core.prompt import Raw
 from playground.core.run import ModelSpec, Run
-from playground.engine.admission import Admission
+from playground.core.visitor import Visitor
+from playground.engine.admission import Admission, Place, check_cost
 from playground.engine.stream import Stream
-from playground.errors import Overloaded, PlaygroundError
-from playground.settings import Limits
+from playground.errors import InvalidInput, Overloaded, PlaygroundError
+from playground.settings import LOCAL_LIMITS, Limits, settings_from
 
 RUN = Run(ModelSpec("some/model"), Raw("Once"))
 STEP = Step(0, 5, " upon", " upon", -0.1, 1, 0.9, 0.3, ())
@@ -140,10 +143,13 @@ def test_unread_counts_only_while_something_waits_to_be_read() -> None:
     assert stream.unread_for(time.monotonic() + 100) == 0
 
 
-def admission(running: int, waiting: int, by_visitor: bool = False) -> Admission:
-    limits = Limits(prompt_characters=9, new_tokens=9, columns=9, beams=9, running=running,
-                    waiting=waiting, seconds=9, grid_cells=9, grid_tokens=9)
-    return Admission(limits, by_visitor)
+def admission(
+    running: int, waiting: int, by_visitor: bool = False, columns: int = 9,
+    clock: Callable[[], float] = time.monotonic,
+) -> Admission:
+    limits = Limits(prompt_characters=9, new_tokens=9, columns=columns, beams=9, running=running,
+                    waiting=waiting, seconds=9, grid_cells=9, grid_tokens=9, request_tokens=99)
+    return Admission(limits, by_visitor, clock)
 
 
 def leave(desk: Admission, place: object) -> None:
@@ -196,6 +202,123 @@ def test_a_visitor_has_no_more_runs_at_once_than_one_request_may_have() -> None:
     assert caught.value.problem.allowed == "one that waits"
     leave(desk, branch)
     assert third.running
+
+
+def test_the_cookies_of_one_address_leave_a_quarter_to_others() -> None:
+    """One hundred cookies can be made up in a moment: 12 of 16 may run, 24 of 32 may wait."""
+    desk = admission(running=16, waiting=32, by_visitor=True, columns=4)
+    places = []
+    for n in range(100):
+        with suppress(Overloaded):
+            places.append(desk.enter(Visitor(f"cookie {n}", "192.0.2.1"), 1))
+    assert (sum(p.running for p in places), sum(not p.running for p in places)) == (12, 24)
+    with pytest.raises(Overloaded, match="24 runs of your address"):
+        desk.enter(Visitor("one more", "192.0.2.1"), 1)
+    assert desk.enter(Visitor("bob", "192.0.2.2"), 4).running
+    assert not desk.enter(Visitor("eve", "192.0.2.3"), 4).running, "there is room to wait for her"
+
+
+def test_all_through_a_tunnel_are_bounded_one_by_one_and_all_together() -> None:
+    """Nobody's address is known there: they are not one visitor."""
+    desk = admission(running=16, waiting=32, by_visitor=True, columns=4)
+    places = [desk.enter(Visitor(f"cookie {n}"), 4) for n in range(12)]
+    assert sum(place.running for place in places) == 4
+    with pytest.raises(Overloaded, match="Too many runs are waiting already: 32"):
+        desk.enter(Visitor("one more"), 4)
+
+
+def test_who_sends_many_requests_does_not_keep_another_waiting() -> None:
+    """Four people of one address wait, then Bob comes: he is served after one of them, since two
+    have had as much of the address's four shares as he has had of his: nothing."""
+    desk = admission(running=1, waiting=99, by_visitor=True)
+    desk.enter("first", 1, 100)
+    school = [desk.enter(Visitor(f"pupil {n}", "192.0.2.1"), 1, 100) for n in range(4)]
+    bob = desk.enter(Visitor("bob", "192.0.2.2"), 1, 100)
+    assert _served(desk, [*school, bob]) == [school[0], bob, *school[1:]]
+
+
+def test_who_asked_for_much_waits_behind_who_asked_for_little() -> None:
+    """While both wanted something, Ann had a hundred times as much as Bob."""
+    desk = admission(running=1, waiting=99, by_visitor=True)
+    first = desk.enter("first", 1, 1)
+    places = [desk.enter(name, 1, cost) for name, cost in (("ann", 4000), ("bob", 40))]
+    leave(desk, first)
+    anns = desk.enter("ann", 1, 40)
+    leave(desk, places[0])
+    bobs = desk.enter("bob", 1, 40)
+    assert _served(desk, [anns, bobs]) == [bobs, anns]
+
+
+def test_nobody_starves_behind_visitors_who_come_for_the_first_time() -> None:
+    """Ann has had 1000 while Bob wanted something too, so time went on by 500, and 500 are left
+    that she is ahead. She and one who is new want something then: each who is served moves time on
+    by 100/2, so that after ten who are new she is next."""
+    desk = admission(running=1, waiting=99, by_visitor=True)
+    first = desk.enter("first", 1, 1)
+    ann, bob = desk.enter("ann", 1, 1000), desk.enter("bob", 1, 100)
+    leave(desk, first)
+    again = desk.enter("ann", 1, 100)
+    leave(desk, ann)
+    now, new = bob, 0
+    while not again.running:
+        after = desk.enter(f"new {new}", 1, 100)
+        leave(desk, now)
+        now, new = after, new + 1
+        assert new < 20
+    assert new == 10
+
+
+def _served(desk: Admission, places: list[Place]) -> list[Place]:
+    """The order in which these are served, one at a time."""
+    order = []
+    while len(order) < len(places):
+        (now,) = [place for place in desk._places if place.running]
+        leave(desk, now)
+        order += [place for place in places if place.running and place not in order]
+    return order
+
+
+def test_who_is_turned_away_hears_how_long_it_may_take() -> None:
+    """Before anything has ended, as long as a run may take; then as long as the latest took, for
+    each time that the house must be filled again: 3 s, and with 2 runs waiting for 1 place, 9."""
+    now = [0.0]
+    desk = admission(running=1, waiting=2, clock=lambda: now[0])
+    first = desk.enter("", 1)
+    desk.enter("", 2)
+    with pytest.raises(Overloaded) as caught:
+        desk.enter("", 1)
+    assert caught.value.problem.retry_after == 30
+    assert "in about 30 s" in str(caught.value)
+    assert desk.estimate(1) == ""
+    now[0] = 3.0
+    leave(desk, first)
+    desk.enter("", 2)
+    with pytest.raises(Overloaded) as caught:
+        desk.enter("", 1)
+    assert caught.value.problem.retry_after == 9
+    assert (desk.estimate(1), desk.estimate(3)) == ("about 3 s", "about 9 s")
+
+
+def test_a_request_that_is_too_much_is_refused_with_its_sum() -> None:
+    """Each of its columns alone is allowed: 3 of 4 beams × 40 tokens and one of 20 are 500."""
+    limits = replace(LOCAL_LIMITS, request_tokens=500)
+    search = replace(RUN, decoding=Decoding(num_beams=4, max_new_tokens=40))
+    short = replace(RUN, decoding=Decoding(max_new_tokens=20))
+    check_cost([search] * 3 + [short], limits)
+    with pytest.raises(InvalidInput) as caught:
+        check_cost([search] * 3 + [short] * 2, limits)
+    assert caught.value.problem.field == "request cost"
+    assert ("3 columns × 4 beams × 40 tokens + 2 columns × 1 beam × 20 tokens = 520 tokens"
+            in str(caught.value))
+    assert caught.value.problem.allowed == "up to 500 tokens"
+
+
+@pytest.mark.parametrize("argv", [[], ["--share"]])
+def test_a_grid_fills_its_batch_within_what_a_request_may_write(argv: list[str]) -> None:
+    limits = settings_from(argv, {}).limits
+    width = min(limits.columns, limits.running // 4)
+    assert width * limits.beams * limits.new_tokens <= limits.request_tokens
+    assert limits.columns * limits.new_tokens <= limits.request_tokens
 
 
 def test_a_full_house_turns_away_and_forgets_who_was_turned_away() -> None:

@@ -33,8 +33,10 @@ from playground.core.events import (
 )
 from playground.core.prompt import Raw
 from playground.core.run import Fork, ModelSpec, Run
+from playground.core.visitor import Visitor
 from playground.errors import Problem
 from playground.ui import token_feed, token_store, token_stream
+from playground.ui.making_room import next_to_go
 from playground.ui.token_feed import TokenFeed, idle
 from playground.ui.token_store import (
     KEPT,
@@ -328,6 +330,32 @@ def test_the_store_is_bounded_by_tokens_too() -> None:
         record.tokens.extend(["[]"] * 4)
         keys.append(key)
     assert [store.get(key) is not None for key in keys] == [False, False, True, True, True]
+
+
+def test_who_holds_most_makes_room_first() -> None:
+    """60,000 tokens were everybody's: whoever ran a few long answers pushed out all others'."""
+    store = Store(most_runs=100, most_tokens=10)
+
+    def put(owner: Visitor, tokens: int) -> str:
+        key, record = store.open(owner)
+        record.tokens.extend(["[]"] * tokens)
+        return key
+
+    bobs = put(Visitor("bob"), 3)
+    anns = [put(Visitor("ann"), 4) for _ in range(6)]
+    assert store.get(bobs) is not None
+    assert [store.get(key) is not None for key in anns] == [False] * 4 + [True] * 2
+
+
+def test_made_up_cookies_hold_no_more_than_four_people_would() -> None:
+    """Twenty cookies of one address hold one token each, and Bob eight: the twenty count as four
+    who hold five each, so it is Bob's that goes; of thirty-six it is one of theirs."""
+    def kept(cookies: int) -> list[tuple[str, Visitor, int]]:
+        made = [(f"c{n}", Visitor(f"c{n}", "192.0.2.1"), 1) for n in range(cookies)]
+        return [("bobs", Visitor("bob", "192.0.2.2"), 8), *made]
+
+    assert next_to_go(kept(20)) == "bobs"
+    assert next_to_go(kept(36)) == "c0"
 
 
 @pytest.mark.parametrize("held", [

@@ -13,6 +13,7 @@ from playground.core.events import Event, Failed, Loading
 from playground.core.grid import Axes, Grid, Strategy, expand
 from playground.core.prompt import Raw
 from playground.core.run import ModelSpec, Run
+from playground.core.visitor import Visitor
 from playground.errors import InvalidInput, Overloaded, Problem
 from playground.settings import LOCAL_LIMITS
 from playground.ui import grid_player, grid_work
@@ -21,6 +22,7 @@ from playground.ui.grid_player import Slots
 from playground.ui.grid_work import GridWork
 from tests.grid_engine import GridEngine, echo, wait_for
 
+ANN = Visitor("ann", "192.0.2.1")
 A, B = ModelSpec("builtin/tiny-chat"), ModelSpec("builtin/tiny-base")
 SAMPLED = Strategy("Top-p", replace(PRESETS["Top-p"], max_new_tokens=4))
 
@@ -220,9 +222,55 @@ def test_a_grid_does_not_use_its_visitors_own_requests() -> None:
     """Only one of a visitor's requests may wait in public; a grid that waits would be it."""
     engine = GridEngine()
     work = work_of(engine)
-    job = work.put("", grid(), {})
+    job = work.put("", grid(), {}, ANN)
     play(work, job)
-    assert engine.visitors == {f"grid {job.key}"}
+    assert engine.visitors == {Visitor("grids of ann", "192.0.2.1")}
+
+
+def test_one_visitor_does_not_start_all_the_grids_that_may_run() -> None:
+    """Eight may, of all together; whoever opened eight pages had them all, and nobody else one."""
+    engine = GridEngine()
+    work = GridWork(engine, LOCAL_LIMITS, are_many=True)  # type: ignore[arg-type]
+    engine.gate.clear()
+    jobs = []
+
+    def start(visitor: Visitor) -> None:
+        jobs.append(work.put("", grid(), {}, visitor))
+        work.start(jobs[-1])
+
+    start(ANN)
+    start(ANN)
+    with pytest.raises(Overloaded, match="2 grids of yours"):
+        start(ANN)
+    start(Visitor("a cookie", ANN.address))
+    start(Visitor("another", ANN.address))
+    with pytest.raises(Overloaded, match="Too many grids"):
+        start(Visitor("one more", ANN.address))
+    start(Visitor("bob", "192.0.2.2"))
+    engine.gate.set()
+    wait_for(lambda: not any(job.running for job in jobs))
+
+
+def test_two_grids_of_one_visitor_have_no_more_slots_than_one_of_another() -> None:
+    slots = Slots(8)
+    assert [slots.take("a", 4, "ann"), slots.take("b", 4, "ann")] == [4, 4]
+    assert slots.take("c", 4, "bob") == 0
+    slots.give("a", 4)
+    assert slots.take("a", 4, "ann") == 0
+    assert slots.take("c", 4, "bob") == 4
+
+
+def test_who_has_many_grids_makes_room_before_who_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grid_work, "MOST_GRIDS", 3)
+    work = work_of(GridEngine())
+    bobs = work.put("", grid(), {}, Visitor("bob"))
+    play(work, bobs)
+    anns = [work.put("", grid(), {}, ANN) for _ in range(2)]
+    for job in anns:
+        play(work, job)
+    work.put("", grid(), {}, ANN)
+    assert work.job(bobs.key) is bobs
+    assert [work.job(job.key) is job for job in anns] == [False, True]
 
 
 def test_a_running_grid_takes_no_other_plan() -> None:

@@ -25,6 +25,7 @@ from playground.core.score import (
     ScoreRequest,
 )
 from playground.core.trace import Trace
+from playground.core.visitor import Visitor
 from playground.engine.engine import Engine
 from playground.engine.process import Abandoned
 from playground.errors import ContextOverflow, InvalidInput, Overloaded
@@ -51,6 +52,7 @@ from playground.ui.streaming import SessionStreams, Stage
 from playground.ui.take_over import answers_of, take
 from playground.ui.token_feed import TokenFeed
 from playground.ui.token_store import read_prompt, read_tokens
+from playground.ui.visitor import OWNER
 from tests.fake_engine import FakeEngine, words
 from tests.test_ui_page import REQUEST, handler
 
@@ -422,7 +424,7 @@ def test_a_contest_shows_its_winner_and_opens_any_row() -> None:
     final = contest(engine, prompt="Once", continuations="a b\nsea\n\na")
     ((_, request, visitor),) = engine.asked
     assert request == ContestRequest(Raw("Once"), (" a b", " sea", " a"))
-    assert visitor == "a-page"
+    assert visitor == Visitor(OWNER)
     assert json.loads(final[3])["rows"][2]["ranks"]["total"] == 1
     assert json.loads(final[4])["title"] == "a", "the tokens of the winner stand open"
     lanes = final[5]

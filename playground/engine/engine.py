@@ -20,13 +20,17 @@ from playground.core.messages import ModelCard, Rendered
 from playground.core.prompt import Prompt
 from playground.core.run import ModelSpec, Run
 from playground.core.score import Contest, ContestRequest, Scored, ScoreOrContest, ScoreRequest
+from playground.core.visitor import Visitor, as_visitor
 from playground.engine.admission import (
+    SCORE_COST,
     Admission,
     Place,
     check_columns,
+    check_cost,
     check_prompt,
     check_run,
     check_texts,
+    cost_of,
 )
 from playground.engine.entry import Freed, ModelStatus
 from playground.engine.fitting import Fitting
@@ -98,17 +102,18 @@ class Engine:
         """Whether the app is ending: nothing can be started any more."""
         return self._closed.is_set()
 
-    def start(self, runs: Sequence[Run], visitor: str = "") -> Stream:
+    def start(self, runs: Sequence[Run], visitor: Visitor | str = "") -> Stream:
         """Begin runs side by side and return at once; their events come from the stream.
 
-        Raises InvalidInput for a number of columns that is not allowed and Overloaded when too much
-        is running or waiting. What is wrong with one run is its column's ``Failed``; the others go
-        on. Runs on one model share its batch; models that do not fit together take turns.
+        ``visitor`` is whose share of the machine they take. Raises InvalidInput for a number of
+        columns that is not allowed, or that may write too much together, and Overloaded when too
+        much is running or waiting. What is wrong with one run is its column's ``Failed``; the
+        others go on. Runs on one model share its batch; models that do not fit together take turns.
         """
         check_columns(len(runs), self.settings.limits)
         if self._closed.is_set():
             raise Overloaded("The app is closing.", advice="Start it again.")
-        stream = Stream(runs, visitor, partial(check_run, limits=self.settings.limits))
+        stream = Stream(runs, as_visitor(visitor), partial(check_run, limits=self.settings.limits))
         for column in stream.columns:
             try:
                 check_run(column.run, self.settings.limits)
@@ -117,7 +122,9 @@ class Engine:
                 column.fail(error.problem)
         admitted = [column for column in stream.columns if not column.over]
         if admitted:
-            place = self._admission.enter(visitor, len(admitted))
+            asked = [column.run for column in admitted]
+            check_cost(asked, self.settings.limits)
+            place = self._admission.enter(stream.visitor, len(asked), cost_of(asked))
             with self._lock:
                 self._streams.add(stream)
             threading.Thread(
@@ -126,13 +133,15 @@ class Engine:
             ).start()
         return stream
 
-    def run(self, run: Run, visitor: str = "") -> Generator[Event]:
+    def run(self, run: Run, visitor: Visitor | str = "") -> Generator[Event]:
         """The events of one run as they come; closing the generator stops the run."""
         with closing(self.together([run], visitor)) as events:
             for _, event in events:
                 yield event
 
-    def together(self, runs: Sequence[Run], visitor: str = "") -> Generator[tuple[int, Event]]:
+    def together(
+        self, runs: Sequence[Run], visitor: Visitor | str = ""
+    ) -> Generator[tuple[int, Event]]:
         """The events of several runs as they come; closing the generator stops all of them."""
         stream = self.start(runs, visitor)
         try:
@@ -161,7 +170,7 @@ class Engine:
             ) from None
 
     def score(
-        self, spec: ModelSpec, request: ScoreRequest, visitor: str = "",
+        self, spec: ModelSpec, request: ScoreRequest, visitor: Visitor | str = "",
         tell: Tell = _quiet, given_up: GivenUp = _never,
     ) -> Scored:
         """How likely a given text is under a model, token by token; waits for its turn and for it.
@@ -175,7 +184,7 @@ class Engine:
         return made
 
     def contest(
-        self, spec: ModelSpec, request: ContestRequest, visitor: str = "",
+        self, spec: ModelSpec, request: ContestRequest, visitor: Visitor | str = "",
         tell: Tell = _quiet, given_up: GivenUp = _never,
     ) -> Contest:
         """Two to twenty continuations of one prompt against each other; else as ``score``."""
@@ -184,7 +193,7 @@ class Engine:
         return made
 
     def inspect(
-        self, spec: ModelSpec, request: Inspection[F], visitor: str = "",
+        self, spec: ModelSpec, request: Inspection[F], visitor: Visitor | str = "",
         tell: Tell = _quiet, given_up: GivenUp = _never,
     ) -> F:
         """What a look into a model finds; waits for its turn and for the model, as ``score`` does.
@@ -203,7 +212,8 @@ class Engine:
         return self._wait_and_ask(spec, visitor, tell, given_up, ask, turn=not request.quick)
 
     def _score(
-        self, spec: ModelSpec, request: ScoreOrContest, visitor: str, tell: Tell, given_up: GivenUp
+        self, spec: ModelSpec, request: ScoreOrContest, visitor: Visitor | str, tell: Tell,
+        given_up: GivenUp,
     ) -> Scored | Contest:
         check_texts(request.parts, self.settings.limits)
         self._place_to_decode(spec)
@@ -215,7 +225,7 @@ class Engine:
         )
 
     def _wait_and_ask(
-        self, spec: ModelSpec, visitor: str, tell: Tell, given_up: GivenUp,
+        self, spec: ModelSpec, visitor: Visitor | str, tell: Tell, given_up: GivenUp,
         ask: Callable[[WorkerProcess, GivenUp], T], turn: bool = True,
     ) -> T:
         """Ask a model's worker something once there is a place for it and the model is there."""
@@ -226,9 +236,9 @@ class Engine:
         try:
             with ExitStack() as held:
                 if turn:
-                    place = self._admission.enter(visitor, 1)
+                    place = self._admission.enter(visitor, 1, SCORE_COST)
                     if not held.enter_context(
-                        self._admission.turn(place, lambda ahead: tell(Queued(ahead)), over)
+                        self._admission.turn(place, lambda ahead: tell(self._queued(ahead)), over)
                     ):
                         raise Abandoned
                 return ask(held.enter_context(self._manager.lease(spec, tell, over)), over)
@@ -363,12 +373,16 @@ class Engine:
             found, hub_token(), news, given_up, lambda repo: self._fitting.admit(spec, repo)
         )
 
+    def _queued(self, ahead: int) -> Queued:
+        """What is told to who waits."""
+        return Queued(ahead, self._admission.estimate(ahead))
+
     def _attend(self, stream: Stream, place: Place, columns: list[Column]) -> None:
         """See one request through, on a thread of its own."""
 
         def ahead(count: int) -> None:
             for column in columns:
-                column.tell(Queued(count))
+                column.tell(self._queued(count))
 
         try:
             with self._admission.turn(place, ahead, lambda: stream.over) as admitted:

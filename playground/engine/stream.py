@@ -13,6 +13,7 @@ from playground.core.amend import check_amend
 from playground.core.decoding import Decoding
 from playground.core.events import Amended, Event, Failed, Finished, Paced, Started, Step
 from playground.core.run import Run
+from playground.core.visitor import Visitor
 from playground.errors import DeadlinePassed, InvalidInput, Overloaded, Problem
 
 SLOWEST = 60.0  # seconds for a token, at most
@@ -219,7 +220,8 @@ class Stream:
     """What N runs are doing. One reader calls ``read``; anybody may call ``stop``."""
 
     def __init__(
-        self, runs: Sequence[Run], visitor: str = "", check: Callable[[Run], None] = _anything
+        self, runs: Sequence[Run], visitor: Visitor = Visitor(),
+        check: Callable[[Run], None] = _anything,
     ) -> None:
         """``check`` raises InvalidInput for a run that asks for more than it may."""
         self.visitor = visitor

@@ -16,6 +16,7 @@ from playground.core.events import Failed, Step
 from playground.core.forking import forked, resumed
 from playground.core.run import LARGEST_SEED, Run
 from playground.core.trace import Trace
+from playground.core.visitor import Visitor
 from playground.engine.engine import Engine
 from playground.errors import InvalidInput, PlaygroundError
 from playground.ui.keeping import Keeping
@@ -70,6 +71,7 @@ class Branches:
         self._engine, self._session, self._describe = engine, session, describe
         self.most_samples = most_samples
         self.begin: Callable[[], Keeping | None] = lambda: None  # who keeps what is run next
+        self.visitor = Visitor()  # and whose share of the machine it takes
         self.history = History()
         self.lanes = Lanes()
         self.compared: tuple[str, ...] = ()
@@ -379,14 +381,16 @@ class Branches:
         if paced:
             self.feeds |= {feed.key: feed for feed in feeds}
         try:
-            stream = self._engine.start([feed.trace.run for feed in feeds], visitor=self._session)
+            stream = self._engine.start([feed.trace.run for feed in feeds], visitor=self.visitor)
         except PlaygroundError as error:
             for feed in feeds:
                 feed.add(Failed(error.problem))
             return
         keeping = self.begin()
         for column, feed in enumerate(feeds):
-            feed.plays(Live(self._engine, stream, column, self._session, keeping))
+            feed.plays(Live(
+                self._engine, stream, column, self._session, keeping, self.visitor
+            ))
         beside = bool(self.writing)
         playing = Playing(stream, feeds, paced)
         self._playing.append(playing)

@@ -11,6 +11,7 @@ import gradio as gr
 
 from playground.core.prompt import Raw, check_text
 from playground.core.score import Contest, ContestRequest
+from playground.core.visitor import Visitor
 from playground.errors import InvalidInput, PlaygroundError, Problem
 from playground.settings import Settings
 from playground.ui.actions import action_row, examples_row, resting, running, sentence
@@ -154,7 +155,7 @@ def _runner(stage: Stage) -> Callable[..., Iterator[list[Any]]]:
             if not isinstance(news, Contest | Problem) and news not in ("stopped", "later"):
                 waits = None if news == "reading" else news
                 yield [*running(), "", "", waiting_lane(label, "", waits), ()]
-        yield [*resting(), *_outcome(news, label)]
+        yield [*resting(), *_outcome(news, label, stage.visitor(request))]
 
     return contest
 
@@ -165,12 +166,14 @@ def _ask(prompt: Any, continuations: Any, model: Any, *others: Any) -> Ask:
     return Ask(read_model(model), asked)
 
 
-def _outcome(news: News, label: str) -> list[Any]:
+def _outcome(news: News, label: str, visitor: Visitor) -> list[Any]:
     """The sentence, the ranking, the winner's tokens, and those of all rows."""
     match news:
         case Contest():
             lanes = tuple(
-                scored_lane(one.continuation.strip() or "white space", label, one.scored)
+                scored_lane(
+                    one.continuation.strip() or "white space", label, one.scored, visitor
+                )
                 for one in news.contenders
             )
             first = news.contenders.index(news.winner("total"))

@@ -104,7 +104,7 @@ class _Parts:
 def build_grid(stage: Stage, settings: Settings, tab: gr.Tab) -> tuple[GridWork, gr.HTML]:
     """Build the tab inside the open Blocks; gives all grids with their answers, and the board,
     from whose value ``key_of`` reads which grid a page shows."""
-    work = GridWork(stage.engine, settings.limits)
+    work = GridWork(stage.engine, settings.limits, are_many=settings.mode != "local")
     with gr.Row(elem_classes="grid-texts"):
         prompts = _text("Prompts", "One or more, with an empty line between them. {country} is "
                         "filled from the table’s column of that name.")
@@ -197,7 +197,9 @@ def _changer(
         """Plan the grid that the boxes ask for, or run it: only cells without an answer run."""
         try:
             form = GridForm(values, own if isinstance(own, Mapping) else {})
-            job = work.put(key_of(board), form.grid(settings.limits), {"own": own, **values})
+            plan = form.grid(settings.limits)
+            visitor = stage.visitor(request)
+            job = work.put(key_of(board), plan, {"own": own, **values}, visitor)
             if start:
                 work.start(job, stage.keeper.begin(stage.keeper.meet(request), TAB))
         except PlaygroundError as error:

@@ -15,6 +15,7 @@ from playground.core.grid_plan import Estimate, Speed, Stretch, estimate, plan
 from playground.core.measures import Measures, measure
 from playground.core.run import ModelSpec, Run
 from playground.core.trace import Trace
+from playground.core.visitor import Visitor
 from playground.errors import InvalidInput, Problem
 from playground.ui.keeping import Keeping
 
@@ -75,13 +76,14 @@ class GridJob:
     """One grid and what came of its cells, by their identity. Any thread may call.
 
     ``version`` counts the grids that it was given; ``revision`` the changes of its cells. ``form``
-    is what the page's boxes held; ``keeping`` keeps its runs for who started it. An answer stays
-    when the grid changes, while there is room.
+    is what the page's boxes held; ``keeping`` keeps its runs for who started it, ``owner`` is whose
+    room it takes and in whose name it runs. An answer stays when the grid changes, while there is
+    room.
     """
 
     def __init__(
         self, key: str, grid: Grid, form: Mapping[str, Any], most_tokens: int,
-        speeds: dict[ModelSpec, Speed],
+        speeds: dict[ModelSpec, Speed], owner: Visitor = Visitor(),
     ) -> None:
         self.key, self.grid, self.form = key, grid, form
         self.version, self.revision = 1, 0
@@ -90,7 +92,7 @@ class GridJob:
         self.touched = time.monotonic()
         self.waits_for: Loading | str = ""
         self.ready: frozenset[ModelSpec] = frozenset()
-        self.speeds = speeds
+        self.speeds, self.owner = speeds, owner
         self.keeping: Keeping | None = None
         self._most_tokens = most_tokens
         self._lock = threading.RLock()

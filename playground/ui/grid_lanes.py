@@ -29,7 +29,7 @@ class CellLane:
             return self.job.running
         if self.feed is None:
             name, what = title_of(self.job, self.cell)
-            self.feed = TokenFeed.of(result.trace, name, what)
+            self.feed = TokenFeed.of(result.trace, name, what, self.job.owner)
             if result.trace.problem:
                 self.feed.add(Failed(result.trace.problem))
         else:

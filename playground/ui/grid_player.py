@@ -13,6 +13,7 @@ from playground.core.events import Event, Loading, Started, Step
 from playground.core.grid import Cell
 from playground.core.grid_plan import Speed, Stretch
 from playground.core.run import ModelSpec
+from playground.core.visitor import Visitor
 from playground.engine.engine import Engine
 from playground.engine.stream import Stream
 from playground.errors import Overloaded, PlaygroundError, Problem
@@ -32,19 +33,26 @@ _UNEXPECTED = Problem(
 
 
 class Slots:
-    """How many runs all grids together may have in the engine, so that others find room there; none
-    of them has more than its share of these while others want some."""
+    """How many runs all grids together may have in the engine, so that others find room there. No
+    visitor has more than a share of these while others want some, and none of a visitor's grids
+    more than its share of that."""
 
     def __init__(self, most: int) -> None:
         self._most, self._lock = most, Lock()
         self._held: dict[object, int] = {}
+        self._owners: dict[object, str] = {}
 
-    def take(self, grid: object, wanted: int) -> int:
-        """As many of those wanted as there are for this grid, maybe none."""
+    def take(self, grid: object, wanted: int, owner: str = "") -> int:
+        """As many of those wanted as there are for this grid of a visitor, maybe none."""
         with self._lock:
             held = self._held.setdefault(grid, 0)
-            share = -(-self._most // len(self._held))
-            got = max(0, min(wanted, share - held, self._most - sum(self._held.values())))
+            self._owners[grid] = owner
+            his = [self._held[one] for one, name in self._owners.items() if name == owner]
+            share = -(-self._most // len(set(self._owners.values())))
+            got = max(0, min(
+                wanted, -(-share // len(his)) - held, share - sum(his),
+                self._most - sum(self._held.values()),
+            ))
             self._held[grid] += got
             return got
 
@@ -57,6 +65,7 @@ class Slots:
         """It wants none any more."""
         with self._lock:
             self._held.pop(grid, None)
+            self._owners.pop(grid, None)
 
 
 @dataclass(eq=False)
@@ -106,13 +115,15 @@ class Watch:
 
 
 class Player:
-    """Plays the open cells of a job, at most ``width`` at once, under a visitor's name."""
+    """Plays the open cells of a job, at most ``width`` at once.
 
-    def __init__(
-        self, engine: Engine, slots: Slots, width: int, job: GridJob, visitor: str
-    ) -> None:
+    Its owner's grids wait under a name of their own: they do not keep him from asking for more.
+    """
+
+    def __init__(self, engine: Engine, slots: Slots, width: int, job: GridJob) -> None:
         self._engine, self._slots, self._width = engine, slots, width
-        self._job, self._visitor = job, visitor
+        self._job = job
+        self._visitor = Visitor(f"grids of {job.owner.name}", job.owner.address)
         self._flights: list[Flight] = []
         self._waiting: deque[Cell] = deque()
         self._watch = Watch()
@@ -153,7 +164,7 @@ class Player:
         worth = min(len(waiting), max(1, self._width // 2))
         if not waiting or free < worth or time.monotonic() < self._ask_again_at:
             return
-        got = self._slots.take(self, min(free, len(waiting)))
+        got = self._slots.take(self, min(free, len(waiting)), self._job.owner.name)
         if not got:
             self._wait(self._job.waits_for if self._flights else OTHERS)
             return

@@ -17,27 +17,31 @@ from typing import Any
 from playground.core.grid import Grid
 from playground.core.grid_plan import Speed
 from playground.core.run import ModelSpec
+from playground.core.visitor import Visitor
 from playground.engine.engine import Engine
 from playground.errors import Overloaded
 from playground.settings import Limits
 from playground.ui.grid_job import FinishedCell, GridJob
 from playground.ui.grid_player import Player, Slots
 from playground.ui.keeping import Keeping
+from playground.ui.making_room import next_to_go
 
 FORGOTTEN_AFTER = 6 * 3600.0
 MOST_GRIDS = 24
 MOST_RUNNING = 8
+RUNNING_EACH = 2
 MOST_SPEEDS = 64
 
 
 class GridWork:
     """Grids by key, bounded by their number, their age and what they hold together.
 
-    All of them together may have half of the engine's running runs, and one a quarter.
+    All of them together may have half of the engine's running runs, and one a quarter. Where
+    visitors ``are_many``, each may run two at once, and those of one address half of all.
     """
 
-    def __init__(self, engine: Engine, limits: Limits) -> None:
-        self._engine, self._limits = engine, limits
+    def __init__(self, engine: Engine, limits: Limits, are_many: bool = False) -> None:
+        self._engine, self._limits, self._are_many = engine, limits, are_many
         self.width = max(1, min(limits.columns, limits.running // 4))
         self._slots = Slots(max(1, limits.running // 2))
         self._most_tokens = max(2 * limits.grid_tokens, 60_000)
@@ -55,14 +59,17 @@ class GridWork:
                 self._jobs.move_to_end(job.key)
             return job
 
-    def put(self, key: object, grid: Grid, form: Mapping[str, Any]) -> GridJob:
-        """A grid in the place of the one under ``key``, whose answers it keeps, or a new one.
+    def put(
+        self, key: object, grid: Grid, form: Mapping[str, Any], visitor: Visitor = Visitor()
+    ) -> GridJob:
+        """A grid in the place of the one under ``key``, whose answers it keeps, or a new one of
+        this visitor's.
 
         Raises InvalidInput while that one runs, and Overloaded where too many others do.
         """
         job = self.job(key)
         if job is None:
-            job = self._new(grid, form)
+            job = self._new(grid, form, visitor)
         else:
             job.take(grid, form)
         job.ready = self._ready()
@@ -74,16 +81,28 @@ class GridWork:
         with self._lock:
             if job.running:
                 return
-            if sum(other.running for other in self._jobs.values()) >= MOST_RUNNING:
-                raise Overloaded(
-                    "Too many grids are running already.", field="cells",
-                    allowed=f"up to {MOST_RUNNING}", advice="Try again in a few minutes.",
-                )
+            self._check_running(job.owner)
             while len(self._speeds) > MOST_SPEEDS:
                 del self._speeds[next(iter(self._speeds))]
             job.ready = self._ready()
             job.start(keeping)
         threading.Thread(target=self._play, args=(job,), name="grid", daemon=True).start()
+
+    def _check_running(self, visitor: Visitor) -> None:
+        """Raise Overloaded where one more running grid is too many, of a visitor, or of all."""
+        owners = [job.owner for job in self._jobs.values() if job.running]
+        his = sum(one.name == visitor.name for one in owners)
+        near = sum(one.address == visitor.address for one in owners) if visitor.address else 0
+        if self._are_many and visitor.name and his >= RUNNING_EACH:
+            raise Overloaded(
+                f"{his} grids of yours are running already.", field="cells", given=his,
+                allowed=f"up to {RUNNING_EACH}", advice="Stop one of them, or wait for it.",
+            )
+        if len(owners) >= MOST_RUNNING or self._are_many and near >= MOST_RUNNING // 2:
+            raise Overloaded(
+                "Too many grids are running already.", field="cells", given=len(owners),
+                allowed=f"up to {MOST_RUNNING}", advice="Try again in a few minutes.",
+            )
 
     def finished(self, key: object) -> tuple[FinishedCell, ...]:
         """The cells of a grid that have their answer: coordinates, run and trace."""
@@ -91,18 +110,17 @@ class GridWork:
         return job.finished() if job else ()
 
     def _play(self, job: GridJob) -> None:
-        visitor = f"grid {job.key}"
         try:
-            Player(self._engine, self._slots, self.width, job, visitor).play()
+            Player(self._engine, self._slots, self.width, job).play()
         finally:
             job.end()
 
     def _ready(self) -> frozenset[ModelSpec]:
         return frozenset(s.spec for s in self._engine.models() if s.state in ("ready", "busy"))
 
-    def _new(self, grid: Grid, form: Mapping[str, Any]) -> GridJob:
+    def _new(self, grid: Grid, form: Mapping[str, Any], visitor: Visitor) -> GridJob:
         key = secrets.token_urlsafe(18)
-        job = GridJob(key, grid, form, self._limits.grid_tokens, self._speeds)
+        job = GridJob(key, grid, form, self._limits.grid_tokens, self._speeds, visitor)
         with self._lock:
             self._make_room()
             if len(self._jobs) >= MOST_GRIDS:
@@ -118,13 +136,18 @@ class GridWork:
                 del self._jobs[key]
 
     def _make_room(self) -> None:
-        """The longest unused go where there are too many, or where they hold too much; first those
-        that have no answer, so that nobody's are pushed out by plans alone, which cost nothing."""
+        """Some go where there are too many, or where they hold too much: first those that have no
+        answer, so that nobody's are pushed out by plans alone, which cost nothing; then of those
+        who hold most."""
         self._forget_old()
-        weights = {key: job.weight for key, job in self._jobs.items()}
-        held = sum(weights.values())
-        idle = [key for key, job in self._jobs.items() if not job.running]
-        for key in sorted(idle, key=lambda key: weights[key] > 0):
-            if len(self._jobs) >= MOST_GRIDS or (held > self._most_tokens and weights[key]):
-                held -= weights[key]
-                del self._jobs[key]
+        idle = {key: job.weight for key, job in self._jobs.items() if not job.running}
+        held = sum(job.weight for job in self._jobs.values())
+        while idle and (len(self._jobs) >= MOST_GRIDS or held > self._most_tokens):
+            plans = [key for key, weight in idle.items() if not weight]
+            answered = [key for key, weight in idle.items() if weight]
+            some = answered if held > self._most_tokens or not plans else plans
+            if not some:
+                return
+            gone = next_to_go((key, self._jobs[key].owner, idle[key] or 1) for key in some)
+            held -= idle.pop(gone)
+            del self._jobs[gone]

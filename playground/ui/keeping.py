@@ -126,4 +126,6 @@ class Keeper:
 def keeper_of(settings: Settings, describe: Callable[[Run], str]) -> Keeper:
     """The keeper of an app with these settings, its records opened."""
     bounds = OWN if settings.mode == "local" else VISITS if settings.data is None else VOLUME
-    return Keeper(Records(settings.data, bounds), Visitors(settings.mode), describe)
+    return Keeper(
+        Records(settings.data, bounds), Visitors(settings.mode, settings.share), describe
+    )

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from playground.core.recipe import Recipe, recipe_of
 from playground.core.recipe_verdict import facts_that_differ
 from playground.core.trace import Trace
+from playground.core.visitor import Visitor
 from playground.records.record import Record
 from playground.ui.token_feed import TokenFeed
 from playground.ui.token_store import KEPT, encode
@@ -32,9 +33,9 @@ class RecordLane:
         return self.feed.final() if self.feed else self.text
 
 
-def kept_lane(record: Record, trace: Trace) -> RecordLane:
-    """A run that was kept here, with every token."""
-    feed = TokenFeed.of(trace, _title(record), _subtitle(record))
+def kept_lane(record: Record, trace: Trace, visitor: Visitor = Visitor()) -> RecordLane:
+    """A run that was kept here, with every token; it takes this visitor's room in the store."""
+    feed = TokenFeed.of(trace, _title(record), _subtitle(record), visitor)
     if (shown := KEPT.get(feed.key)) is not None:
         shown.made = time_of(record.created)
     return RecordLane(_title(record), recipe_of(trace), feed)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from playground.core.recipe import MOST_LANES, Experiment, read_experiment, written_experiment
+from playground.core.visitor import Visitor
 from playground.errors import InvalidInput, PlaygroundError
 from playground.records.access import waited
 from playground.records.record import PAGE, TURN, Draft, Query, Record, told_by
@@ -61,7 +62,9 @@ class RecordList:
             told.setdefault("problem", str(error.problem))
         return encode(told)
 
-    def lanes(self, owner: str | None, wish: Any) -> list[RecordLane]:
+    def lanes(
+        self, owner: str | None, wish: Any, visitor: Visitor = Visitor()
+    ) -> list[RecordLane]:
         """The records that a browser wishes to see, at most two.
 
         Raises RecordNotFound, InvalidInput or StorageProblem.
@@ -71,12 +74,12 @@ class RecordList:
         if owner is None or not isinstance(keys, list) or len(keys) > BESIDE:
             raise InvalidInput(f"One or {BESIDE} records can be opened.", field="keys", given=keys,
                                allowed=f"one or {BESIDE}")
-        return [self._lane(owner, record) for record in self._records.get(owner, keys)]
+        return [self._lane(owner, record, visitor) for record in self._records.get(owner, keys)]
 
-    def _lane(self, owner: str, record: Record) -> RecordLane:
+    def _lane(self, owner: str, record: Record, visitor: Visitor) -> RecordLane:
         if record.tab == FILE:
             return text_lane(record, self._records.recipe(owner, record.key))
-        return kept_lane(record, self._records.trace(owner, record.key))
+        return kept_lane(record, self._records.trace(owner, record.key), visitor)
 
     @property
     def place(self) -> str:

@@ -77,7 +77,7 @@ def build_records(keeper: Keeper) -> None:
         """Open some records: what the list says of it, the lanes, and how two of them differ."""
         owner, wish = keeper.meet(request), event._data
         try:
-            shown = listed.lanes(owner, wish)
+            shown = listed.lanes(owner, wish, keeper.visitors.visitor(request))
         except PlaygroundError as error:
             told = encode({"show": _turn(wish), "problem": str(error.problem)})
             return [told, *[gr.update()] * (2 * BESIDE + 2)]

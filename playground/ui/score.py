@@ -11,6 +11,7 @@ import gradio as gr
 
 from playground.core.prompt import Chat, Message, Raw, check_text
 from playground.core.score import Scored, ScoreRequest
+from playground.core.visitor import Visitor
 from playground.errors import InvalidInput, PlaygroundError, Problem
 from playground.settings import Settings
 from playground.ui.actions import Actions, action_row, examples_row, resting, running
@@ -182,13 +183,13 @@ class Lane:
     ask: Ask | None
     refusal: Problem | None = None
 
-    def value(self, news: News) -> str:
-        """What its lane shows."""
+    def value(self, news: News, visitor: Visitor) -> str:
+        """What its lane shows to this visitor."""
         match news:
             case Problem():
                 return refused_lane(self.title, news)
             case Scored():
-                return scored_lane(self.title, self.subtitle, news)
+                return scored_lane(self.title, self.subtitle, news, visitor)
             case "later":
                 return later_lane(self.title, self.subtitle)
             case "stopped":
@@ -212,7 +213,7 @@ def _runner(stage: Stage) -> Callable[..., Iterator[list[Any]]]:
     def updates(request: gr.Request, lanes: Sequence[Lane]) -> Iterator[list[Any]]:
         asks = [lane.ask for lane in lanes if lane.ask]
         known: tuple[News, ...] = ()
-        told = _Told(lanes)
+        told = _Told(lanes, stage.visitor(request))
         for known in play(stage, TAB, request, asks) if asks else ():
             if not all(is_over(one) for one in known):  # the end is told together with the button
                 yield [*running(), "", *told.values(known)]
@@ -224,8 +225,8 @@ def _runner(stage: Stage) -> Callable[..., Iterator[list[Any]]]:
 class _Told:
     """What the lanes and sheets were told last: what has not changed is not made again."""
 
-    def __init__(self, lanes: Sequence[Lane]) -> None:
-        self._lanes = lanes
+    def __init__(self, lanes: Sequence[Lane], visitor: Visitor) -> None:
+        self._lanes, self._visitor = lanes, visitor
         self._known: list[News | None] = [None for _ in lanes]
         self._values = [idle() for _ in lanes]
 
@@ -236,7 +237,7 @@ class _Told:
             news: News = lane.refusal if lane.refusal else next(left)
             if news != self._known[place]:
                 self._known[place] = news
-                self._values[place] = lane.value(news)
+                self._values[place] = lane.value(news, self._visitor)
         scored = [(n, one) for n, one in enumerate(self._known, 1) if isinstance(one, Scored)]
         made = sheets(scored)
         under = [encode(made[n]) if n in made else "" for n in range(1, MOST + 1)]

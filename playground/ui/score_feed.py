@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from playground.core.events import Loading, Queued
 from playground.core.score import Scored
+from playground.core.visitor import Visitor
 from playground.errors import Problem
 from playground.ui.model_list import stage
 from playground.ui.token_store import KEPT, encode, encode_pieces, encode_step
@@ -44,12 +45,15 @@ def stopped_lane(title: str, subtitle: str) -> str:
     return encode({"state": "finished", "title": title, "sub": subtitle, "say": said, "more": more})
 
 
-def scored_lane(title: str, subtitle: str, scored: Scored) -> str:
+def scored_lane(
+    title: str, subtitle: str, scored: Scored, visitor: Visitor = Visitor()
+) -> str:
     """A lane that shows each scored token; the token view tints them and asks for their figures.
 
-    All of it is kept in the store under a new key, from where the view takes what this leaves out.
+    All of it is kept in the store under a new key, in this visitor's room, from where the view
+    takes what this leaves out.
     """
-    key, record = KEPT.open()
+    key, record = KEPT.open(visitor)
     record.tokens += [encode_step(step) for step in scored.steps]
     record.prompt = encode_pieces(scored.context)
     count = len(scored.steps)

@@ -15,6 +15,7 @@ from playground.core.events import Loading, Queued
 from playground.core.inspection import Finding, Inspection
 from playground.core.run import ModelSpec
 from playground.core.score import Contest, ContestRequest, Scored, ScoreOrContest
+from playground.core.visitor import Visitor
 from playground.engine.engine import Engine
 from playground.engine.process import Abandoned
 from playground.errors import PlaygroundError, Problem
@@ -47,7 +48,7 @@ class Scoring:
     In public only one request of a visitor may wait, so three at once could be refused.
     """
 
-    def __init__(self, engine: Engine, asks: Sequence[Ask], visitor: str) -> None:
+    def __init__(self, engine: Engine, asks: Sequence[Ask], visitor: Visitor | str) -> None:
         self._engine, self._asks, self._visitor = engine, asks, visitor
         self._given_up = threading.Event()
         self._told: SimpleQueue[tuple[int, News]] = SimpleQueue()
@@ -109,7 +110,7 @@ def play(
     no thread of the server waits here for a model; closing the generator gives up."""
     known: list[News] = ["later" for _ in asks]
     session = str(request.session_hash)
-    scoring = Scoring(stage.engine, asks, session)
+    scoring = Scoring(stage.engine, asks, stage.visitor(request))
     stage.streams.put(session, tab, scoring)
     turn = stage.turns.of(session, tab)
     if turn is not None:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import gradio as gr
 
 from playground.core.events import Failed
+from playground.core.visitor import Visitor
 from playground.engine.engine import Engine, Stream
 from playground.errors import PlaygroundError
 from playground.ui.keeping import Keeper
@@ -100,6 +101,10 @@ class Stage:
     keeper: Keeper = field(default_factory=Keeper)
     turns: Turns = field(default_factory=Turns)
 
+    def visitor(self, request: gr.Request) -> Visitor:
+        """Whose share of the machine a request takes."""
+        return self.keeper.visitors.visitor(request)
+
     def show(
         self, tab: str, request: gr.Request, updates: Iterator[list[Any]],
         still: Callable[[list[Any]], list[Any]] | None = None,
@@ -117,10 +122,10 @@ class Stage:
 
         Closing the generator stops the runs; it never blocks.
         """
-        session = str(request.session_hash)
+        session, visitor = str(request.session_hash), self.visitor(request)
         yield
         try:
-            stream = self.engine.start([feed.trace.run for feed in feeds], visitor=session)
+            stream = self.engine.start([feed.trace.run for feed in feeds], visitor=visitor)
         except PlaygroundError as error:
             for feed in feeds:
                 feed.add(Failed(error.problem))
@@ -133,7 +138,7 @@ class Stage:
         self.streams.show(session, tab, [feed.key for feed in feeds])
         keeping = self.keeper.begin(self.keeper.meet(request), tab)
         for column, feed in enumerate(feeds):
-            feed.plays(Live(self.engine, stream, column, session, keeping))
+            feed.plays(Live(self.engine, stream, column, session, keeping, visitor))
         try:
             yield from _pump(stream, feeds)
         finally:

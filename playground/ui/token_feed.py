@@ -27,6 +27,7 @@ from playground.core.events import (
 )
 from playground.core.run import Run
 from playground.core.trace import Trace
+from playground.core.visitor import Visitor
 from playground.ui.token_forwards import (
     cache_of,
     card_of,
@@ -81,16 +82,17 @@ class TokenFeed:
 
     ``title`` names the lane and ``subtitle`` says what differs from its neighbours. ``trace`` is
     the run as it stands. A run with a fork tells only what comes after the tokens that stand
-    already: ``stood`` are their steps, which the lane shows before it, quietly.
+    already: ``stood`` are their steps, which the lane shows before it, quietly. ``owner`` is whose
+    room in the store it takes, until it plays.
     """
 
     def __init__(
         self, run: Run, title: str = "", subtitle: str = "", *,
         stood: Sequence[Step] = (), flushes_per_second: float = 15.0,
-        kept: tuple[str, Record] | None = None,
+        kept: tuple[str, Record] | None = None, owner: Visitor = Visitor(),
     ) -> None:
         self.title, self.subtitle = title, subtitle
-        self.key, self._record = kept or KEPT.open()
+        self.key, self._record = kept or KEPT.open(owner)
         if kept is None:
             self._record.trace = Trace(run, beginning=tuple(stood))
             self._record.tokens += [encode_step(step, stood=True) for step in stood]
@@ -109,9 +111,11 @@ class TokenFeed:
         self._first_token_after: float | None = None
 
     @classmethod
-    def of(cls, trace: Trace, title: str = "", subtitle: str = "") -> TokenFeed:
+    def of(
+        cls, trace: Trace, title: str = "", subtitle: str = "", owner: Visitor = Visitor()
+    ) -> TokenFeed:
         """A feed that has already taken everything of ``trace``, to show a run that is over."""
-        feed = cls(trace.run, title, subtitle, stood=trace.beginning)
+        feed = cls(trace.run, title, subtitle, stood=trace.beginning, owner=owner)
         events = (trace.started, *trace.beams, *trace.proposals, *trace.steps, trace.finished)
         for event in events:
             if event is not None:
@@ -175,7 +179,7 @@ class TokenFeed:
 
     def plays(self, live: Live) -> None:
         """Say where the run is in the engine, so that a reader can ask for its steps."""
-        self._record.live = live
+        self._record.live, self._record.owner = live, live.visitor
         self._record.made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
     def leave(self) -> None:

@@ -41,7 +41,7 @@ class Beside:
 
     def __init__(self, live: Live, run: Run) -> None:
         self.trace = Trace(run)
-        self._stream: Stream = live.engine.start([run], visitor=live.session)
+        self._stream: Stream = live.engine.start([run], visitor=live.visitor)
         self._lock = Lock()
 
     @property

@@ -19,8 +19,10 @@ from threading import Lock
 from playground.core.events import Piece, Step
 from playground.core.run import Run
 from playground.core.trace import Trace
+from playground.core.visitor import Visitor
 from playground.engine.engine import Engine, Stream
 from playground.ui.keeping import Keeping
+from playground.ui.making_room import next_to_go
 
 LARGEST_ANSWER = 500
 LINE_CHARACTERS = 300  # of JSON that stand for as much memory as a token with its candidates
@@ -76,14 +78,15 @@ def encode_pieces(pieces: Sequence[Piece]) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Live:
-    """Where a run is, or was: its column in a stream of the engine, the page that began it, and who
-    keeps it when it is over."""
+    """Where a run is, or was: its column in a stream of the engine, the page that began it, who
+    keeps it when it is over, and whose share of the machine it takes."""
 
     engine: Engine
     stream: Stream
     column: int
     session: str
     keeping: Keeping | None = None
+    visitor: Visitor = Visitor()
 
 
 @dataclass(slots=True, eq=False)
@@ -93,7 +96,7 @@ class Record:
 
     ``trace`` is the run as it stands, ``made`` when it was begun (UTC, as in a recipe); ``live``
     where its steps can be asked for, which is nowhere for a run that was only shown again, and
-    after its page was closed.
+    after its page was closed; ``owner`` whose room it takes.
     """
 
     tokens: list[str] = field(default_factory=list)
@@ -104,6 +107,7 @@ class Record:
     live: Live | None = None
     made: str = ""
     is_kept: bool = False
+    owner: Visitor = Visitor()
 
     def keep(self) -> None:
         """Nothing more will come of the run: it is kept once, by whoever keeps this page's."""
@@ -123,7 +127,8 @@ class Record:
 
 
 class Store:
-    """The latest runs by key, bounded by their number and by the tokens they hold together.
+    """The latest runs by key, bounded by their number and by the tokens they hold together; whoever
+    holds most makes room first.
 
     A token takes about 3 kB, as a line and as a step of its trace; what else a record holds counts
     as so many tokens.
@@ -134,17 +139,26 @@ class Store:
         self._records: OrderedDict[str, Record] = OrderedDict()
         self._lock = Lock()
 
-    def open(self) -> tuple[str, Record]:
-        """A new empty record and its key; the longest unused are forgotten to make room."""
-        key, record = secrets.token_urlsafe(18), Record()
+    def open(self, owner: Visitor = Visitor()) -> tuple[str, Record]:
+        """A new empty record and its key; others are forgotten to make room."""
+        key, record = secrets.token_urlsafe(18), Record(owner=owner)
         with self._lock:
+            self._make_room()
             self._records[key] = record
-            held = sum(r.weight for r in self._records.values())
-            while len(self._records) > self._most_runs or held > self._most_tokens:
-                if len(self._records) == 1:
-                    break
-                held -= self._records.popitem(last=False)[1].weight
         return key, record
+
+    def _make_room(self) -> None:
+        """For one more record."""
+        weights = {name: one.weight for name, one in self._records.items()}
+        held = sum(weights.values())
+        while weights and (len(weights) >= self._most_runs or held > self._most_tokens):
+            heavy = held > self._most_tokens  # and not only too many
+            gone = next_to_go(
+                (name, self._records[name].owner, weight if heavy else 1)
+                for name, weight in weights.items()
+            )
+            held -= weights.pop(gone)
+            del self._records[gone]
 
     def get(self, key: object) -> Record | None:
         """The record under ``key``, now the latest used; None when it is forgotten or never was."""

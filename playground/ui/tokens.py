@@ -133,10 +133,11 @@ def _shower(desks: Desks, stage: Stage) -> Callable[[gr.Request, Act], Iterator[
         """Do something with this page's branches, and show them while anything runs."""
         session = str(request.session_hash)
         desk = desks.of(session)
-        owner = stage.keeper.meet(request)
+        owner, visitor = stage.keeper.meet(request), stage.visitor(request)
 
         def owned(branches: Branches) -> str | None:
             branches.begin = partial(stage.keeper.begin, owner, TAB)
+            branches.visitor = visitor
             return act(branches)
 
         for frame in desk.show(owned):
