@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from playground.core.run import ModelSpec
 from playground.errors import PlaygroundError
-from playground.settings import Settings, prepare_environment, settings_from
+from playground.settings import Settings, go_offline, prepare_environment, settings_from
 
 if TYPE_CHECKING:
     import gradio
@@ -52,6 +52,8 @@ def main(arguments: Sequence[str]) -> int:
     except PlaygroundError as error:
         print(error, file=sys.stderr)
         return 2
+    if settings.offline:
+        go_offline()
     engine, page = build(settings)
 
     from playground.ui.page import launch_options
@@ -60,6 +62,9 @@ def main(arguments: Sequence[str]) -> int:
     # Only now: beside torch's import in another process, gradio's own takes twice as long.
     engine.warm(ModelSpec(settings.models[0]))
     print(f"Open http://{settings.host}:{settings.port} in a browser.", flush=True)
+    if settings.share and page.share_url is None:
+        print("There is no share link: Gradio's share server could not be reached. The page is on "
+              "this machine only.", file=sys.stderr)
     if settings.auth is not None and settings.password_is_new:
         user, password = settings.auth
         print(f"Visitors need the user name {user} and the password {password}.", flush=True)

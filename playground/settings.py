@@ -78,7 +78,8 @@ class Settings:
     password was made up just now and must be shown once. ``memory_bytes`` bounds what loaded
     models may take together; None leaves it to what the machine has. ``data`` is the folder in
     which runs are kept; without one they are in memory. ``space`` is the owner/name of the Space
-    that this is, and ``zero_gpu`` says that it gets a GPU for moments only.
+    that this is, and ``zero_gpu`` says that it gets a GPU for moments only. ``offline``: the Hub is
+    never asked for anything.
     """
 
     mode: Mode = "local"
@@ -95,6 +96,7 @@ class Settings:
     data: Path | None = None
     space: str = ""
     zero_gpu: bool = False
+    offline: bool = False
 
     @property
     def address(self) -> str:
@@ -142,6 +144,8 @@ FLAGS = (
          "SIZE", "what is free"),
     Flag("--idle-minutes", "Unload a model that nobody has used for this long.", "NUMBER",
          "from spaces.yaml"),
+    Flag("--offline", "Ask the Hub for nothing: only the built-in models and what is on this "
+         "machine already can be used.", variable="HF_HUB_OFFLINE"),
     Flag("--data", "Folder in which runs are kept. Without one, in public they are kept for the "
          "visit, or in the volume that spaces.yaml names.", "FOLDER", "the user's data folder",
          "PLAYGROUND_DATA"),
@@ -162,17 +166,26 @@ class _Parser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     """The command line of app.py, made from FLAGS."""
     made = _Parser(prog="app.py", description="A playground over Hugging Face language models.",
-                   allow_abbrev=False)
+                   epilog=_EPILOG, allow_abbrev=False)
     for flag in FLAGS:
         default = f" Default: {flag.default}." if flag.default else ""
+        variable = f" Environment: {flag.variable}." if flag.variable else ""
+        told = f"{flag.help}{default}{variable}"
         if not flag.metavar:
-            made.add_argument(flag.name, action="store_true", help=flag.help)
+            made.add_argument(flag.name, action="store_true", help=told)
         elif flag.repeats:
             made.add_argument(flag.name, action="append", default=[], metavar=flag.metavar,
-                              help=flag.help)
+                              help=told)
         else:
-            made.add_argument(flag.name, metavar=flag.metavar, help=flag.help + default)
+            made.add_argument(flag.name, metavar=flag.metavar, help=told)
     return made
+
+
+_EPILOG = (
+    "A flag wins over the environment, and both over spaces.yaml, which holds the offered models, "
+    "the limits of visitors and when a model is unloaded. A Hub token is taken from HF_TOKEN or "
+    "from `hf auth login`; in public it is used for the offered models only."
+)
 
 
 def flags_table() -> str:
@@ -222,6 +235,7 @@ def settings_from(
         data=_data(flags.data or environ.get("PLAYGROUND_DATA") or "", mode, environ, described),
         space=environ.get("SPACE_ID", ""),
         zero_gpu=on_space and _is_on(environ, "SPACES_ZERO_GPU"),
+        offline=flags.offline or _is_on(environ, "HF_HUB_OFFLINE"),
     )
 
 
@@ -231,6 +245,12 @@ def prepare_environment() -> None:
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     # Gradio groups its statistics with pandas after this many events: 10 ms each, and not for us.
     os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000"
+
+
+def go_offline() -> None:
+    """Keep every library, here and in processes that start later, from asking the Hub; must be
+    called before huggingface_hub is imported."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 _SECRET = re.compile(r"TOKEN|SECRET|KEY|PASSWORD|CREDENTIAL", re.IGNORECASE)

@@ -366,6 +366,15 @@ def test_a_half_fetched_model_is_not_taken_for_a_whole_one(
     assert (fetch(downloads, "half") / weights.name).stat().st_size > 2_000_000
 
 
+def test_without_a_token_none_is_sent_that_lies_on_this_machine(
+    hub: HubStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Hub's client takes whichever it finds where it is given none."""
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    fetch(Downloads(asking=60.0), "bare")
+    assert hub.tokens == {""}
+
+
 def test_offline_is_said_and_what_is_on_the_disk_loads(
     arrived: SimpleNamespace, hub: HubStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:

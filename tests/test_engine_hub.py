@@ -15,8 +15,9 @@ from playground.core.events import Event, Failed, Finished, Loading, Started, St
 from playground.core.prompt import Raw
 from playground.core.run import ModelSpec, Run
 from playground.engine.engine import Engine
+from playground.errors import HubProblem, InvalidInput
 from playground.settings import Settings
-from tests.hub_stand_in import COMMIT, HubStandIn, hub_stand_in
+from tests.hub_stand_in import COMMIT, TOKEN, HubStandIn, hub_stand_in
 from tests.tiny_models import save
 
 PROMPT = Raw("Once upon a time")
@@ -138,3 +139,55 @@ def test_stop_ends_a_download_that_nobody_else_waits_for(hub: HubStandIn, engine
     assert stream.over, "the reader does not wait for the process to end"
     eventually(lambda: downloads() == [])
     assert all(row.state != "failed" for row in engine.models()), "stopping is no failure"
+
+
+# In public, and without the Hub
+
+
+@pytest.fixture()
+def public(hub: HubStandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """What a visitor of a share link meets, whose host may see what nobody else may."""
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    made = Engine(Settings(mode="shared", models=("stand-in/gated-offered", "builtin/tiny-base")))
+    yield made
+    made.close()
+
+
+def test_in_public_the_hosts_token_is_for_what_the_host_offers(
+    hub: HubStandIn, public: Engine
+) -> None:
+    assert public.fit(ModelSpec("stand-in/gated-offered")).fits
+    assert hub.tokens == {f"Bearer {TOKEN}"}
+
+
+@pytest.mark.parametrize("wish", [
+    ModelSpec("stand-in/gated-private"), ModelSpec("stand-in/gated-offered", revision="secret"),
+    ModelSpec("stand-in/gated-offered", adapter="stand-in/gated-private"),
+    ModelSpec("builtin/tiny-base", adapter="stand-in/gated-private"),
+])
+def test_in_public_nothing_else_is_asked_of_the_hub_in_the_hosts_name(
+    hub: HubStandIn, public: Engine, wish: ModelSpec
+) -> None:
+    for ask in (lambda: public.fit(wish), lambda: list(public.load(wish)),
+                lambda: public.render(wish, PROMPT)):
+        with pytest.raises(InvalidInput):
+            ask()
+    lanes = [Run(wish, PROMPT, SHORT),
+             Run(ModelSpec("builtin/tiny-base"), PROMPT, Decoding(draft_tokens=2), draft=wish)]
+    told = [event for _, event in public.together(lanes) if isinstance(event, Failed)]
+    assert [event.problem.code for event in told] == ["VALIDATION"] * 2
+    assert not hub.asked
+
+
+def test_offline_the_hub_is_not_asked_and_what_is_here_runs(hub: HubStandIn) -> None:
+    engine = Engine(Settings(offline=True))
+    try:
+        (*_, failed) = engine.run(run("never-fetched"))
+        assert isinstance(failed, Failed) and "works offline" in failed.problem.message
+        with pytest.raises(HubProblem, match="works offline"):
+            engine.fit(ModelSpec("stand-in/never-fetched"))
+        (*_, done) = engine.run(Run(ModelSpec("builtin/tiny-base"), PROMPT, SHORT))
+        assert isinstance(done, Finished)
+    finally:
+        engine.close()
+    assert not hub.asked

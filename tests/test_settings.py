@@ -165,6 +165,19 @@ def test_every_flag_is_parsed_and_told() -> None:
     assert not [flag for flag in FLAGS if not flag.help.endswith(".")]
 
 
+def test_help_tells_of_each_flag_what_the_readme_tells() -> None:
+    told = " ".join(parser().format_help().split())
+    for flag in FLAGS:
+        parts = [flag.name, *flag.help.split(". "), flag.default, flag.variable]
+        assert [part for part in parts if part not in told] == []
+
+
+def test_offline_is_a_flag_and_a_variable() -> None:
+    assert not settings_from([], {}).offline
+    assert settings_from(["--offline"], {}).offline
+    assert settings_from([], {"HF_HUB_OFFLINE": "1"}).offline
+
+
 SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY",
            "PLAYGROUND_PASSWORD", "my_secret", "GOOGLE_APPLICATION_CREDENTIALS", "Token")
 
@@ -215,6 +228,17 @@ def test_telemetry_is_off_before_gradio_and_the_hub_are_imported() -> None:
                           env={"PATH": os.environ["PATH"], "HOME": os.environ["HF_HOME"]},
                           capture_output=True, check=False)
     assert told.stdout.strip() == "True False", told.stderr
+
+
+def test_offline_is_told_to_the_hubs_client_before_it_is_imported() -> None:
+    script = (
+        "import app; app.go_offline(); import huggingface_hub.constants as hub;"
+        "print(hub.is_offline_mode())"
+    )
+    told = subprocess.run([sys.executable, "-c", script], cwd=DESCRIPTION.parent, text=True,
+                          env={"PATH": os.environ["PATH"], "HOME": os.environ["HF_HOME"]},
+                          capture_output=True, check=False)
+    assert told.stdout.strip() == "True", told.stderr
 
 
 @pytest.mark.parametrize(("platform", "environ", "folder"), [

@@ -84,13 +84,17 @@ class Engine:
         self._patience = patience
         self._offered = tuple(ModelSpec(repo) for repo in settings.models)
         self._admission = Admission(settings.limits, by_visitor=settings.mode != "local")
-        self._downloads = download.Downloads(patience.stalled, patience.download)
         self._check = check
+        self._downloads = download.Downloads(
+            patience.stalled, patience.download, offline=settings.offline
+        )
         self._manager = ModelManager(
             self._fetch_checked, settings.device, settings.memory_bytes, settings.idle_seconds,
             patience, start=start,
         )
-        self._fitting = Fitting(self._downloads, self._manager.budget, settings.device)
+        self._fitting = Fitting(
+            self._downloads, self._manager.budget, settings.device, self._token_for
+        )
         self._streams: set[Stream] = set()
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -370,8 +374,15 @@ class Engine:
             return found
 
         return self._downloads.fetch(
-            found, hub_token(), news, given_up, lambda repo: self._fitting.admit(spec, repo)
+            found, self._token_for(spec), news, given_up,
+            lambda repo: self._fitting.admit(spec, repo),
         )
+
+    def _token_for(self, spec: ModelSpec) -> str | None:
+        """The Hub token of whoever started the app. In public it is used for what they offer, since
+        they chose that, and never for what a visitor names."""
+        offered = spec.repo in self.settings.models and not (spec.revision or spec.adapter)
+        return hub_token() if self.settings.any_model or offered else None
 
     def _queued(self, ahead: int) -> Queued:
         """What is told to who waits."""

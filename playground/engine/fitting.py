@@ -13,14 +13,17 @@ from playground.models.hub_process import GivenUp
 from playground.models.place import HubId
 from playground.models.repo import Repo
 from playground.models.weights import Config, Weights, json_object, of_config, of_folder
-from playground.settings import hub_token
 
 
 class Fitting:
-    """Compares what models need with ``budget``, what they may take together on ``device``."""
+    """Compares what models need with ``budget``, what they may take together on ``device``; with
+    the Hub's ``token_for`` a model where it must be asked."""
 
-    def __init__(self, downloads: Downloads, budget: Callable[[], Budget], device: str) -> None:
-        self._downloads = downloads
+    def __init__(
+        self, downloads: Downloads, budget: Callable[[], Budget], device: str,
+        token_for: Callable[[ModelSpec], str | None] = lambda spec: None,
+    ) -> None:
+        self._downloads, self._token_for = downloads, token_for
         self._budget = budget
         self._device = device
 
@@ -38,7 +41,7 @@ class Fitting:
             if here is None and known and not place.revision:
                 return self._fit(spec, of_config(known), known, context)
             if here is None:
-                repo = self._downloads.look(place, hub_token(), given_up)
+                repo = self._downloads.look(place, self._token_for(spec), given_up)
                 return self._fit(spec, repo.weights or Weights(0, 0), repo.config, context)
             place = here
         config = json_object(place / "config.json")

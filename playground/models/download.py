@@ -38,12 +38,15 @@ class Downloads:
     ``stalled`` are the seconds without a new byte and ``deadline`` those in all after which a
     download is ended; ``asking`` those that a model which is on the disk waits for the Hub to name
     a newer commit. What was fetched or found once stays the model's commit as long as the app runs.
+    Where it is ``offline`` the Hub is not asked at all.
     """
 
     def __init__(
-        self, stalled: float = 60.0, deadline: float = 6 * 3600.0, asking: float = 1.5
+        self, stalled: float = 60.0, deadline: float = 6 * 3600.0, asking: float = 1.5,
+        offline: bool = False,
     ) -> None:
         self._stalled, self._deadline, self._asking = stalled, deadline, asking
+        self._offline = offline
         self._changed = threading.Condition()
         self._attempts: dict[HubId, _Attempt] = {}
         self._pinned: dict[HubId, str] = {}
@@ -63,9 +66,9 @@ class Downloads:
         if pinned and (folder := hub_cache.snapshot(hub.repo, pinned)):
             return folder
         have = hub_cache.snapshot(hub.repo, hub.revision)
-        if have and (constants.is_offline_mode() or hub_cache.commit_of(have) == hub.revision):
+        if have and (self._is_offline or hub_cache.commit_of(have) == hub.revision):
             return self._pin(hub, have)
-        if constants.is_offline_mode():
+        if self._is_offline:
             raise offline(hub.repo)
         attempt = self._join(hub, token, have)
         try:
@@ -80,13 +83,17 @@ class Downloads:
 
         Raises as ``fetch`` does.
         """
-        if constants.is_offline_mode():
+        if self._is_offline:
             raise offline(hub.repo)
         with HubProcess(hub, token, "", look=True) as child:
             for said in child.says(given_up, self._stalled, self._stalled):
                 if "repo" in said:
                     return repo_from(said["repo"])
         raise silent(hub)
+
+    @property
+    def _is_offline(self) -> bool:
+        return self._offline or constants.is_offline_mode()
 
     def _pin(self, hub: HubId, folder: Path) -> Path:
         with self._changed:

@@ -77,7 +77,7 @@ def serve(
     ``have`` is the commit that is there already, ``count`` asks for what the weights count and for
     a wait until the parent says "go", ``look`` for that alone: nothing more is fetched then.
     """
-    api = HfApi(token=token)
+    api = HfApi(token=token or False)  # None would be whatever token lies on this machine
     info = api.model_info(repo, revision=revision or None, files_metadata=True)
     commit = str(info.sha)
     if commit == have:

@@ -64,9 +64,10 @@ def explained(error: BaseException, repo: str, token: bool = False) -> Playgroun
 def offline(repo: str) -> HubProblem:
     """The sentence where the app was started without a way to the Hub."""
     return HubProblem(
-        f"{repo} has not been fetched, and this app works offline (HF_HUB_OFFLINE is set).",
+        f"{repo} has not been fetched, and this app works offline.",
         field="model", given=repo,
-        advice="Pick a model that is on this machine, or start the app without HF_HUB_OFFLINE.",
+        advice="Pick a model that is on this machine, or start the app without --offline and "
+               "HF_HUB_OFFLINE.",
     )
 
 

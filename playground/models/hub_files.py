@@ -57,7 +57,7 @@ class Fetching:
         self.needed: list[str] = []
         self._say, self._token, self._files = say, token, files
         # Compressed, a file could not go on in its middle.
-        self._headers = {**build_hf_headers(token=token), "Accept-Encoding": "identity"}
+        self._headers = {**build_hf_headers(token=token or False), "Accept-Encoding": "identity"}
         self._blobs = storage(repo) / "blobs"
         self._lock = threading.Lock()
         self._parts: dict[str, int] = {}
@@ -105,7 +105,7 @@ class Fetching:
         """The snapshot's folder with these files in it, which are in the cache by now."""
         return Path(
             snapshot_download(
-                self.repo, revision=self.commit, token=self._token, tqdm_class=_Silent,
+                self.repo, revision=self.commit, token=self._token or False, tqdm_class=_Silent,
                 allow_patterns=[glob.escape(name) for name in names],
             )
         )
