@@ -38,6 +38,14 @@ def answer(
     return sent[0]["status"], dict(sent[0]["headers"])
 
 
+def test_what_gradio_has_and_this_page_does_not_use_is_not_there() -> None:
+    """A link of Gradio's own shows all that stands on a page to whoever knows its session."""
+    for path in ("/gradio_api/deep_link", "/gradio_api/proxy=http://169.254.169.254/",
+                 "/root/gradio_api/vibe-code", "/gradio_api/process_recording"):
+        assert answer("GET", path=path)[0] == 404
+    assert answer("GET", path="/gradio_api/queue/data")[0] == 200
+
+
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_a_post_from_another_site_is_refused(site: str) -> None:
     assert answer("POST", sec_fetch_site=site)[0] == 403

@@ -26,6 +26,10 @@ HEADERS = (
     (b"referrer-policy", b"no-referrer"),
 )
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+# What Gradio has and this page does not use: values of a whole page as a link, requests to other
+# hosts in this one's name, code written into the app, recordings.
+CLOSED = tuple(f"/gradio_api/{name}" for name in
+               ("deep_link", "proxy=", "vibe-", "undo-vibe-edit", "process_recording"))
 
 
 class Guard:
@@ -33,8 +37,9 @@ class Guard:
 
     The rule is that of Sec-Fetch-Site and Origin, as in Datasette's csrf.py; clients that send
     neither header (curl, gradio_client) are no browsers and pass. With ``loopback_only`` a request
-    whose Host is another name is refused too, which stops DNS rebinding. Who asks for the page
-    itself gets the cookie by which ``visitors`` knows it again.
+    whose Host is another name is refused too, which stops DNS rebinding. Parts of Gradio that this
+    page does not use are not there. Who asks for the page itself gets the cookie by which
+    ``visitors`` knows it again.
     """
 
     def __init__(
@@ -54,6 +59,9 @@ class Guard:
         }
         if self._refused(scope["method"], headers):
             await _refuse(send)
+            return
+        if any(name in scope["path"] for name in CLOSED):
+            await _refuse(send, 404, b"There is nothing here.")
             return
 
         own = list(HEADERS)
@@ -83,12 +91,14 @@ class Guard:
         return origin is not None and urlsplit(origin).netloc != host
 
 
-async def _refuse(send: Send) -> None:
-    body = b"This request came from another site's page and is refused."
+async def _refuse(
+    send: Send, status: int = 403,
+    body: bytes = b"This request came from another site's page and is refused.",
+) -> None:
     await send(
         {
             "type": "http.response.start",
-            "status": 403,
+            "status": status,
             "headers": [(b"content-type", b"text/plain; charset=utf-8"), *HEADERS],
         }
     )

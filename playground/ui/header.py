@@ -24,6 +24,8 @@ def header(engine: Engine, settings: Settings) -> str:
     chips = "".join(_chip(status) for status in known)
     if not known:
         chips = '<span class="chip">no model in memory</span>'
+    if settings.offline:
+        chips += '<span class="chip" title="The Hub is not asked for anything.">offline</span>'
     memory = psutil.virtual_memory()
     used = f"{size(memory.total - memory.available)} of {size(memory.total)} memory"
     return (
@@ -31,6 +33,28 @@ def header(engine: Engine, settings: Settings) -> str:
         '<p class="claim">what a language model really does, side by side</p>'
         f'<div class="chips" role="status">{chips}<span class="memory">{escape(used)}</span></div>'
         "</div>"
+    )
+
+
+def shared_note(settings: Settings) -> str:
+    """What visitors of a shared app can see of each other, as safe HTML; empty where nobody else
+    comes."""
+    match settings.mode:
+        case "local":
+            return ""
+        case "space":
+            who, could = "everybody on this page", "Whoever runs this Space could."
+        case _:
+            door = " and its password" if settings.auth is not None else ""
+            who = f"everybody with this link{door}" if settings.share else (
+                f"everybody on this network{' with the password' if door else ''}"
+            )
+            between = ", and Gradio\u2019s server in between," if settings.share else ""
+            could = f"Whoever runs this machine{between} could."
+    return (
+        f'<p class="shared-note" role="note"><b>Shared</b> with {escape(who)}: all use one '
+        "machine. Others see which models it has loaded and how full its memory is, not your "
+        f"prompts or answers. {escape(could)}</p>"
     )
 
 

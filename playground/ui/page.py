@@ -17,6 +17,7 @@ from playground.ui.columns import describe
 from playground.ui.complete import build_complete
 from playground.ui.grid import build_grid, key_of
 from playground.ui.guard import Guard
+from playground.ui.header import header, shared_note
 from playground.ui.header import header
 from playground.ui.inside import build_inside
 from playground.ui.keeping import keeper_of
@@ -33,6 +34,7 @@ from playground.ui.visitor import Visitors
 
 TITLE = "Token by Token"
 REFRESH_SECONDS = 3
+SPARE_THREADS = 64
 
 
 def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
@@ -44,6 +46,8 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
         title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, 86400)
     ) as page:
         top = gr.HTML(lambda: header(engine, settings), elem_id="header", padding=False)
+        if note := shared_note(settings):
+            gr.HTML(note, elem_id="shared-note", padding=False)
         with gr.Tabs() as tabs:
             with gr.Tab("Chat", id="chat"):
                 build_chat(stage, settings)
@@ -139,6 +143,8 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "max_file_size": "1mb",
         "allowed_paths": [],
         "state_session_capacity": 500,
+        # Each request that runs or waits has a thread for its page; what is quick needs some, too.
+        "max_threads": settings.limits.running + settings.limits.waiting + SPARE_THREADS,
         "app_kwargs": {
             "max_body_size": 1_000_000,
             "middleware": [Middleware(
