@@ -297,8 +297,8 @@ def test_what_is_quick_does_not_wait_behind_what_runs(slow: Served) -> None:
 
 
 @pytest.mark.parametrize(("argv", "environ", "words"), [
-    (["--share"], {}, ("with this link and its password", "Gradio")),
-    (["--share", "--public"], {}, ("with this link:", "Gradio")),
+    (["--share"], {}, ("who has this link and its password", "Gradio")),
+    (["--share", "--public"], {}, ("who has this link.", "Gradio")),
     (["--host", "0.0.0.0", "--public"], {}, ("on this network", "runs this machine")),
     ([], {"SPACE_ID": "a/b"}, ("on this page", "runs this Space")),
 ])

@@ -43,18 +43,18 @@ def shared_note(settings: Settings) -> str:
         case "local":
             return ""
         case "space":
-            who, could = "everybody on this page", "Whoever runs this Space could."
+            who, could = "everybody on this page", "whoever runs this Space could"
         case _:
-            door = " and its password" if settings.auth is not None else ""
-            who = f"everybody with this link{door}" if settings.share else (
-                f"everybody on this network{' with the password' if door else ''}"
-            )
-            between = ", and Gradio\u2019s server in between," if settings.share else ""
-            could = f"Whoever runs this machine{between} could."
+            door = settings.auth is not None
+            if settings.share:
+                who = f"everybody who has this link{' and its password' if door else ''}"
+                could = "whoever runs this machine, and Gradio\u2019s server in between, could"
+            else:
+                who = f"everybody on this network{' who has the password' if door else ''}"
+                could = "whoever runs this machine could"
     return (
-        f'<p class="shared-note" role="note"><b>Shared</b> with {escape(who)}: all use one '
-        "machine. Others see which models it has loaded and how full its memory is, not your "
-        f"prompts or answers. {escape(could)}</p>"
+        f'<p class="shared-note" role="note"><b>Shared</b> with {who}. Others see the loaded '
+        f"models and how full the memory is, not your prompts or answers; {could}.</p>"
     )
 
 
