@@ -18,7 +18,6 @@ from playground.ui.complete import build_complete
 from playground.ui.grid import build_grid, key_of
 from playground.ui.guard import Guard
 from playground.ui.header import header, shared_note
-from playground.ui.header import header
 from playground.ui.inside import build_inside
 from playground.ui.keeping import keeper_of
 from playground.ui.model_list import list_models
