@@ -73,6 +73,17 @@ def _arguments(kind: type) -> frozenset[str]:
     return frozenset(inspect.signature(kind.forward).parameters)  # type: ignore[attr-defined]
 
 
+def padding_of(
+    lengths: Sequence[int], device: torch.device | str | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attention mask and position ids [rows, columns] of texts of these ``lengths`` in one batch:
+    padding on the left, with mask 0 and position 0, so that all end in the same column."""
+    columns = max(lengths)
+    column = torch.arange(columns, device=device)
+    padding = columns - torch.tensor(lengths, device=device)[:, None]
+    return (column >= padding).long(), (column - padding).clamp(min=0)
+
+
 def inputs_of(
     lm: Any, ids: torch.Tensor, cache: DynamicCache | None, lengths: Sequence[int], last: int = 1
 ) -> dict[str, Any]:
@@ -81,10 +92,7 @@ def inputs_of(
     ``lengths`` are the tokens of each row, with those in the cache; the rest of its columns is
     padding, on the left. Logits are wanted after the ``last`` tokens.
     """
-    columns = max(lengths)
-    column = torch.arange(columns, device=ids.device)
-    padding = columns - torch.tensor(lengths, device=ids.device)[:, None]
-    mask = (column >= padding).long()
+    mask, positions = padding_of(lengths, ids.device)
     if cache is None:
         # Some append a token to every text, and read their prediction there.
         keep = {"logits_to_keep": last} if takes(lm, "logits_to_keep") else {}
@@ -99,7 +107,7 @@ def inputs_of(
     states = named == "cache_params" or (bool(cache.layers) and all(cache.is_linear))
     inputs = {
         "attention_mask": mask[:, -new:] if states else mask,
-        "position_ids": (column - padding).clamp(min=0)[:, -new:],
+        "position_ids": positions[:, -new:],
         named: cache,
         "use_cache": True,
         "logits_to_keep": last,

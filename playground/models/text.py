@@ -15,7 +15,8 @@ from playground.models.chat_templates import render
 from playground.models.control_tokens import ControlTokens, PlainText, told
 from playground.models.pieces import Detokenizer, pieces_of
 
-__all__ = ["Detokenizer", "Encoded", "encode", "inserted", "inside", "pieces_of", "tokenize"]
+__all__ = ["Detokenizer", "Encoded", "Traced", "check_ids", "encode", "inserted", "inside",
+           "pieces_of", "tokenize", "trace"]
 
 # Texts that a tokenizer can be asked to go on from: few tokenizers join one to what follows it.
 _LEADS = ("\n", "a", ".")
@@ -48,7 +49,7 @@ def encode(source: Any, prompt: Prompt, context: int) -> Encoded:
             case Ids():
                 ids, notices = list(prompt.ids), []
                 card = getattr(source, "card", None)
-                _check_ids(ids, card.vocabulary if card else len(tokenizer))
+                check_ids(ids, card.vocabulary if card else len(tokenizer))
                 rendered = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
     if not ids:
         raise InvalidInput(
@@ -172,6 +173,35 @@ def tokenize(tokenizer: Any, text: str, *, add_special_tokens: bool) -> list[int
     return list(encoded["input_ids"])
 
 
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """The ids of a text, which of them were put ``around`` it, and the characters of each in it.
+
+    ``spans`` are from the start to before the end; empty where the tokenizer does not tell.
+    """
+
+    ids: tuple[int, ...]
+    around: tuple[bool, ...]
+    spans: tuple[tuple[int, int], ...] = ()
+
+
+def trace(tokenizer: Any, text: str) -> Traced:
+    """The ids of a text as ``encode`` gives them where control tokens are read as such, and where
+    they come from. Raises ModelInvalid when the tokenizer itself breaks down."""
+    if getattr(tokenizer, "backend_tokenizer", None) is None:
+        ids = tokenize(tokenizer, text, add_special_tokens=True)
+        lead, tail = _around(tokenizer)
+        own = len(ids) - len(lead) - len(tail)
+        around = (*(True for _ in lead), *(False for _ in range(own)), *(True for _ in tail))
+        return Traced(tuple(ids), around)
+    with _panics_explained():
+        told = tokenizer(text, add_special_tokens=True, verbose=False,
+                         return_offsets_mapping=True, return_special_tokens_mask=True)
+    spans = tuple((int(start), int(end)) for start, end in told["offset_mapping"])
+    around = tuple(bool(put) for put in told["special_tokens_mask"])
+    return Traced(tuple(told["input_ids"]), around, spans)
+
+
 @contextmanager
 def _panics_explained() -> Iterator[None]:
     """A panic in the Rust tokenizer, which is no Exception and has no type to import, in words."""
@@ -187,7 +217,8 @@ def _panics_explained() -> Iterator[None]:
         ) from None
 
 
-def _check_ids(ids: Sequence[int], vocabulary: int) -> None:
+def check_ids(ids: Sequence[int], vocabulary: int) -> None:
+    """Raise InvalidInput for an id that a model has no row for."""
     wrong = next((i for i in ids if i >= vocabulary), None)
     if wrong is not None:
         raise InvalidInput(
