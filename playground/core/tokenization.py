@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from playground.core.events import Piece
 from playground.core.inspection import Finding, Inspection
 from playground.core.prompt import Ids, Prompt, Raw
+from playground.core.run import ModelSpec
 from playground.errors import InvalidInput, Problem
 
 MOST_CHARACTERS = 100_000  # of a text that is taken apart
@@ -134,8 +135,10 @@ class PaddedBatch:
 
 @dataclass(frozen=True, slots=True)
 class Tokenized(Finding):
-    """What a tokenizer made of a request; a part that cannot be had is its ``Problem``."""
+    """What the tokenizer of ``model`` made of a request; a part that cannot be had is its
+    ``Problem``."""
 
+    model: ModelSpec
     facts: TokenizerFacts
     text: TakenApart | Problem | None = None
     batch: PaddedBatch | Problem | None = None

@@ -49,7 +49,7 @@ def look_at_text(subject: Subject, request: TokenizeRequest) -> Look:
     if request.beside and isinstance(request.prompt, Raw):
         batch = _tried(_pad, model, request.prompt.text, request.beside)
     typed = _tried(_read_back, model, request.ids) if request.ids.strip() else None
-    return Tokenized(facts, text, batch, typed)
+    return Tokenized(model.spec, facts, text, batch, typed)
 
 
 def _tried(work: Any, *given: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from playground.core.events import Loading, Queued
 from playground.core.prompt import Ids, Prompt, Raw, check_text
 from playground.errors import InvalidInput, PlaygroundError
 from playground.settings import Settings
@@ -19,12 +20,14 @@ from playground.ui.lens_section import build_lens
 from playground.ui.scoring import News, is_over, play
 from playground.ui.section import Example, Section, Subject
 from playground.ui.streaming import Stage
+from playground.ui.tokenizer_section import build_tokenizer
 
 TAB = "inside"
 _TEXT = "The capital of France is"
 
 # Each builds one section inside the open Tabs; the first is open at the start.
 SECTIONS: tuple[Callable[[Stage, Settings], Section], ...] = (
+    build_tokenizer,
     build_lens,
 )
 
@@ -59,11 +62,13 @@ def build_inside(stage: Stage, settings: Settings) -> tuple[Head, gr.Tabs, list[
     with gr.Tabs(elem_classes="halves", elem_id="inside-sections") as tabs:
         sections = [build(stage, settings) for build in SECTIONS]
     if sections:
-        _wire(stage, settings, head, sections)
+        _wire(stage, settings, head, tabs, sections)
     return head, tabs, sections
 
 
-def _wire(stage: Stage, settings: Settings, head: Head, sections: list[Section]) -> None:
+def _wire(
+    stage: Stage, settings: Settings, head: Head, tabs: gr.Tabs, sections: list[Section]
+) -> None:
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     wide = {**quiet, "show_progress_on": head.actions.notice}
     shown = gr.State(sections[0].id)
@@ -75,6 +80,10 @@ def _wire(stage: Stage, settings: Settings, head: Head, sections: list[Section])
         "concurrency_limit": None, "trigger_mode": "multiple",
     }
     gr.on([head.actions.run.click, head.text.submit, head.model.input], **go)
+    # One look at a time of those that follow a typing hand, and the last text is never left out.
+    last = {**go, "trigger_mode": "always_last"}
+    if any(section.live for section in sections):
+        head.text.input(**{**last, "fn": _looker(stage, sections, typing=True)})
     # Whoever writes a text of their own looks at that, and no longer at another tab's ids.
     head.text.input(lambda: "", None, head.ids, queue=False, **quiet)
     head.actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
@@ -83,7 +92,7 @@ def _wire(stage: Stage, settings: Settings, head: Head, sections: list[Section])
             partial(_opened, section.id), None, shown, queue=False, **quiet
         ).then(**go)
         for part in section.looks_at_once:
-            part.input(**go)
+            part.input(**(last if section.live else go))
         for box in section.submits:
             box.submit(**go)
         if section.chosen is not None:
@@ -92,11 +101,37 @@ def _wire(stage: Stage, settings: Settings, head: Head, sections: list[Section])
                 list(section.controls), [head.actions.notice, *section.controls],
                 trigger_mode="multiple", **wide,
             ).success(**go)
+        if section.leads_to:
+            _lead(head, tabs, shown, section, sections, go)
         for button, example in section.examples:
             filled = [head.text, head.model, head.ids, *section.controls]
             button.click(
                 partial(_filled, settings, section, example), None, filled, queue=False, **wide
             ).then(**go)
+
+
+def _lead(
+    head: Head, tabs: gr.Tabs, shown: gr.State, section: Section, sections: Sequence[Section],
+    go: dict[str, Any],
+) -> None:
+    """Let a click in a section's view open another section, and look there."""
+    target = next(one for one in sections if one.id == section.leads_to)
+
+    def led(event: gr.EventData, model: Any, *values: Any) -> list[Any]:
+        data: Any = event._data  # from a browser, so it may be anything
+        value = data.get("value") if isinstance(data, dict) else None
+        wanted = data.get("model") if isinstance(data, dict) else None
+        if not isinstance(value, str) or wanted not in (model, *values):
+            return [gr.skip()] * (4 + len(values))
+        # The section's own choice takes the place of the tab's, and that one its.
+        swapped = [model if one == wanted != model else gr.skip() for one in values]
+        return [gr.Tabs(selected=target.id), target.id, wanted, value, *swapped]
+
+    gr.on(
+        [event_of(section.view, "chosen")], led, [head.model, *section.controls],
+        [tabs, shown, head.model, target.controls[0], *section.controls], queue=False,
+        show_progress="hidden", api_visibility="private", show_progress_on=head.actions.notice,
+    ).then(**go)
 
 
 def _opened(id: str) -> str:
@@ -126,8 +161,16 @@ def _filled(settings: Settings, section: Section, example: Example) -> list[Any]
     return [example.text, model, "", *own]
 
 
-def _looker(stage: Stage, sections: Sequence[Section]) -> Callable[..., Iterator[list[Any]]]:
+def _looker(
+    stage: Stage, sections: Sequence[Section], typing: bool = False
+) -> Callable[..., Iterator[list[Any]]]:
+    live = {section.id for section in sections if section.live}
+
     def look(request: gr.Request, id: Any, text: Any, model: Any, ids: Any, *values: Any) -> Any:
+        if typing and id not in live:
+            yield [gr.skip()] * (3 + len(sections))
+            return
+        ids = "" if typing else ids  # who types looks at that, and no longer at another tab's ids
         yield from stage.show(TAB, request, updates(request, id, text, model, ids, values))
 
     def updates(
@@ -148,7 +191,8 @@ def _looker(stage: Stage, sections: Sequence[Section]) -> Callable[..., Iterator
             return
         known: tuple[News, ...] = ()
         for known in play(stage, TAB, request, asks) if asks else ():
-            if not all(is_over(one) for one in known):
+            waits = any(isinstance(one, Queued | Loading) for one in known)
+            if not all(is_over(one) for one in known) and (waits or not section.live):
                 yield update(running(), "", section.show(known))
         yield update(resting(), "", section.show(known))
 

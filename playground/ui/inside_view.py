@@ -19,11 +19,11 @@ BUNDLE = Bundle(
     scripts=(
         "token_marks.js",
         "inside_shared.js",
-        "inside_lens.js",
+        "inside_tokenizer.js",
     ),
     styles=(
         "inside.css",
-        "inside_lens.css",
+        "inside_tokenizer.css",
     ),
 )
 
