@@ -7,8 +7,8 @@ from typing import Any
 
 from playground.core.inspection import Inspection
 from playground.core.lens import LensRequest, LensTopRequest
-from playground.inside.lens import look_at_lens, look_at_lens_top
 from playground.core.tokenization import TokenizeRequest
+from playground.inside.lens import look_at_lens, look_at_lens_top
 from playground.inside.subject import Look, Subject
 from playground.inside.tokenization import look_at_text
 

@@ -20,10 +20,12 @@ BUNDLE = Bundle(
         "token_marks.js",
         "inside_shared.js",
         "inside_tokenizer.js",
+        "inside_lens.js",
     ),
     styles=(
         "inside.css",
         "inside_tokenizer.css",
+        "inside_lens.css",
     ),
 )
 
