@@ -8,14 +8,19 @@ from typing import Any
 from playground.core.inspection import Inspection
 from playground.core.lens import LensRequest, LensTopRequest
 from playground.core.tokenization import TokenizeRequest
+from playground.core.vocabulary import TokenRequest, VocabularyRequest
 from playground.inside.lens import look_at_lens, look_at_lens_top
 from playground.inside.subject import Look, Subject
+from playground.inside.token_card import look_at_token
 from playground.inside.tokenization import look_at_text
+from playground.inside.vocabulary import look_at_vocabulary
 
 LOOKS: dict[type[Inspection[Any]], Callable[[Subject, Any], Look]] = {
     LensRequest: look_at_lens,
     LensTopRequest: look_at_lens_top,
     TokenizeRequest: look_at_text,
+    VocabularyRequest: look_at_vocabulary,
+    TokenRequest: look_at_token,
 }
 
 

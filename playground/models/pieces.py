@@ -45,7 +45,10 @@ class Pieces:
 
     def data(self, id: int) -> bytes:
         """The bytes that a token adds to a text (its text in UTF-8 where a token has no bytes)."""
-        token = self._name(id)
+        return self.data_of(id, self.name(id))
+
+    def data_of(self, id: int, token: str | None) -> bytes:
+        """The same for an id whose name in the vocabulary is known already; None is no token."""
         if token is None:
             return b""
         if self.scheme == "byte-level":
@@ -60,11 +63,12 @@ class Pieces:
         ).encode()
 
     def _text(self, id: int) -> str:
-        if self._name(id) is None:
+        if self.name(id) is None:
             return f"<no token {id}>"
         return self.data(id).decode("utf-8", errors="playground.visible")
 
-    def _name(self, id: int) -> str | None:
+    def name(self, id: int) -> str | None:
+        """How the vocabulary writes a token; None for an id without one."""
         name = (
             self._tokenizer.convert_ids_to_tokens(id)
             if 0 <= id < self._size or id in self.special
