@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from playground.core.events import Loading, Queued
+from playground.core.inspection import Inspection
 from playground.core.prompt import Ids, Prompt, Raw, check_text
 from playground.errors import InvalidInput, PlaygroundError
 from playground.settings import Settings
@@ -17,17 +19,20 @@ from playground.ui.actions import Actions, action_row, resting, running, sentenc
 from playground.ui.branch_tree import event_of
 from playground.ui.controls import model_picker, prompt_box, read_model
 from playground.ui.lens_section import build_lens
-from playground.ui.scoring import News, is_over, play
+from playground.ui.scoring import Ask, News, is_over, play
 from playground.ui.section import Example, Section, Subject
 from playground.ui.streaming import Stage
 from playground.ui.tokenizer_section import build_tokenizer
+from playground.ui.vocabulary_section import build_vocabulary
 
 TAB = "inside"
+QUICK_SECONDS = 0.7  # that a quick look has until it is shown that it is waited for
 _TEXT = "The capital of France is"
 
 # Each builds one section inside the open Tabs; the first is open at the start.
 SECTIONS: tuple[Callable[[Stage, Settings], Section], ...] = (
     build_tokenizer,
+    build_vocabulary,
     build_lens,
 )
 
@@ -190,13 +195,20 @@ def _looker(
             yield update(resting(), sentence(error.problem), gr.skip())
             return
         known: tuple[News, ...] = ()
+        begun = time.monotonic()
         for known in play(stage, TAB, request, asks) if asks else ():
             waits = any(isinstance(one, Queued | Loading) for one in known)
-            if not all(is_over(one) for one in known) and (waits or not section.live):
+            late = time.monotonic() > begun + QUICK_SECONDS
+            if not all(is_over(one) for one in known) and (waits or late or not quick(asks)):
                 yield update(running(), "", section.show(known))
         yield update(resting(), "", section.show(known))
 
     return look
+
+
+def quick(asks: Sequence[Ask]) -> bool:
+    """Whether all that is asked needs no forward pass."""
+    return all(isinstance(ask.request, Inspection) and ask.request.quick for ask in asks)
 
 
 def read_prompt(text: Any, ids: Any) -> Prompt | None:

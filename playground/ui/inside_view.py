@@ -20,11 +20,13 @@ BUNDLE = Bundle(
         "token_marks.js",
         "inside_shared.js",
         "inside_tokenizer.js",
+        "inside_vocabulary.js",
         "inside_lens.js",
     ),
     styles=(
         "inside.css",
         "inside_tokenizer.css",
+        "inside_vocabulary.css",
         "inside_lens.css",
     ),
 )
@@ -39,6 +41,6 @@ def inside_view(
     which may be anything.
     """
     return scripted_view(
-        BUNDLE, css_class="inside-view", server=server, elem_id=f"inside-{mode}", mode=mode,
-        hint=hint, **props,
+        BUNDLE, css_class="inside-view", server=server, elem_id=f"inside-{mode}",
+        told={"mode": mode, "hint": hint}, **props,
     )

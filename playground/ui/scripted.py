@@ -3,9 +3,10 @@ as JSON; it knows no view by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -69,18 +70,22 @@ def view_code(request: object) -> dict[str, str]:
 def scripted_view(
     bundle: Bundle, *, value: str = "", event: str = "chosen",
     server: tuple[Callable[..., object], ...] = (), css_class: str = "", visible: bool = True,
-    elem_id: str | None = None, **props: Any,
+    elem_id: str | None = None, told: Mapping[str, str] | None = None, **props: Any,
 ) -> gr.HTML:
-    """One view of a bundle inside the open Blocks; ``props`` reach its script.
+    """One view of a bundle inside the open Blocks.
+
+    ``told`` reaches its script as ``element.dataset``, and ``props`` as such, which a view loses
+    that is told gr.skip() before it was ever in sight.
 
     Safety: the template is static and every text reaches the page as a text node. Gradio evaluates
     ``{{value}}`` and ``${value}`` in a template as code and as HTML, so neither may stand there.
     """
     _BUNDLES[bundle.name] = bundle
     kind = css_class or bundle.name
+    data = "".join(f' data-{name}="{escape(words)}"' for name, words in (told or {}).items())
     return gr.HTML(
         value=value,
-        html_template=f'<div class="{kind}"></div>',
+        html_template=f'<div class="{kind}"{data}></div>',
         js_on_load=_LOADER % {"name": bundle.name, "event": event},
         apply_default_css=False,
         server_functions=[view_code, *server],

@@ -62,8 +62,7 @@ class Section:
     """What a reader chose in the view (any object that a browser may send) and the values of
     ``controls`` make new values for these, and then it looks again. Raises InvalidInput."""
     live: bool = False
-    """All that it asks is quick: it looks again as the reader types, and offers no Stop meanwhile
-    unless it waits for a model."""
+    """It looks again as the reader types: all that it asks is quick."""
     leads_to: str = ""
     """The section that a click in the view opens, with ``value`` of what the view told as its first
     control's, and ``model`` as the tab's: the section's own or one of its controls'."""

@@ -66,7 +66,7 @@ def build_tokenizer(stage: Stage, settings: Settings) -> Section:
     return Section(
         "tokenizer", tab, view, asks, show, controls,
         tuple(zip(examples, EXAMPLES, strict=True)), looks_at_once=controls, live=True,
-        leads_to="",
+        leads_to="vocabulary",
     )
 
 

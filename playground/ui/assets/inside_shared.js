@@ -8,7 +8,8 @@ const INSIDE = {};
 window.insideView = {
   mount(element, { props, watch, server, tell }) {
     const root = element.querySelector('.inside-view');
-    root.classList.add(props.mode);
+    const { mode, hint } = root.dataset;
+    root.classList.add(mode);
     const status = h('p', 'said status');
     status.setAttribute('role', 'status');
     const problems = h('div', 'problems');
@@ -30,8 +31,8 @@ window.insideView = {
       if (text === shown) return;
       shown = text;
       body.replaceChildren();
-      if (found !== null) INSIDE[props.mode](body, found, ways);
-      else if (!wrong.some(Boolean)) body.append(h('p', 'hint', props.hint));
+      if (found !== null) INSIDE[mode](body, found, ways);
+      else if (!wrong.some(Boolean)) body.append(h('p', 'hint', hint));
     };
     watch('value', show);
     show();
