@@ -58,7 +58,10 @@ class VocabularyView {
     this.card.append(h('p', 'said', 'Open a token to see the merges that made it and the tokens whose embeddings are nearest to its own.'));
     const both = h('div', 'vc-both');
     both.append(table, this.card);
-    root.append(head, this.form(), this.problem, this.count, both);
+    // What is wrong stands where the count does, so that nothing below it moves.
+    const line = h('div', 'vc-said');
+    line.append(this.problem, this.count);
+    root.append(head, this.form(), line, both);
     this.body.addEventListener('scroll', () => this.draw());
     this.body.addEventListener('click', (event) => {
       const row = event.target.closest('.vc-row');
