@@ -40,7 +40,7 @@ def _on_zero_gpu(settings: Settings) -> Engine:
 
     start: Any = partial(ZeroWorker, gpu_function())
     engine = Engine(settings, start=start, check=held)
-    hold_offered([ModelSpec(repo) for repo in settings.models], engine.folder_of)
+    hold_offered([ModelSpec(repo) for repo in settings.offered], engine.folder_of)
     return engine
 
 

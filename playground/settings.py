@@ -72,7 +72,8 @@ LOCAL_LIMITS = Limits(prompt_characters=200_000, new_tokens=4096, columns=24, be
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How this app runs. ``models`` are the offered repos, the first being the default.
+    """How this app runs. ``models`` are the offered repos, the first being the default;
+    ``encoders`` are those that can only be looked into.
 
     ``auth`` is the user and password that the page asks for; ``password_is_new`` says that the
     password was made up just now and must be shown once. ``memory_bytes`` bounds what loaded
@@ -89,6 +90,7 @@ class Settings:
     auth: tuple[str, str] | None = field(default=None, repr=False)
     password_is_new: bool = False
     models: tuple[str, ...] = ("builtin/tiny-chat", "builtin/tiny-base")
+    encoders: tuple[str, ...] = ("builtin/tiny-encoder",)
     device: str = "auto"
     limits: Limits = LOCAL_LIMITS
     idle_seconds: float = 1800.0
@@ -106,8 +108,13 @@ class Settings:
 
     @property
     def any_model(self) -> bool:
-        """Whether a visitor may type any id or folder; in public only ``models`` may be used."""
+        """Whether a visitor may type any id or folder; in public only ``offered`` may be used."""
         return self.mode == "local"
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """Every offered repo, those that write first."""
+        return tuple(dict.fromkeys((*self.models, *self.encoders)))
 
     @property
     def default_model(self) -> str:
@@ -228,6 +235,7 @@ def settings_from(
         auth=(flags.user or "guest", password) if password else None,
         password_is_new=is_new,
         models=tuple(dict.fromkeys((*flags.model, *_models(described)))),
+        encoders=_repos(described.get("encoders", []), "encoders", least=0),
         device=_device(flags.device or "auto"),
         limits=_limits(described, mode),
         idle_seconds=_idle_seconds(flags.idle_minutes, described),
@@ -475,10 +483,14 @@ def _user_folder(environ: Mapping[str, str]) -> Path | None:
 
 
 def _models(described: Mapping[str, Any]) -> tuple[str, ...]:
-    told = described.get("models")
-    if not isinstance(told, list) or not told or not all(isinstance(m, str) and m for m in told):
-        raise InvalidInput("models in spaces.yaml must be a list of at least one model.",
-                           field="models", given=told)
+    return _repos(described.get("models"), "models", least=1)
+
+
+def _repos(told: object, field: str, least: int) -> tuple[str, ...]:
+    whole = isinstance(told, list) and all(isinstance(one, str) and one for one in told)
+    if not isinstance(told, list) or not whole or len(told) < least:
+        some = " of at least one model" if least else ", which may be empty"
+        raise InvalidInput(f"{field} in spaces.yaml must be a list{some}.", field=field, given=told)
     return tuple(told)
 
 

@@ -44,7 +44,7 @@ KINDS: Mapping[str, type] = {
     "fullWidth": bool, "pinned": bool, "disable_embedding": bool,
     "tags": list, "models": list, "datasets": list, "preload_from_hub": list,
 }
-SECTIONS = ("space", "profile", "profiles", "variables", "secrets", "volumes", "models",
+SECTIONS = ("space", "profile", "profiles", "variables", "secrets", "volumes", "models", "encoders",
             "idle_seconds", "data", "limits")
 # What a profile may say; the last ones instead of, or beside, what is said for all.
 OF_A_PROFILE = ("hardware", "sleep_time", "requirements", "models", "idle_seconds", "variables")

@@ -22,17 +22,20 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_N
 
 from playground.core.events import Failed
 from playground.core.kept import Kept
+from playground.core.messages import ModelCard
 from playground.core.prompt import Raw
 from playground.core.run import ModelSpec, Run
 from playground.core.score import ScoreRequest
 from playground.decode.loop import DecodeLoop
 from playground.decode.score import Scorer
-from playground.errors import ModelInvalid
+from playground.engine.engine import Engine
+from playground.errors import ModelInvalid, PlaygroundError
 from playground.models.checks import check_folder
 from playground.models.footprint import of_files
 from playground.models.kinds import ENCODER_TYPES, is_encoder
 from playground.models.loading import load
 from playground.models.weights import json_object
+from playground.settings import Settings
 from tests.architectures import SIZES
 from tests.test_loading import edit
 from tests.tiny_models import byte_level_tokenizer
@@ -178,6 +181,33 @@ def test_nothing_is_written_or_scored_with_an_encoder(bert: Path) -> None:
     assert event.problem.advice == "Look at it in the Inside tab."
     with pytest.raises(ModelInvalid, match="reads text and writes none"):
         Scorer(model).join(1, ScoreRequest(Raw("Hi")))
+
+
+def test_an_encoder_is_refused_before_it_is_loaded_and_by_its_worker(
+    bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder's config says what it is; where nothing does, the worker that has loaded it."""
+    spec = ModelSpec(str(bert))
+    engine = Engine(Settings(models=(spec.repo,)))
+    try:
+        (event,) = engine.run(Run(spec, Raw("Hi")))
+        assert isinstance(event, Failed) and "reads text and writes none" in str(event.problem)
+        with pytest.raises(ModelInvalid, match="reads text and writes none"):
+            engine.render(spec, Raw("Hi"))
+        assert not any(status.card for status in engine.models())
+
+        *_, card = engine.load(spec)
+        assert isinstance(card, ModelCard) and card.kind == "encoder"
+        monkeypatch.setattr("playground.engine.engine.check_decodes", lambda *_: None)
+        *_, event = engine.run(Run(spec, Raw("Hi")))
+        assert isinstance(event, Failed) and "reads text and writes none" in str(event.problem)
+        with pytest.raises(PlaygroundError, match="reads text and writes none"):
+            engine.render(spec, Raw("Hi"))
+        with pytest.raises(PlaygroundError, match="reads text and writes none"):
+            engine.score(spec, ScoreRequest(Raw("Hi")))
+        assert engine.models()[0].card == card, "its worker lives"
+    finally:
+        engine.close()
 
 
 @pytest.mark.parametrize("name", ["n_layers", "dim", "n_heads"])

@@ -41,6 +41,7 @@ def test_a_start_without_flags_is_local_and_closed_to_the_network() -> None:
     assert (plain.mode, plain.host, plain.port, plain.share) == ("local", "127.0.0.1", 7860, False)
     assert plain.any_model and plain.auth is None
     assert plain.models == ("builtin/tiny-chat", "builtin/tiny-base")
+    assert plain.offered == (*plain.models, "builtin/tiny-encoder"), "and it is no default"
     assert plain.limits == LOCAL_LIMITS
     assert pickle.loads(pickle.dumps(plain)) == plain
 

@@ -16,6 +16,7 @@ from playground.engine.entry import Freed, ModelStatus
 from playground.engine.room import Budget
 from playground.errors import Overloaded, PlaygroundError
 from playground.settings import Settings
+from playground.ui.controls import offered
 from playground.ui.model_list import catalog_table, key_of, list_models
 from playground.ui.models import _Desk
 
@@ -177,3 +178,12 @@ def test_the_catalog_says_what_each_model_needs() -> None:
     assert "1.0 B" in next(r for r in html.split("<tr>") if "gemma-3-1b-it" in r)  # and no 1000 M
     assert len(re.findall(r"\d (GB|MB)", row)) == 3
     assert "builtin/tiny-chat" in catalog_table(PUBLIC) and "Qwen/" not in catalog_table(PUBLIC)
+
+
+@pytest.mark.parametrize("settings", [LOCAL, PUBLIC])
+def test_an_encoder_is_offered_to_load_and_not_to_write_with(settings: Settings) -> None:
+    to_write = [repo for _, repo in offered(settings)]
+    to_load = [repo for _, repo in offered(settings, encoders=True)]
+    assert "builtin/tiny-encoder" in to_load and "builtin/tiny-encoder" not in to_write
+    assert to_load[:2] == to_write[:2] == list(settings.models)
+    assert "builtin/tiny-encoder" in catalog_table(settings)

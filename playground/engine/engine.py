@@ -82,7 +82,7 @@ class Engine:
     ) -> None:
         self.settings = settings
         self._patience = patience
-        self._offered = tuple(ModelSpec(repo) for repo in settings.models)
+        self._offered = tuple(ModelSpec(repo) for repo in settings.offered)
         self._admission = Admission(settings.limits, by_visitor=settings.mode != "local")
         self._check = check
         self._downloads = download.Downloads(
@@ -308,7 +308,7 @@ class Engine:
 
         Raises PlaygroundError, and DeadlinePassed as soon as ``given_up`` says so.
         """
-        found = place(spec, self.settings.models, self.settings.any_model)
+        found = place(spec, self.settings.offered, self.settings.any_model)
         return self._fitting.fit(spec, found, context, given_up)
 
     def plan(self, models: Sequence[ModelSpec]) -> Plan:
@@ -323,7 +323,7 @@ class Engine:
         }
         for spec in [one for one in needs if not needs[one] and one not in pinned]:
             with suppress(PlaygroundError):  # it is refused when it is run
-                found = place(spec, self.settings.models, self.settings.any_model)
+                found = place(spec, self.settings.offered, self.settings.any_model)
                 needs[spec] = self._fitting.need(spec, found)
         ready = {spec for spec in models if self._manager.is_ready(spec)}
         return plan_rounds(models, needs, ready, self._manager.budget().capacity - held)
@@ -353,7 +353,7 @@ class Engine:
 
     def _place(self, spec: ModelSpec) -> Path | HubId:
         """Where the files of a model are, or those of its adapter if it has one."""
-        found = place(spec, self.settings.models, self.settings.any_model)
+        found = place(spec, self.settings.offered, self.settings.any_model)
         return place_adapter(spec) if spec.adapter else found
 
     def _fetch_checked(
@@ -365,7 +365,7 @@ class Engine:
     def _place_to_decode(self, spec: ModelSpec) -> None:
         """Refuse an encoder, which writes nothing. Raises PlaygroundError."""
         self._place(spec)
-        check_decodes(spec, place(spec.base, self.settings.models, self.settings.any_model))
+        check_decodes(spec, place(spec.base, self.settings.offered, self.settings.any_model))
 
     def _fetch(self, spec: ModelSpec, news: download.News, given_up: GivenUp) -> Path:
         """The folder with the files of ``spec``, or of its adapter, downloaded if it must be."""

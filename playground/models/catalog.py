@@ -95,6 +95,16 @@ CATALOG = {
             note="A tiny base model that comes with the playground: it continues text.",
         ),
         CatalogEntry(
+            "builtin/tiny-encoder", "encoder", _APACHE,
+            note="A tiny encoder that comes with the playground: it reads text and writes none, "
+            "and tells the two senses of fifteen words apart.",
+            config=_BERT | {
+                "hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4,
+                "intermediate_size": 384, "vocab_size": 4096, "max_position_embeddings": 128,
+                "type_vocab_size": 1,
+            },
+        ),
+        CatalogEntry(
             "Qwen/Qwen2.5-0.5B-Instruct", "chat", _APACHE, config=_QWEN25_HALF,
             note="Small, many languages, follows a system prompt.",
             base="Qwen/Qwen2.5-0.5B",

@@ -15,7 +15,7 @@ def offered(settings: Settings, encoders: bool = False) -> list[tuple[str, str]]
     """Label and repo of each model that can be picked; locally the catalog and what is cached.
 
     Only those that decode, unless ``encoders`` are wanted too."""
-    known = choices(settings.models, settings.any_model)
+    known = choices(settings.offered, settings.any_model)
     return [(ModelSpec(one.repo).label, one.repo) for one in known if one.decodes or encoders]
 
 

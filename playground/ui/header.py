@@ -19,7 +19,7 @@ def header(engine: Engine, settings: Settings) -> str:
         status
         for status in engine.models()
         if status.state != "absent"
-        and (status.state != "failed" or status.spec.repo in settings.models)
+        and (status.state != "failed" or status.spec.repo in settings.offered)
     ]
     chips = "".join(_chip(status) for status in known)
     if not known:

@@ -174,7 +174,7 @@ def catalog_table(settings: Settings) -> str:
     """The models to pick from, with what each needs in memory, counted from its config."""
     heads = ("Model", "Kind", "Parameters", "Licence", "Context", *WAYS, "About")
     head = "".join(f"<th>{escape(name)}</th>" for name in heads)
-    body = "".join(_catalog_row(one) for one in choices(settings.models, settings.any_model))
+    body = "".join(_catalog_row(one) for one in choices(settings.offered, settings.any_model))
     return (
         f'<table class="models catalog"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     )

@@ -35,7 +35,7 @@ Said = list[str]
 def build_models(engine: Engine, settings: Settings) -> gr.HTML:
     """Build the tab inside the open Blocks; gives the list, which the page keeps fresh."""
     with gr.Row(elem_classes="tab-head"):
-        model = model_picker(settings, explained=True)
+        model = model_picker(settings, explained=True, encoders=True)
         dtype = gr.Dropdown(
             ["auto", "float32", "bfloat16", "float16"],
             value="auto",

@@ -1,1 +1,1 @@
-"""The two tiny models that ship with the playground, and the scripts that made them."""
+"""The three tiny models that ship with the playground, and the scripts that made them."""

@@ -2,8 +2,10 @@
 
     python -m playground.models.builtin.evaluate base FOLDER
     python -m playground.models.builtin.evaluate chat FOLDER
+    python -m playground.models.builtin.evaluate encoder FOLDER
 
-It does not know how the models were trained; held-out wordings come from held_out.py.
+It does not know how the models were trained; held-out wordings come from held_out.py, and
+sentences with two-sense words from held_out_senses.py.
 """
 
 import argparse
@@ -12,11 +14,14 @@ import re
 from pathlib import Path
 
 import torch
+from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from . import held_out, prompts
 from .corpus import glossary, tables
 from .corpus.grammar import capitalise
+from .held_out_senses import SENTENCES
 from .scoring import Subject, turn
+from .sense_scoring import fill_in, separation
 
 _EMOJI = re.compile("[\U0001f300-\U0001faff]")
 _HAN = re.compile("[\u4e00-\u9fff]")
@@ -28,6 +33,13 @@ def _json_object(text: str) -> bool:
     except json.JSONDecodeError:
         return False
 
+
+# The first is a wording of the corpus, the others are held out (see held_out.py).
+MASKED_CAPITALS = (
+    "The capital of {country} is [MASK].",
+    "Everyone in class knew that the capital of {country} was [MASK].",
+    "My uncle flew to {country} and stayed in the capital, [MASK].",
+)
 
 OBEYED = {
     "one word": lambda text: len(text.split()) <= 2 and not text.endswith("。"),
@@ -248,14 +260,47 @@ def chat_samples(subject: Subject) -> dict[str, list[str]]:
     return samples
 
 
+def encoder_figures(folder: Path) -> dict[str, object]:
+    """Measure the encoder."""
+    lm = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    found = separation(lm, tokenizer, SENTENCES)
+    count, layers = sum(one.count for one in found), len(found[0].hits)
+    hits = [sum(one.hits[layer] for one in found) for layer in range(layers)]
+    best = max(range(layers), key=hits.__getitem__)
+    filled = {wording: _filled(lm, tokenizer, wording) for wording in MASKED_CAPITALS}
+    return {
+        "senses, nearest neighbour, by layer (the first is the embeddings)": [
+            f"{one}/{count} = {one / count:.1%}" for one in hits
+        ],
+        f"by word, layer {best}": {one.word: f"{one.hits[best]}/{one.count}" for one in found},
+        "capitals": filled,
+        "hidden words": {
+            text: [(token, round(value, 3)) for token, value in fill_in(lm, tokenizer, text)]
+            for text in prompts.MASKED_PROMPTS
+        },
+    }
+
+
+def _filled(lm, tokenizer, wording: str) -> str:
+    """How many capitals come first at the hidden place, of those that are one token."""
+    rows = [row for row in tables.COUNTRIES if len(tokenizer.tokenize(row[1])) == 1]
+    texts = [wording.format(country=row[0], Country=capitalise(row[0])) for row in rows]
+    best = [fill_in(lm, tokenizer, text, 1)[0][0] for text in texts]
+    return share([token == row[1].lower() for token, row in zip(best, rows, strict=True)])
+
+
 def main() -> None:
     """Measure the model of a folder and print figures and samples as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("kind", choices=("base", "chat"))
+    parser.add_argument("kind", choices=("base", "chat", "encoder"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--samples", action="store_true", help="print samples, too")
     asked = parser.parse_args()
     torch.set_num_threads(1)
+    if asked.kind == "encoder":
+        print(json.dumps(encoder_figures(asked.folder), ensure_ascii=False, indent=1))
+        return
     subject = Subject.load(asked.folder)
     figures = (base_figures if asked.kind == "base" else chat_figures)(subject)
     if asked.samples:

@@ -53,4 +53,12 @@ VARIED_CHAT_PROMPTS = (
     "讲一个故事。",
     "Tell me a joke.",
 )
+MASKED_PROMPTS = (
+    "The capital of France is [MASK].",
+    "The opposite of hot is [MASK].",
+    "The fisherman sat on the [MASK] of the river.",
+    "She took her money to the [MASK].",
+    "The sky is [MASK].",
+    "The [MASK] struck a match and lit the candle.",
+)
 KNOWN_NAMES = ("Mia", "Sarah", "Tom", "Lucy", "Max", "Anna", "Oscar", "Nina")
