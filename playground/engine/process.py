@@ -121,7 +121,7 @@ def start_forkserver() -> None:
     """
     if not _FORKS:
         return
-    _CONTEXT.set_forkserver_preload(["playground.worker.preload"])
+    _CONTEXT.set_forkserver_preload(["playground.worker.no_garbage", "playground.worker.preload"])
     with children_inherit(_environment()):
         forkserver.ensure_running()
 

@@ -44,6 +44,8 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
     with gr.Blocks(
         title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, 86400)
     ) as page:
+        # Here and not at the end: Gradio describes the whole page anew each time it is asked.
+        page.queue(api_open=False, max_size=64, default_concurrency_limit=None)
         top = gr.HTML(lambda: header(engine, settings), elem_id="header", padding=False)
         if note := shared_note(settings):
             gr.HTML(note, elem_id="shared-note", padding=False)
@@ -104,7 +106,6 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
             stage.streams.close(str(request.session_hash))
 
         page.unload(closed)
-    page.queue(api_open=False, max_size=64, default_concurrency_limit=None)
     return page
 
 

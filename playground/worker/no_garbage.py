@@ -1,0 +1,5 @@
+"""Keeps Python from looking for garbage while the forkserver imports; ``preload`` ends that."""
+
+import gc
+
+gc.disable()
