@@ -584,6 +584,21 @@ def test_a_disk_that_hangs_does_not_keep_the_app_from_ending(
     assert ended
 
 
+def test_one_who_reads_for_long_keeps_no_other_waiting(tmp_path: Path) -> None:
+    """A search through everything that one visitor has once held up all others' lists."""
+    records = Records(tmp_path)
+    reading, over = threading.Event(), threading.Event()
+    long = threading.Thread(
+        target=records._access.read, args=(lambda rows: (reading.set(), over.wait(30)),))
+    long.start()
+    assert reading.wait(30)
+    assert records.find("ann").total == 0
+    assert not over.is_set()
+    over.set()
+    long.join()
+    records.close()
+
+
 def test_readers_see_whole_records_while_another_process_writes(tmp_path: Path) -> None:
     writer, reader = Records(tmp_path, WIDE), Records(tmp_path, WIDE)
     done = threading.Event()

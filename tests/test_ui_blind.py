@@ -20,6 +20,7 @@ from playground.core.prompt import Chat, Message, Prompt, Raw
 from playground.core.recipe import Experiment, read_experiment, written_experiment
 from playground.core.recipe_link import link_of, read_link
 from playground.core.run import Fork, ModelSpec, Run
+from playground.core.visitor import Visitor
 from playground.core.votes import Vote
 from playground.errors import InvalidInput, Problem
 from playground.settings import Settings
@@ -212,6 +213,16 @@ def test_ballots_are_bounded_by_number_and_by_what_they_hold(
     assert ballots.of("4") is None and ballots.of("last") is not None
     ballots.forget("last")
     assert ballots.of("last") is None
+
+
+def test_who_opens_many_pages_pushes_no_others_ballot_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    ballots = Ballots()
+    monkeypatch.setattr(ballots_module, "MOST_PAGES", 3)
+    ballots.put("bobs", "complete", two_by(1), owner=Visitor("bob"))
+    for page in range(5):
+        ballots.put(f"{page}", "complete", two_by(1), owner=Visitor("ann"))
+    assert ballots.of("bobs") is not None
+    assert [ballots.of(f"{page}") is not None for page in range(5)] == [False] * 3 + [True] * 2
 
 
 def a_run(prompt: Prompt | str = "Hi", decoding: Decoding | None = None, model: str = "m",

@@ -1,4 +1,4 @@
-"""The way to a database: one thread that writes, anybody who reads; it knows no record.
+"""The way to a database: one thread that writes, some who read at once; it knows no record.
 
 What a write says is true once its future has a result: it is on the disk then, and outlives the end
 of this process at any moment. A full disk or a file that another program holds makes a job fail
@@ -10,9 +10,9 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +32,7 @@ T = TypeVar("T")
 Job = Callable[[Rows], Any]
 
 WAITING = 256  # jobs
+READERS = 4    # at once; a search through everything that one owner has may take a while
 ANSWER_SECONDS = 10.0
 PAUSE_SECONDS = 30.0
 
@@ -48,7 +49,7 @@ class Access:
     ) -> None:
         self._jobs: queue.Queue[tuple[Job, Future[Any]] | None] = queue.Queue(WAITING)
         self._after, self._idle = after, idle
-        self._reading = threading.Lock()
+        self._changing = threading.Lock()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -56,10 +57,35 @@ class Access:
         self._use(open_database(folder))
 
     def _use(self, database: Database) -> None:
-        with self._reading:
-            self.database = database
-            self._rows = Rows(database.connection, database.indexed)
-            self._reader = Rows(reader_of(database), database.indexed)
+        """Work with this database from now on; called with ``_changing`` held, or by __init__."""
+        self.database = database
+        self._rows = Rows(database.connection, database.indexed)
+        self._readers: queue.LifoQueue[Rows | None] = queue.LifoQueue()
+        # In memory there is one connection, for whoever reads or writes.
+        for _ in range(READERS if database.path else 1):
+            self._readers.put(Rows(reader_of(database), database.indexed))
+
+    @contextmanager
+    def _reader(self) -> Iterator[Rows]:
+        """A reader of one's own for a moment; waits for one."""
+        while True:
+            with self._changing:
+                readers = self._readers
+            reader = readers.get()
+            if reader is not None:
+                break
+            readers.put(None)  # another database has taken the place of this one
+        try:
+            yield reader
+        finally:
+            readers.put(reader)
+
+    def _end_readers(self) -> list[Rows]:
+        """Close every reader, each once it is back; called with ``_changing`` held."""
+        ended = [self._readers.get() for _ in range(READERS if self.path else 1)]
+        for one in filter(None, ended):
+            one.close()
+        return [one for one in ended if one is not None]
 
     @property
     def path(self) -> Path | None:
@@ -95,8 +121,8 @@ class Access:
         """Ask at once, whatever is written meanwhile. Raises StorageProblem."""
         for attempt in (1, 2):
             try:
-                with self._reading:
-                    return question(self._reader)
+                with self._reader() as reader:
+                    return question(reader)
             except sqlite3.Error as error:
                 if attempt == 2 or not is_damage(error):
                     raise StorageProblem(sentence_of(error, self.path), field="records") from error
@@ -115,8 +141,9 @@ class Access:
                 self._jobs.put((last, Future()), timeout=ANSWER_SECONDS)
                 self._jobs.put(None, timeout=ANSWER_SECONDS)
                 thread.join(ANSWER_SECONDS)
-        with self._reading:
-            self._reader.close()
+        with self._changing:
+            for one in self._end_readers():
+                self._readers.put(one)  # whoever asks hears that it is closed
             self._rows.close()
 
     def _work(self) -> None:
@@ -154,7 +181,7 @@ class Access:
 
     def _transact(self, job: Job) -> Any:
         connection = self.database.connection
-        alone = self._reading if self.path is None else nullcontext()
+        alone = self._reader() if self.path is None else nullcontext()
         with alone:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -170,14 +197,16 @@ class Access:
         path = self.path
         if path is None:
             return False
-        try:
-            with self._reading:
-                self._reader.close()
+        with self._changing:
+            readers, ended = self._readers, self._end_readers()
+            try:
                 self._rows.close()
-            database = replaced(path)
-        except (OSError, sqlite3.Error):
-            return False
-        self._use(database)
+                self._use(replaced(path))
+            except (OSError, sqlite3.Error):
+                for one in ended:
+                    readers.put(one)  # whoever asks hears that it is closed
+                return False
+            readers.put(None)
         return True
 
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 
 from playground.core.blind import BlindTest, another_round, blind_test, turns_of
+from playground.core.visitor import Visitor
 from playground.errors import InvalidInput
 from playground.ui.blind_sources import Round
+from playground.ui.making_room import next_to_go
 
 MOST_PAGES = 200
 MOST_CHARACTERS = 40_000_000  # of all texts together
@@ -20,12 +22,13 @@ SEEDS = 2**63
 
 @dataclass(frozen=True)
 class Ballot:
-    """A test, where its answers come from, and which of them it has already; ``key`` opens the
-    file of a revealed one."""
+    """A test, where its answers come from, which of them it has already, and whose room it takes;
+    ``key`` opens the file of a revealed one."""
 
     test: BlindTest
     source: str
     used: frozenset[str] = frozenset()
+    owner: Visitor = Visitor()
     key: str = field(default_factory=lambda: secrets.token_urlsafe(18))
 
     @property
@@ -39,7 +42,7 @@ class Ballot:
 
 
 class Ballots:
-    """The ballot of each page; the longest untouched are forgotten to make room."""
+    """The ballot of each page; whoever has most of them makes room, the longest untouched first."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -57,7 +60,8 @@ class Ballots:
         return found[0] if found and found[0].revealed else None
 
     def put(
-        self, session: str, source: str, told: Round, keys: frozenset[str] | None = None
+        self, session: str, source: str, told: Round, keys: frozenset[str] | None = None,
+        owner: Visitor = Visitor(),
     ) -> None:
         """A round of answers: added to the page's test of the same source that is not revealed
         yet, else the first of a new test. ``keys`` name the answers, which are not added twice;
@@ -76,16 +80,16 @@ class Ballots:
             else:
                 _check_over(now)
                 test = blind_test(told.contestants, told.answers, dice)
-                self._ballots[session] = Ballot(test, source, keys or frozenset())
+                self._ballots[session] = Ballot(test, source, keys or frozenset(), owner)
             self._ballots.move_to_end(session)
             self._make_room()
 
-    def open(self, session: str, test: BlindTest) -> None:
+    def open(self, session: str, test: BlindTest, owner: Visitor = Visitor()) -> None:
         """Show a test that came in a file, revealed, as its names were. Raises InvalidInput where
         votes would be lost."""
         with self._lock:
             _check_over(self._ballots.get(session))
-            self._ballots[session] = Ballot(test.reveal(), "file")
+            self._ballots[session] = Ballot(test.reveal(), "file", owner=owner)
             self._ballots.move_to_end(session)
             self._make_room()
 
@@ -103,11 +107,17 @@ class Ballots:
             self._ballots.pop(session, None)
 
     def _make_room(self) -> None:
-        held = sum(one.weight for one in self._ballots.values())
-        while len(self._ballots) > 1 and (
-            len(self._ballots) > MOST_PAGES or held > MOST_CHARACTERS
-        ):
-            held -= self._ballots.popitem(last=False)[1].weight
+        weights = {page: one.weight for page, one in self._ballots.items()}
+        held = sum(weights.values())
+        while len(weights) > 1 and (len(weights) > MOST_PAGES or held > MOST_CHARACTERS):
+            *others, _ = weights
+            heavy = held > MOST_CHARACTERS  # and not only too many
+            gone = next_to_go(
+                (page, self._ballots[page].owner, weights[page] if heavy else 1)
+                for page in others
+            )
+            held -= weights.pop(gone)
+            del self._ballots[gone]
 
 
 def _check_over(now: Ballot | None) -> None:

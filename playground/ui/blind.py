@@ -16,6 +16,7 @@ from playground.core.events import Loading, Queued
 from playground.core.prompt import Chat, Message, Raw
 from playground.core.run import ModelSpec, Run
 from playground.core.trace import Trace
+from playground.core.visitor import Visitor
 from playground.errors import InvalidInput, PlaygroundError
 from playground.settings import Settings
 from playground.ui.ballots import MOST_PAGES, Ballots
@@ -39,6 +40,7 @@ from playground.ui.token_store import encode
 TAB = "blind"
 GRID = "grid"
 GRID_BY = f"{GRID} by "
+LOCKS = 64
 WAY_IN = "vote-blind"  # the class of the buttons of other tabs that lead here
 _STORIES = ("Once upon a time", "Roses are red,", "There was a little fox who", "Dear Anna,")
 _QUESTIONS = ("What is the capital of France?", "Tell me a story.", "How are you?",
@@ -165,7 +167,9 @@ class _Desk:
     grid: GridSource | None
     ballots: Ballots = field(default_factory=Ballots)
     refusals: dict[str, str] = field(default_factory=dict)  # the latest of each page
-    _telling: threading.Lock = field(default_factory=threading.Lock)
+    _telling: tuple[threading.Lock, ...] = field(
+        default_factory=lambda: tuple(threading.Lock() for _ in range(LOCKS))
+    )
     _revisions: Iterator[int] = field(default_factory=lambda: count(1))
 
     def starter(self, source: str) -> Callable[..., str]:
@@ -201,18 +205,20 @@ class _Desk:
         session = str(request.session_hash)
         self.refusals.pop(session, None)
         try:
-            self._change(session, grid, wish)
+            self._change(session, grid, wish, self.stage.visitor(request))
         except PlaygroundError as error:
             while len(self.refusals) >= MOST_PAGES:
                 del self.refusals[next(iter(self.refusals))]
             self.refusals[session] = str(error)
         return self._value(session, grid, self.refusals.get(session, ""))
 
-    def _change(self, session: str, grid: Sequence[Any], wish: dict[str, Any]) -> None:
+    def _change(
+        self, session: str, grid: Sequence[Any], wish: dict[str, Any], visitor: Visitor
+    ) -> None:
         ballots = self.ballots
         match wish.get("do"):
             case "start":
-                self._start(session, grid, wish.get("source"))
+                self._start(session, grid, wish.get("source"), visitor)
             case "vote":
                 ballot = ballots.of(session)
                 # A second press of a key may be on its way while the first is answered.
@@ -223,7 +229,7 @@ class _Desk:
             case "reveal":
                 ballots.change(session, lambda test: test.reveal())
             case "open":
-                ballots.open(session, read_file(wish.get("file")))
+                ballots.open(session, read_file(wish.get("file")), visitor)
             case "new":
                 ballots.forget(session)
             case "stop":
@@ -232,17 +238,19 @@ class _Desk:
                 raise InvalidInput("The page asked for something that is not there.", field="do",
                                    given=other)
 
-    def _start(self, session: str, grid: Sequence[Any], source: object) -> None:
+    def _start(
+        self, session: str, grid: Sequence[Any], source: object, visitor: Visitor
+    ) -> None:
         """A round of what a source shows now."""
         name = source if isinstance(source, str) else ""
         if name == GRID and self.grid is not None:
             name = f"{GRID_BY}{_one_axis(self._cells(grid))}"
         if name.startswith(GRID_BY):
             told = grid_round(self._cells(grid), name.removeprefix(GRID_BY))
-            self.ballots.put(session, name, told)
+            self.ballots.put(session, name, told, owner=visitor)
         else:
             keys = dict(self.stage.streams.shown(session)).get(name, ())
-            self.ballots.put(session, name, lanes_round(keys), frozenset(keys))
+            self.ballots.put(session, name, lanes_round(keys), frozenset(keys), visitor)
 
     def _cells(self, grid: Sequence[Any]) -> Sequence[GridCell]:
         source = self.grid
@@ -251,7 +259,8 @@ class _Desk:
     def _value(self, session: str, grid: Sequence[Any], problem: str = "") -> str:
         """The board as it stands. A button of another tab asks twice at once, and the answers may
         come in any order: the newer ``revision`` is the one to draw."""
-        with self._telling:
+        # Pages do not wait for each other, but for the few that have drawn the same lock.
+        with self._telling[hash(session) % LOCKS]:
             return encode({**self._told(session, grid), "problem": problem,
                            "revision": next(self._revisions)})
 
@@ -309,7 +318,8 @@ class _Desk:
             return
         try:
             self.ballots.put(session, f"example {number}",
-                             Round(tuple(example.contestants), answers))
+                             Round(tuple(example.contestants), answers),
+                             owner=self.stage.visitor(request))
         except PlaygroundError as error:
             said = said or str(error)
         yield [self._value(session, (), said)]
