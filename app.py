@@ -62,6 +62,8 @@ def main(arguments: Sequence[str]) -> int:
     from playground.ui.page import launch_options
 
     page.launch(**launch_options(settings), prevent_thread_lock=True)
+    # Gradio's page for share links takes its scripts from another host, which the Guard forbids.
+    page.share = False
     gc.freeze()
     gc.enable()
     # Only now: beside torch's import in another process, gradio's own takes twice as long.

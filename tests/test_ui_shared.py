@@ -121,21 +121,28 @@ def slow() -> Iterator[Served]:
 def test_a_share_link_is_opened_with_a_password_and_for_this_machine_only(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Gradio's share server is on the internet: a stand-in tells what its tunnel was given."""
+    """Gradio's share server is on the internet: a stand-in tells what its tunnel was given. The
+    page that it leads to was blank: its scripts came from another host, which the Guard forbids."""
     asked: list[dict[str, Any]] = []
 
     def tunnel(**given: Any) -> str:
         asked.append(given)
         return "http://stand-in.gradio.live"
 
+    def visit(page: gr.Blocks) -> None:
+        served.append(httpx.get(page.local_url).text)
+        page.close()
+
+    served: list[str] = []
     monkeypatch.setattr(networking, "setup_tunnel", tunnel)
-    monkeypatch.setattr(gr.Blocks, "block_thread", lambda page: page.close())
+    monkeypatch.setattr(gr.Blocks, "block_thread", visit)
     monkeypatch.setattr(app, "build", lambda settings: (engine, build_page(engine, settings)))
     engine = WarmEngine()
     assert app.main(["--share", "--port", "7893"]) == 0
     told = capsys.readouterr().out
     assert [one["local_host"] for one in asked] == ["127.0.0.1"]
     assert "https://stand-in.gradio.live" in told
+    assert re.findall(r'(?:src|href)="(https?://[^"]+)"', served[0]) == []
     assert re.search(r"user name guest and the password [\w-]{12}\.", told)
 
 
