@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
@@ -53,8 +53,10 @@ class Head:
         return [self.text, self.model, self.ids]
 
 
-def build_inside(stage: Stage, settings: Settings) -> tuple[Head, gr.Tabs, list[Section]]:
-    """Build the tab inside the open Blocks."""
+def build_inside(
+    stage: Stage, settings: Settings, tab: gr.Tab
+) -> tuple[Head, gr.Tabs, list[Section]]:
+    """Build the tab inside the open Blocks; whoever opens it sees the text taken apart at once."""
     with gr.Row(elem_classes="tab-head"):
         text = prompt_box("Text to look at", "Any text. Enter looks, Shift+Enter starts a line.")
         text.value = _TEXT
@@ -67,12 +69,13 @@ def build_inside(stage: Stage, settings: Settings) -> tuple[Head, gr.Tabs, list[
     with gr.Tabs(elem_classes="halves", elem_id="inside-sections") as tabs:
         sections = [build(stage, settings) for build in SECTIONS]
     if sections:
-        _wire(stage, settings, head, tabs, sections)
+        _wire(stage, settings, head, tab, tabs, sections)
     return head, tabs, sections
 
 
 def _wire(
-    stage: Stage, settings: Settings, head: Head, tabs: gr.Tabs, sections: list[Section]
+    stage: Stage, settings: Settings, head: Head, tab: gr.Tab, tabs: gr.Tabs,
+    sections: list[Section],
 ) -> None:
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     wide = {**quiet, "show_progress_on": head.actions.notice}
@@ -88,7 +91,8 @@ def _wire(
     # One look at a time of those that follow a typing hand, and the last text is never left out.
     last = {**go, "trigger_mode": "always_last"}
     if any(section.live for section in sections):
-        head.text.input(**{**last, "fn": _looker(stage, sections, typing=True)})
+        head.text.input(**{**last, "fn": _looker(stage, sections, "typing")})
+        tab.select(**{**last, "fn": _looker(stage, sections, "opening")})
     # Whoever writes a text of their own looks at that, and no longer at another tab's ids.
     head.text.input(lambda: "", None, head.ids, queue=False, **quiet)
     head.actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
@@ -167,15 +171,18 @@ def _filled(settings: Settings, section: Section, example: Example) -> list[Any]
 
 
 def _looker(
-    stage: Stage, sections: Sequence[Section], typing: bool = False
+    stage: Stage, sections: Sequence[Section],
+    when: Literal["asked", "typing", "opening"] = "asked",
 ) -> Callable[..., Iterator[list[Any]]]:
+    """What looks with the section that is open; when nobody asked for it, only if that is live."""
     live = {section.id for section in sections if section.live}
 
     def look(request: gr.Request, id: Any, text: Any, model: Any, ids: Any, *values: Any) -> Any:
-        if typing and id not in live:
+        if when != "asked" and id not in live:
             yield [gr.skip()] * (3 + len(sections))
             return
-        ids = "" if typing else ids  # who types looks at that, and no longer at another tab's ids
+        # Who types looks at that, and no longer at another tab's ids.
+        ids = "" if when == "typing" else ids
         yield from stage.show(TAB, request, updates(request, id, text, model, ids, values))
 
     def updates(

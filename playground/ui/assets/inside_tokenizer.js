@@ -237,7 +237,7 @@ function factsOf(facts) {
   row('Vocabulary', `${counted(facts.size, 'token')}, ${NUMBER.format(facts.added)} of them added: looked for in the text before anything else`);
   const specials = facts.specials.flatMap(([name, id, piece]) => [
     h('span', 'tz-special', name), quoted(piece, { special: true }), h('span', 'said', ` ${id}  `)]);
-  row('Special', ...(specials.length ? specials : ['none has a name']));
+  row('Special', ...(specials.length ? [...specials, h('span', 'said', 'Written in the text, each is read as the one token that it is.')] : ['none has a name']));
   for (const [name, settings, about] of facts.decoder) {
     row('Decoder', h('b', '', name), h('span', 'said', ` ${[about, settings].filter(Boolean).join('; ')}`));
   }

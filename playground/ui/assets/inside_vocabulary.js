@@ -25,9 +25,13 @@ class VocabularyView {
     Object.assign(this, { root, found, kept, server });
     if (kept.model !== found.model) Object.assign(kept, { model: found.model, token: null });
     kept.query ??= { ...VOCABULARY_EMPTY };
+    if (!found.scripts.some(([name]) => name === kept.query.script)) kept.query.script = '';
     this.filled = {};
     this.turn = 0;      // of the filter: an answer to an earlier one is no answer
     this.asking = 0;
+    this.pages = new Map();
+    this.rows = new Map();
+    this.matching = this.active = 0;
     this.build();
     const plain = JSON.stringify(kept.query) === JSON.stringify(VOCABULARY_EMPTY);
     if (plain) this.begin(found.page); else this.ask();
@@ -44,7 +48,7 @@ class VocabularyView {
     this.count = h('p', 'said vc-count');
     this.count.setAttribute('role', 'status');
     const table = h('div', 'vc-table');
-    table.setAttribute('role', 'table');
+    table.setAttribute('role', 'grid');
     table.setAttribute('aria-label', `Vocabulary of ${found.label}`);
     this.table = table;
     this.body = h('div', 'vc-body');
@@ -286,7 +290,7 @@ class VocabularyView {
     row.classList.toggle('opened', this.kept.token?.row[0] === id);
     const cell = (className, ...parts) => {
       const one = h('div', className);
-      one.setAttribute('role', 'cell');
+      one.setAttribute('role', 'gridcell');
       one.append(...parts);
       row.append(one);
     };
