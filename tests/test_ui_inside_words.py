@@ -48,14 +48,13 @@ def test_typing_looks_with_a_live_section_only_and_at_what_is_typed() -> None:
     seen: list[Subject] = []
     stage: Any = _Stage()
     request: Any = SimpleNamespace(session_hash="a")
-    typing = _looker(stage, _sections(seen), "typing")
+    typing = _looker(stage, _sections(seen), typing=True)
     (nothing,) = typing(request, "other", "hello", "builtin/tiny-chat", "1 2")
     assert all(one == gr.skip() for one in nothing) and stage.shown == 0
     (*_, last) = typing(request, "live", "hello", "builtin/tiny-chat", "1 2")
     assert last[-2:] == ["live", gr.skip()]
     assert seen == [Subject(ModelSpec("builtin/tiny-chat"), Raw("hello", control_tokens=True))]
-    opening = _looker(stage, _sections(seen), "opening")
-    list(opening(request, "live", "", "builtin/tiny-chat", "1 2"))
+    list(_looker(stage, _sections(seen))(request, "live", "", "builtin/tiny-chat", "1 2"))
     assert seen[-1].prompt == Ids((1, 2)) and stage.shown == 2
 
 
@@ -70,8 +69,8 @@ def _lead() -> Any:
     """The handler of a click in the tokenizer's view."""
     settings = settings_from([])
     stage: Any = SimpleNamespace(stopper=lambda tab: lambda: None, engine=None)
-    with gr.Blocks() as page, gr.Tabs(), gr.Tab("Inside") as tab:
-        build_inside(stage, settings, tab)
+    with gr.Blocks() as page:
+        build_inside(stage, settings)
     (led,) = [fn.fn for fn in page.fns.values() if fn.name == "led"]
     return led
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import gradio as gr
 
@@ -53,10 +53,8 @@ class Head:
         return [self.text, self.model, self.ids]
 
 
-def build_inside(
-    stage: Stage, settings: Settings, tab: gr.Tab
-) -> tuple[Head, gr.Tabs, list[Section]]:
-    """Build the tab inside the open Blocks; whoever opens it sees the text taken apart at once."""
+def build_inside(stage: Stage, settings: Settings) -> tuple[Head, gr.Tabs, list[Section]]:
+    """Build the tab inside the open Blocks; the first section looks as soon as it is in sight."""
     with gr.Row(elem_classes="tab-head"):
         text = prompt_box("Text to look at", "Any text. Enter looks, Shift+Enter starts a line.")
         text.value = _TEXT
@@ -69,13 +67,12 @@ def build_inside(
     with gr.Tabs(elem_classes="halves", elem_id="inside-sections") as tabs:
         sections = [build(stage, settings) for build in SECTIONS]
     if sections:
-        _wire(stage, settings, head, tab, tabs, sections)
+        _wire(stage, settings, head, tabs, sections)
     return head, tabs, sections
 
 
 def _wire(
-    stage: Stage, settings: Settings, head: Head, tab: gr.Tab, tabs: gr.Tabs,
-    sections: list[Section],
+    stage: Stage, settings: Settings, head: Head, tabs: gr.Tabs, sections: list[Section]
 ) -> None:
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     wide = {**quiet, "show_progress_on": head.actions.notice}
@@ -91,8 +88,7 @@ def _wire(
     # One look at a time of those that follow a typing hand, and the last text is never left out.
     last = {**go, "trigger_mode": "always_last"}
     if any(section.live for section in sections):
-        head.text.input(**{**last, "fn": _looker(stage, sections, "typing")})
-        tab.select(**{**last, "fn": _looker(stage, sections, "opening")})
+        head.text.input(**{**last, "fn": _looker(stage, sections, typing=True)})
     # Whoever writes a text of their own looks at that, and no longer at another tab's ids.
     head.text.input(lambda: "", None, head.ids, queue=False, **quiet)
     head.actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
@@ -171,18 +167,17 @@ def _filled(settings: Settings, section: Section, example: Example) -> list[Any]
 
 
 def _looker(
-    stage: Stage, sections: Sequence[Section],
-    when: Literal["asked", "typing", "opening"] = "asked",
+    stage: Stage, sections: Sequence[Section], typing: bool = False
 ) -> Callable[..., Iterator[list[Any]]]:
-    """What looks with the section that is open; when nobody asked for it, only if that is live."""
+    """What looks with the section that is open; while somebody is typing, only if that is live."""
     live = {section.id for section in sections if section.live}
 
     def look(request: gr.Request, id: Any, text: Any, model: Any, ids: Any, *values: Any) -> Any:
-        if when != "asked" and id not in live:
+        if typing and id not in live:
             yield [gr.skip()] * (3 + len(sections))
             return
         # Who types looks at that, and no longer at another tab's ids.
-        ids = "" if when == "typing" else ids
+        ids = "" if typing else ids
         yield from stage.show(TAB, request, updates(request, id, text, model, ids, values))
 
     def updates(

@@ -60,8 +60,8 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
                 tokens = build_tokens(stage, settings)
             with gr.Tab("Score", id="score") as score:
                 build_score(stage, settings, score)
-            with gr.Tab("Inside", id="inside") as inside:
-                build_inside(stage, settings, inside)
+            with gr.Tab("Inside", id="inside"):
+                build_inside(stage, settings)
             with gr.Tab("Grid", id="grid") as grid:
                 work, board = build_grid(stage, settings, grid)
             with gr.Tab("Blind", id="blind") as blind_tab:

@@ -34,6 +34,18 @@ KEYS = """
       if (run) { event.preventDefault(); run.click(); }
     }
   });
+  // Gradio's Textbox tells of keys only, and of nothing that is deleted, pasted or composed.
+  let typed = null;
+  document.addEventListener("keypress", (event) => {
+    if (!event.isTrusted) return;
+    typed = event.target;
+    setTimeout(() => { typed = null; });
+  }, true);
+  document.addEventListener("input", ({ target }) => {
+    if (target !== typed && target.matches("[data-testid=textbox]")) {
+      target.dispatchEvent(new KeyboardEvent("keypress"));
+    }
+  });
   // The chats and their tokens are two rows of the same lanes: they scroll sideways together.
   document.addEventListener("scroll", ({ target }) => {
     const other = { "chat-lanes": "chat-tokens", "chat-tokens": "chat-lanes" };

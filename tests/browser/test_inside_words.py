@@ -96,7 +96,10 @@ def test_ids_come_back_as_text_and_a_batch_is_padded(visit: Callable[..., Page])
     expect(lane.locator(".tz-batch td.padded").first).to_be_visible()
     assert lane.locator(".tz-batch td.padded").count() == 16  # four columns of four lines
     back = page.get_by_label("Ids back to text")
-    back.press_sequentially("364 337", delay=10)
+    back.fill("364 337")  # as if it was pasted: no key is pressed
     expect(lane.locator(".tz-decoded")).to_have_text("The·capital")
     back.press_sequentially(" 99999", delay=10)
     expect(lane.locator(".problem")).to_contain_text("Token id 99999 is not in this model's")
+    for _ in range(6):
+        back.press("Backspace")
+    expect(lane.locator(".tz-decoded")).to_have_text("The·capital")

@@ -299,7 +299,8 @@ class VocabularyView {
     cell('vc-characters', String(characters));
     cell('vc-bytes', String(bytes));
     cell('vc-script', script);
-    cell('vc-kind', kinds.filter((kind) => kind !== 'text').join(', '));
+    // Ordinary text needs no word, and a special token is an added one anyway.
+    cell('vc-kind', kinds.filter((kind) => kind !== 'text' && !(kind === 'added' && special)).join(', '));
     return row;
   }
 
