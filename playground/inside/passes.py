@@ -56,7 +56,7 @@ def read(
     while start < len(ids):
         size = min(BESIDE if subject.beside else CHUNK, len(ids) - start) if chunked else len(ids)
         some = torch.tensor([ids[start : start + size]], device=lm.device)
-        given = _inputs(lm, some, cache, start)
+        given = inputs(lm, some, cache, start, 1 if logits is None else size)
         with _eager(lm) if attention else _as_it_is():
             out = lm(**given, output_hidden_states=True, output_attentions=attention)
         hidden.append([layer[0] for layer in out.hidden_states])
@@ -87,10 +87,13 @@ def hidden_of(
     return made.hidden
 
 
-def _inputs(lm: Any, ids: torch.Tensor, cache: Any, past: int) -> dict[str, Any]:
+def inputs(lm: Any, ids: torch.Tensor, cache: Any, past: int, last: int) -> dict[str, Any]:
+    """What the forward is given to read ``ids`` [1, tokens] behind ``past`` tokens in the cache,
+    or a whole text without one; logits are wanted after the ``last`` tokens, where it can choose.
+    """
     if cache is not None:
-        return inputs_of(lm, ids, cache, [past + ids.shape[1]], ids.shape[1])
-    given = {"attention_mask": torch.ones_like(ids), "use_cache": False}
+        return inputs_of(lm, ids, cache, [past + ids.shape[1]], last)
+    given = {"attention_mask": torch.ones_like(ids), "use_cache": False, "logits_to_keep": last}
     return {"input_ids": ids, **{name: v for name, v in given.items() if takes(lm, name)}}
 
 

@@ -22,6 +22,7 @@ from playground.ui.lens_section import build_lens
 from playground.ui.scoring import Ask, News, is_over, play
 from playground.ui.section import Example, Section, Subject
 from playground.ui.streaming import Stage
+from playground.ui.structure_section import build_structure
 from playground.ui.tokenizer_section import build_tokenizer
 from playground.ui.vocabulary_section import build_vocabulary
 
@@ -33,6 +34,7 @@ _TEXT = "The capital of France is"
 SECTIONS: tuple[Callable[[Stage, Settings], Section], ...] = (
     build_tokenizer,
     build_vocabulary,
+    build_structure,
     build_lens,
 )
 

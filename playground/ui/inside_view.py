@@ -21,12 +21,15 @@ BUNDLE = Bundle(
         "inside_shared.js",
         "inside_tokenizer.js",
         "inside_vocabulary.js",
+        "copy_text.js",
+        "inside_structure.js",
         "inside_lens.js",
     ),
     styles=(
         "inside.css",
         "inside_tokenizer.css",
         "inside_vocabulary.css",
+        "inside_structure.css",
         "inside_lens.css",
     ),
 )

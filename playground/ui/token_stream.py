@@ -60,6 +60,7 @@ _SCRIPTS = (
     "token_pieces.js",
     "token_prompt.js",
     "token_csv.js",
+    "copy_text.js",
     "token_share_ways.js",
     "token_head.js",
     "token_legend.js",
