@@ -126,7 +126,7 @@ def _last_layer(
     made the first state as made the others.
     """
     count = len(states)
-    makers = [_outermost(calls, lambda call, s=state: _same(call.gave, s)) for state in states]
+    makers = [_outermost(calls, _gives(state)) for state in states]
     first, before = makers[0], makers[-2]
     if count > 2 and first and before and type(first.module) is type(before.module):
         return states[-2], (*((n + 1, n) for n in range(count - 2)), (count - 1, count - 1))
@@ -140,13 +140,18 @@ def _outermost(calls: list[_Call], which: Callable[[_Call], bool]) -> _Call | No
     return min(some, key=lambda call: call.name.count("."), default=None)
 
 
+def _gives(state: torch.Tensor) -> Callable[[_Call], bool]:
+    """Whether a call gives this state."""
+    return lambda call: _same(call.gave, state)
+
+
 def _between(
     calls: list[_Call], start: torch.Tensor, end: torch.Tensor
 ) -> tuple[Any, ...] | None:
     """The modules that lead from ``start`` to ``end``, each the outermost one that does."""
     way: list[Any] = []
     while not _same(start, end):
-        maker = _outermost(calls, lambda call, e=end: _same(call.gave, e))
+        maker = _outermost(calls, _gives(end))
         if maker is None or len(way) == _MOST_BETWEEN:
             return None
         way.insert(0, maker.module)
