@@ -7,10 +7,12 @@ from typing import Any
 
 from playground.core.inspection import Inspection
 from playground.core.lens import LensRequest, LensTopRequest
+from playground.core.predictions import Predictions
 from playground.core.structure import Shapes, Structure
 from playground.core.tokenization import TokenizeRequest
 from playground.core.vocabulary import TokenRequest, VocabularyRequest
 from playground.inside.lens import look_at_lens, look_at_lens_top
+from playground.inside.predictions import look_at_predictions
 from playground.inside.shapes import look_at_shapes
 from playground.inside.structure import look_at_structure
 from playground.inside.subject import Look, Subject
@@ -26,6 +28,7 @@ LOOKS: dict[type[Inspection[Any]], Callable[[Subject, Any], Look]] = {
     TokenRequest: look_at_token,
     Structure: look_at_structure,
     Shapes: look_at_shapes,
+    Predictions: look_at_predictions,
 }
 
 

@@ -7,7 +7,7 @@ Hidden states, attention and logits are the ones that the model's own forward gi
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,11 +40,13 @@ class Pass:
 def read(
     subject: Subject, ids: Sequence[int], *, attention: bool = False,
     logits: Callable[[int, torch.Tensor], None] | None = None,
+    around: Callable[[], AbstractContextManager[None]] | None = None,
 ) -> Generator[None, None, Pass]:
     """Read ``ids``, a piece of work at a time.
 
     ``logits`` is told of the logits [tokens, vocabulary] from each position on, chunk by chunk; it
-    must keep little of them. Raises InvalidInput for a text that is too long for a look.
+    must keep little of them. ``around`` is entered for each forward, and never around a ``yield``:
+    for hooks. Raises InvalidInput for a text that is too long for a look.
     """
     lm, lane = subject.model.lm, subject.model.card.lane
     _check(subject, ids, attention)
@@ -57,7 +59,7 @@ def read(
         size = min(BESIDE if subject.beside else CHUNK, len(ids) - start) if chunked else len(ids)
         some = torch.tensor([ids[start : start + size]], device=lm.device)
         given = inputs(lm, some, cache, start, 1 if logits is None else size)
-        with _eager(lm) if attention else _as_it_is():
+        with _eager(lm) if attention else _as_it_is(), (around or _as_it_is)():
             out = lm(**given, output_hidden_states=True, output_attentions=attention)
         hidden.append([layer[0] for layer in out.hidden_states])
         if attention:

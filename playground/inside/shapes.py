@@ -23,7 +23,7 @@ _MOST_TENSORS = 6  # of one module's input or output that are told
 def look_at_shapes(subject: Subject, request: Shapes) -> Look:
     """One forward of the text's first tokens, in which every module of the tree is listened to."""
     model = subject.model
-    encoded = encode(model, request.prompt, model.card.context)
+    encoded = encode(model, request.prompt, model.card.context + 1)  # none is left for an answer
     yield
     room = LOGITS_BYTES // (4 * model.card.vocabulary)
     read = max(1, min(len(encoded.ids), MOST_TOKENS, room))

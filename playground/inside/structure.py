@@ -54,7 +54,7 @@ def tree_of(lm: Any) -> Part:
 def _roles(lm: Any) -> dict[int, Role]:
     """What modules are to the model, by their identity."""
     roles: dict[int, Role] = {}
-    if (base := base_of(lm)) is not lm:
+    if (base := lm.base_model) is not lm:
         roles[id(base)] = "base"
     if (layers := layers_of(lm)) is not None:
         path = layers[0].split(".")
@@ -68,12 +68,6 @@ def _roles(lm: Any) -> dict[int, Role]:
     roles |= {id(module): role for role, module in ends if module is not None}
     roles[id(lm)] = "whole"
     return roles
-
-
-def base_of(lm: Any) -> Any:
-    """The model without its head, as its class names it; itself where it has none."""
-    inner = getattr(lm, getattr(lm, "base_model_prefix", "") or "", None)
-    return inner if isinstance(inner, nn.Module) else lm
 
 
 def head_of(lm: Any) -> Any:
@@ -152,7 +146,7 @@ def _beside(tensor: Any) -> int:
 
 def bare_of(lm: Any) -> Bare | None:
     """The model without its head; None where it is all there is."""
-    base = base_of(lm)
+    base = lm.base_model
     if base is lm:
         return None
     path = next(name for name, module in lm.named_modules() if module is base)

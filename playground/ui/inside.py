@@ -19,6 +19,7 @@ from playground.ui.actions import Actions, action_row, resting, running, sentenc
 from playground.ui.branch_tree import event_of
 from playground.ui.controls import model_picker, prompt_box, read_model
 from playground.ui.lens_section import build_lens
+from playground.ui.logits_section import build_logits
 from playground.ui.scoring import Ask, News, is_over, play
 from playground.ui.section import Example, Section, Subject
 from playground.ui.streaming import Stage
@@ -35,6 +36,7 @@ SECTIONS: tuple[Callable[[Stage, Settings], Section], ...] = (
     build_tokenizer,
     build_vocabulary,
     build_structure,
+    build_logits,
     build_lens,
 )
 

@@ -18,11 +18,12 @@ BUNDLE = Bundle(
     "insideView",
     scripts=(
         "token_marks.js",
+        "copy_text.js",
         "inside_shared.js",
         "inside_tokenizer.js",
         "inside_vocabulary.js",
-        "copy_text.js",
         "inside_structure.js",
+        "inside_logits.js",
         "inside_lens.js",
     ),
     styles=(
@@ -30,6 +31,7 @@ BUNDLE = Bundle(
         "inside_tokenizer.css",
         "inside_vocabulary.css",
         "inside_structure.css",
+        "inside_logits.css",
         "inside_lens.css",
     ),
 )

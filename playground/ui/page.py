@@ -20,6 +20,7 @@ from playground.ui.guard import Guard
 from playground.ui.header import header, shared_note
 from playground.ui.inside import build_inside
 from playground.ui.keeping import keeper_of
+from playground.ui.logits_section import lead_to_complete
 from playground.ui.model_list import list_models
 from playground.ui.models import build_models
 from playground.ui.recipe import build_recipe
@@ -61,7 +62,7 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
             with gr.Tab("Score", id="score") as score:
                 build_score(stage, settings, score)
             with gr.Tab("Inside", id="inside"):
-                build_inside(stage, settings)
+                _, _, sections = build_inside(stage, settings)
             with gr.Tab("Grid", id="grid") as grid:
                 work, board = build_grid(stage, settings, grid)
             with gr.Tab("Blind", id="blind") as blind_tab:
@@ -76,6 +77,8 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
         recipe.take_links(page, tabs, settings.address)
         recipe.fill_complete(tabs, complete.text, complete.columns)
         recipe.fill_tokens(tabs, tokens.asked)
+        logits = next(section for section in sections if section.id == "logits")
+        lead_to_complete(logits.view, tabs, complete.text)
         tokens.take_branches(_branching_lanes(page), tabs)
         blind.lead_here(_ways_to_blind(page), tabs)
         shown = gr.State(("", ""))

@@ -40,12 +40,11 @@ EXAMPLES = (
 
 def build_structure(stage: Stage, settings: Settings) -> Section:
     """Build the section inside the open Tabs."""
-    with gr.Tab("Structure", id="inside-structure") as tab:
+    with gr.Tab("Structure", id="structure") as tab:
         buttons = examples_row([example.label for example in EXAMPLES])
         view = inside_view("structure", HINT)
     return Section(
-        "inside-structure", tab, view, _asks, show,
-        examples=tuple(zip(buttons, EXAMPLES, strict=True)),
+        "structure", tab, view, _asks, show, examples=tuple(zip(buttons, EXAMPLES, strict=True)),
     )
 
 
