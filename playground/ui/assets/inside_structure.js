@@ -4,7 +4,7 @@ INSIDE.structure = (root, found, ways) => {
   root.append(...new Structure(found, ways.kept).parts());
 };
 
-const counted = (n) => n.toLocaleString('en-US');
+const grouped = (n) => n.toLocaleString('en-US');
 const shapeOf = (shape) => `[${shape.join(', ')}]`;
 
 function sizeOf(bytes) {
@@ -64,7 +64,7 @@ class Structure {
     const weights = this.rows.flatMap(({ node }) => node.weights.filter((w) => !w.buffer));
     const each = (name) => [...new Set(weights.map((w) => w[name]))].join(', ');
     line.append(h('b', '', tree.kind),
-      `: ${counted(tree.parameters)} parameters, ${sizeOf(tree.bytes)}, ${each('dtype')} on ${each('device')}.`);
+      `: ${grouped(tree.parameters)} parameters, ${sizeOf(tree.bytes)}, ${each('dtype')} on ${each('device')}.`);
     return line;
   }
 
@@ -149,7 +149,7 @@ class Structure {
     this.tree.replaceChildren(head, ...rows.map((row) => this.row(row)));
     if (!rows.length) this.tree.append(h('p', 'said nothing', 'No module is called so.'));
     this.count.textContent = this.wanted
-      ? `${counted(this.rows.filter((one) => this.fits(one)).length)} found` : '';
+      ? `${grouped(this.rows.filter((one) => this.fits(one)).length)} found` : '';
     this.tell();
   }
 
@@ -175,7 +175,7 @@ class Structure {
     if (this.isAlias(node)) name.append(h('em', 'alias', 'tied'));
     const flow = this.found.shapes?.flows[path];
     line.append(name, h('span', 'flow', flow ? flow.gave[0] ?? '' : ''),
-      h('span', 'parameters', node.parameters ? counted(node.parameters) : '·'),
+      h('span', 'parameters', node.parameters ? grouped(node.parameters) : '·'),
       h('span', 'bytes', node.bytes ? sizeOf(node.bytes) : '·'), this.share(node));
     line.addEventListener('click', (event) => {
       const again = path === this.kept.chosen;
@@ -263,7 +263,7 @@ class Structure {
     const print = h('code', 'print', `${node.count > 1 ? `${node.count} × ` : ''}${node.kind}(${node.given})`);
     this.part.replaceChildren(title, print, h('p', 'note', this.found.notes[node.note]));
     if (node.count > 1) {
-      this.part.append(said(`${node.count} equal modules, ${node.name}: each ${counted(node.parameters / node.count)} parameters, ${sizeOf(node.bytes / node.count)}. What is inside is that of the first.`));
+      this.part.append(said(`${node.count} equal modules, ${node.name}: each ${grouped(node.parameters / node.count)} parameters, ${sizeOf(node.bytes / node.count)}. What is inside is that of the first.`));
     }
     const flow = this.flowOf(path, node);
     if (flow) this.part.append(flow);
@@ -303,7 +303,7 @@ function weightsOf(node) {
     const line = h('div', 'weight');
     line.append(h('b', '', one.name), h('code', '', shapeOf(one.shape)));
     const size = one.same_as ? '' : `, ${sizeOf(one.bytes)}`;
-    const what = one.buffer ? 'a buffer: numbers that are not trained' : `${counted(one.numbers)} parameters`;
+    const what = one.buffer ? 'a buffer: numbers that are not trained' : `${grouped(one.numbers)} parameters`;
     line.append(h('span', '', `${what}, ${one.dtype} on ${one.device}${size}`));
     if (one.same_as) line.append(h('em', '', `the same tensor as ${one.same_as}: counted there`));
     if (one.extra) line.append(h('span', '', `and ${sizeOf(one.extra)} of scales beside it`));
@@ -326,7 +326,7 @@ function headAdds(bare, { tree, shapes }) {
   box.append(title, both);
   for (const one of bare.beyond) {
     const line = said(h('b', '', one.path), ` (${one.kind}): `);
-    if (one.bytes) line.append(`${counted(one.parameters)} parameters, ${sizeOf(one.bytes)}`);
+    if (one.bytes) line.append(`${grouped(one.parameters)} parameters, ${sizeOf(one.bytes)}`);
     if (one.same_as) line.append(`${one.bytes ? ', and ' : ''}no bytes of its own: its weight is the same tensor as ${one.same_as}`);
     if (!one.bytes && !one.same_as) line.append('no weights');
     line.append('.');
@@ -347,7 +347,7 @@ function hidden(shapes, bare) {
 
 function side(auto, kind, parameters, bytes, gives) {
   const card = h('div', 'side-of');
-  card.append(h('code', '', auto), h('b', '', kind), h('span', '', `${counted(parameters)} parameters`),
+  card.append(h('code', '', auto), h('b', '', kind), h('span', '', `${grouped(parameters)} parameters`),
     h('span', '', sizeOf(bytes)), h('span', 'gives', `gives ${gives}`));
   return card;
 }
