@@ -172,6 +172,7 @@ class Structure {
     const arrow = h('i', inner.length ? 'arrow' : 'arrow none', inner.length ? '▸' : '');
     name.append(arrow, h('b', '', node.name || node.kind));
     if (node.name) name.append(h('span', 'kind', node.count > 1 ? `${node.count} × ${node.kind}` : node.kind));
+    if (row.above?.node.count > 1) name.append(h('em', 'each', 'in each'));
     if (this.isAlias(node)) name.append(h('em', 'alias', 'tied'));
     const flow = this.found.shapes?.flows[path];
     line.append(name, h('span', 'flow', flow ? flow.gave[0] ?? '' : ''),
