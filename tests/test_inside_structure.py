@@ -192,6 +192,7 @@ NOTES = {
     ("gate", "MixtralTopKRouter", "MixtralSparseMoeBlock"): "router",
     ("mixer", "MambaMixer", "MambaBlock"): "state-space",
     ("rotary_emb", "LlamaRotaryEmbedding", "LlamaModel"): "cosine and sine",
+    ("base_layer", "Linear", "Linear"): "the adapter leaves as they are",
     ("foo", "FooBar", "FooModel"): "FooBar is a kind of module that this page has no sentence for",
 }
 

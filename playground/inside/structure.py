@@ -22,7 +22,7 @@ from playground.errors import InvalidInput
 from playground.inside.stack import layers_of
 from playground.inside.subject import Look, Subject
 
-MOST_PARTS = 20_000  # modules of the tree, once equal ones are folded
+MOST_PARTS = 5_000  # modules of the tree, once equal ones are folded
 MOST_PRINTED = 500_000  # characters
 
 
@@ -125,7 +125,7 @@ class _Tree:
                 name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."),
                 str(tensor.device), tensor.numel() * _packed(tensor),
                 tensor.numel() * tensor.element_size(), buffer,
-                "" if first == where else first, _beside(tensor),
+                "" if first == where else first, _beside(module, tensor),
             )
 
 
@@ -134,13 +134,15 @@ def _follows(before: Part, one: Part) -> bool:
     return replace(before, name="", count=1) == replace(one, name="")
 
 
-def _beside(tensor: Any) -> int:
-    """Bytes of the scales that quantized weights need beside them."""
+def _beside(module: Any, tensor: Any) -> int:
+    """Bytes of the scales that quantized weights need beside them; those of 8 bits lie in the
+    module once it was called."""
     state = getattr(tensor, "quant_state", None)
     held: list[Any] = [getattr(state, name, None) for name in ("absmax", "offset", "code")]
     nested = getattr(state, "state2", None)
     held += [getattr(nested, name, None) for name in ("absmax", "code")]
-    held.append(getattr(tensor, "SCB", None))  # of 8 bits
+    if tensor is module._parameters.get("weight"):
+        held += [getattr(tensor, "SCB", None), getattr(getattr(module, "state", None), "SCB", None)]
     return sum(one.numel() * one.element_size() for one in held if hasattr(one, "numel"))
 
 

@@ -52,7 +52,7 @@ class Predictions {
     if (place.id === this.found.mask) token.append(h('em', '', 'masked'));
     const guesses = h('span', 'guesses');
     for (const [id, text, logprob] of place.choices.slice(0, 4)) {
-      const guess = h('span', place.actual?.[0] === id ? 'guess came' : 'guess');
+      const guess = h('span', place.actual?.[0] === id ? 'guess hit' : 'guess');
       const bar = h('i', 'bar');
       bar.style.setProperty('--share', probabilityOf(logprob));
       guess.append(bar, writeToken(h('bdi', 'tok'), text), h('span', 'figure', percent(probabilityOf(logprob))));

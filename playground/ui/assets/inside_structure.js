@@ -142,7 +142,7 @@ class Structure {
     const rows = this.visible();
     const head = h('div', 'row head');
     head.setAttribute('aria-hidden', 'true');
-    for (const [name, words] of [['name', 'module'], ['flow', 'gives'], ['parameters', 'parameters'], ['bytes', 'bytes'], ['share', 'of the whole']]) {
+    for (const [name, words] of [['name', 'module'], ['flow', 'gives'], ['parameters', 'parameters'], ['bytes', 'bytes'], ['share', 'share']]) {
       head.append(h('span', name, words));
     }
     if (!rows.some((row) => row.path === this.kept.chosen)) this.kept.chosen = rows[0]?.path ?? '';
