@@ -23,6 +23,7 @@ BUNDLE = Bundle(
         "inside_tokenizer.js",
         "inside_vocabulary.js",
         "inside_structure.js",
+        "inside_head_adds.js",
         "inside_logits.js",
         "inside_lens.js",
     ),

@@ -25,7 +25,11 @@ class Structure {
     // What a reader opened stays open for the next text, and for the next model where it has it.
     kept.open ??= new Set(this.rows.filter((row) => this.atFirst(row)).map((row) => row.path));
     kept.chosen = shown.has(kept.chosen) ? kept.chosen : '';
-    this.wanted = '';
+    kept.wanted ??= '';
+  }
+
+  get wanted() {
+    return this.kept.wanted;
   }
 
   index(node, path, above, level) {
@@ -100,7 +104,9 @@ class Structure {
     find.type = 'search';
     find.placeholder = 'Find a module: q_proj, norm …';
     find.setAttribute('aria-label', 'Find a module by its name or class');
-    find.addEventListener('input', () => { this.wanted = find.value.trim().toLowerCase(); this.draw(); });
+    find.value = this.wanted;
+    find.addEventListener('input', () => { this.kept.wanted = find.value.trim().toLowerCase(); this.draw(); });
+    this.find = find;
     find.addEventListener('keydown', (event) => {
       if (event.key !== 'ArrowDown' && event.key !== 'Enter') return;
       event.preventDefault();
@@ -202,19 +208,27 @@ class Structure {
   turn(row) {
     if (this.wanted || !row.inner.length) return;
     if (!this.kept.open.delete(row.path)) this.kept.open.add(row.path);
+    this.draw();
   }
 
   reveal(path) {
-    this.wanted = '';
+    this.kept.wanted = this.find.value = '';
     for (let row = this.rows.find((one) => one.path === path)?.above; row; row = row.above) this.kept.open.add(row.path);
+    this.draw();
     this.choose(path, true);
   }
 
   choose(path, focus = false) {
     this.kept.chosen = path;
-    this.draw();
+    let line = null;
+    for (const one of this.tree.querySelectorAll('[role="treeitem"]')) {
+      const is = one.dataset.path === path;
+      if (is) line = one;
+      one.setAttribute('aria-selected', is);
+      one.tabIndex = is ? 0 : -1;
+    }
+    this.tell();
     if (!focus) return;
-    const line = this.tree.querySelector('[aria-selected="true"]');
     line?.focus({ preventScroll: true });
     line?.scrollIntoView({ block: 'nearest' });
   }
@@ -243,6 +257,7 @@ class Structure {
       case 'Enter': case ' ': this.turn(row); go(row); break;
       case '*':
         for (const one of row.above?.inner ?? [row]) this.kept.open.add(one.path);
+        this.draw();
         go(row);
         break;
       default: {
@@ -311,44 +326,4 @@ function weightsOf(node) {
     box.append(line);
   }
   return box;
-}
-
-// AutoModel beside AutoModelForCausalLM.
-function headAdds(bare, { tree, shapes }) {
-  const box = h('section', 'bare');
-  const title = h('h3', '', 'What the head adds ');
-  title.append(h('small', '', `AutoModel beside ${bare.auto_whole}`));
-  const both = h('div', 'two');
-  const last = (path) => shapes?.flows[path]?.gave[0] ?? '';
-  both.append(
-    side('AutoModel', bare.kind, bare.parameters, bare.bytes, `last_hidden_state ${last(bare.path) || hidden(shapes, bare)}`),
-    side(bare.auto_whole, tree.kind, tree.parameters, tree.bytes, `logits ${shapes?.flows['']?.gave.at(-1) ?? ''}`),
-  );
-  box.append(title, both);
-  for (const one of bare.beyond) {
-    const line = said(h('b', '', one.path), ` (${one.kind}): `);
-    if (one.bytes) line.append(`${grouped(one.parameters)} parameters, ${sizeOf(one.bytes)}`);
-    if (one.same_as) line.append(`${one.bytes ? ', and ' : ''}no bytes of its own: its weight is the same tensor as ${one.same_as}`);
-    if (!one.bytes && !one.same_as) line.append('no weights');
-    line.append('.');
-    box.append(line);
-  }
-  if (!bare.beyond.length) box.append(said('Nothing that has weights: the whole is the bare model.'));
-  if (bare.auto && bare.auto !== bare.kind) {
-    box.append(said(`For this config AutoModel itself makes a ${bare.auto}; of that this model has its ${bare.kind}.`));
-  }
-  return box;
-}
-
-// What the head was given, where the bare model is not called as a whole.
-function hidden(shapes, bare) {
-  const head = bare.beyond.map(({ path }) => shapes?.flows[path]).find(Boolean);
-  return head?.given[0] ?? '';
-}
-
-function side(auto, kind, parameters, bytes, gives) {
-  const card = h('div', 'side-of');
-  card.append(h('code', '', auto), h('b', '', kind), h('span', '', `${grouped(parameters)} parameters`),
-    h('span', '', sizeOf(bytes)), h('span', 'gives', `gives ${gives}`));
-  return card;
 }
