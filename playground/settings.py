@@ -81,6 +81,8 @@ class Settings:
     which runs are kept; without one they are in memory. ``space`` is the owner/name of the Space
     that this is, and ``zero_gpu`` says that it gets a GPU for moments only. ``offline``: the Hub is
     never asked for anything.
+    ``api`` says that programs are served; where others can reach the app they need one of
+    ``api_keys``, which was made up just now where ``api_key_is_new``. ``mcp`` offers tools.
     """
 
     mode: Mode = "local"
@@ -99,6 +101,10 @@ class Settings:
     space: str = ""
     zero_gpu: bool = False
     offline: bool = False
+    api: bool = True
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
+    api_key_is_new: bool = False
+    mcp: bool = False
 
     @property
     def address(self) -> str:
@@ -156,6 +162,10 @@ FLAGS = (
     Flag("--data", "Folder in which runs are kept. Without one, in public they are kept for the "
          "visit, or in the volume that spaces.yaml names.", "FOLDER", "the user's data folder",
          "PLAYGROUND_DATA"),
+    Flag("--api", "Serve the OpenAI-compatible API in public too; on this machine it always is. "
+         "Callers need one of the keys in the variable (commas between them), or the one that is "
+         "made up and printed once.", variable="PLAYGROUND_API_KEYS"),
+    Flag("--mcp", "Offer MCP tools too; needs pip install \"gradio[mcp]\". In public with a key."),
 )
 
 
@@ -227,6 +237,9 @@ def settings_from(
     _check_door(mode, host, share, password, flags.public)
     is_new = share and not password and not flags.public
     password = secrets.token_urlsafe(9) if is_new else password
+    api, mcp = (getattr(flags, name) or _switch(described, name) for name in ("api", "mcp"))
+    api_keys = _api_keys(environ)
+    key_is_new = mode != "local" and (api or mcp) and not api_keys
     return Settings(
         mode=mode,
         host=host,
@@ -244,6 +257,10 @@ def settings_from(
         space=environ.get("SPACE_ID", ""),
         zero_gpu=on_space and _is_on(environ, "SPACES_ZERO_GPU"),
         offline=flags.offline or _is_on(environ, "HF_HUB_OFFLINE"),
+        api=api or mode == "local",
+        api_keys=(secrets.token_urlsafe(24),) if key_is_new else api_keys,
+        api_key_is_new=key_is_new,
+        mcp=mcp,
     )
 
 
@@ -402,6 +419,27 @@ def _check_door(mode: Mode, host: str, share: bool, password: str, public: bool)
             field="--host", given=host, allowed=f"{LOOPBACK}, or another address with a password",
             advice="Add --password WORD, or --public to let everybody in.",
         )
+
+
+def _switch(described: Mapping[str, Any], name: str) -> bool:
+    """A word of spaces.yaml that is true or false; one that is not there is false."""
+    given = described.get(name, False)
+    if not isinstance(given, bool):
+        raise InvalidInput(f"{name} in spaces.yaml is {given!r}; it must be true or false.",
+                           field=name, given=given, allowed="true or false")
+    return given
+
+
+def _api_keys(environ: Mapping[str, str]) -> tuple[str, ...]:
+    keys = [key.strip() for key in environ.get("PLAYGROUND_API_KEYS", "").split(",")]
+    found = tuple(dict.fromkeys(key for key in keys if key))
+    if not all(re.fullmatch(r"[!-~]{16,200}", key) for key in found):
+        allowed = "16 to 200 letters, digits and signs, with commas between keys"
+        raise InvalidInput(  # which one, and what it is, is nobody's business
+            "A key in PLAYGROUND_API_KEYS is too easy to guess, or cannot be sent.",
+            field="PLAYGROUND_API_KEYS", allowed=allowed, advice=f"A key has {allowed}.",
+        )
+    return found
 
 
 def _port(given: str) -> int:

@@ -45,7 +45,7 @@ KINDS: Mapping[str, type] = {
     "tags": list, "models": list, "datasets": list, "preload_from_hub": list,
 }
 SECTIONS = ("space", "profile", "profiles", "variables", "secrets", "volumes", "models", "encoders",
-            "idle_seconds", "data", "limits")
+            "idle_seconds", "data", "api", "mcp", "limits")
 # What a profile may say; the last ones instead of, or beside, what is said for all.
 OF_A_PROFILE = ("hardware", "sleep_time", "requirements", "models", "idle_seconds", "variables")
 
@@ -133,7 +133,7 @@ def _runtime_problems(told: Mapping[str, Any]) -> Iterator[str]:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(name)):
             yield f"{name!r} cannot be the name of an environment variable."
     for name in variables:
-        if re.search(r"TOKEN|SECRET|PASSWORD", str(name)):
+        if re.search(r"TOKEN|SECRET|PASSWORD|KEYS?$", str(name)):
             yield f"{name} looks like a secret, and variables are public; list it under secrets."
 
 
