@@ -45,6 +45,18 @@ def _on_zero_gpu(settings: Settings) -> Engine:
     return engine
 
 
+def served(engine: Engine, settings: Settings) -> dict[str, Any]:
+    """Arguments of ``launch``, the API's door among them."""
+    from starlette.middleware import Middleware
+
+    from playground.api.door import ApiDoor
+    from playground.api.openai_routes import openai_app
+    from playground.ui.page import launch_options
+
+    door = Middleware(ApiDoor, api=openai_app(engine), settings=settings)
+    return launch_options(settings, door)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Serve the page until interrupted; 2 means that the flags make no sense."""
     prepare_environment()
@@ -58,10 +70,7 @@ def main(arguments: Sequence[str]) -> int:
     # Looking for garbage while all is imported and built takes a tenth of the start and finds none.
     gc.disable()
     engine, page = build(settings)
-
-    from playground.ui.page import launch_options
-
-    page.launch(**launch_options(settings), prevent_thread_lock=True)
+    page.launch(**served(engine, settings), prevent_thread_lock=True)
     # Gradio's page for share links takes its scripts from another host, which the Guard forbids.
     page.share = False
     gc.freeze()
@@ -75,6 +84,8 @@ def main(arguments: Sequence[str]) -> int:
     if settings.auth is not None and settings.password_is_new:
         user, password = settings.auth
         print(f"Visitors need the user name {user} and the password {password}.", flush=True)
+    if settings.api_key_is_new:
+        print(f"Programs need the key {settings.api_keys[0]}.", flush=True)
     page.block_thread()
     return 0
 

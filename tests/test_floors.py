@@ -126,7 +126,8 @@ def test_torch_stays_in_the_worker_and_gradio_in_the_page(module: str) -> None:
 
 def test_the_app_process_has_no_torch() -> None:
     """What the sources say, seen at run time: a library could import torch behind our back."""
-    rooms = ("playground.ui", "playground.engine", "playground.space", *NO_TORCH)
+    rooms = ("playground.ui", "playground.api", "playground.engine", "playground.space",
+             *NO_TORCH)
     names = [name for name in FILES if any(_within(name, room) for room in rooms)
              and name != "playground.engine.zero"]  # imported where there is no worker process
     heavy = sorted(TORCH - {"tokenizers", "safetensors"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -61,7 +62,7 @@ class Guard:
             await _refuse(send)
             return
         if any(name in scope["path"] for name in CLOSED):
-            await _refuse(send, 404, b"There is nothing here.")
+            await _refuse(send, 404, "There is nothing here.")
             return
 
         own = list(HEADERS)
@@ -93,13 +94,17 @@ class Guard:
 
 async def _refuse(
     send: Send, status: int = 403,
-    body: bytes = b"This request came from another site's page and is refused.",
+    message: str = "This request came from another site's page and is refused.",
 ) -> None:
+    """In the shape that a program expects of the API, and as good as any for a page."""
+    kind = "permission_error" if status == 403 else "not_found_error"
+    error = {"message": message, "type": kind, "param": None, "code": None}
+    body = json.dumps({"error": error}).encode()
     await send(
         {
             "type": "http.response.start",
             "status": status,
-            "headers": [(b"content-type", b"text/plain; charset=utf-8"), *HEADERS],
+            "headers": [(b"content-type", b"application/json"), *HEADERS],
         }
     )
     await send({"type": "http.response.body", "body": body})

@@ -124,8 +124,9 @@ def _ways_to_blind(page: gr.Blocks) -> list[gr.Button]:
     return [button for button in buttons if WAY_IN in (button.elem_classes or ())]
 
 
-def launch_options(settings: Settings) -> dict[str, Any]:
-    """Arguments of ``launch``: what nobody needs is off, and the Guard stands in front."""
+def launch_options(settings: Settings, *behind: Middleware) -> dict[str, Any]:
+    """Arguments of ``launch``: what nobody needs is off, and the Guard stands in front, before
+    what else stands ``behind`` it."""
     loopback_only = settings.mode == "local"
     return {
         "server_name": settings.host,
@@ -140,7 +141,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "quiet": True,
         "run_history": False,
         "enable_monitoring": False,
-        "mcp_server": False,
+        "mcp_server": settings.mcp,
         "pwa": False,
         "ssr_mode": False,
         "max_file_size": "1mb",
@@ -150,9 +151,10 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "max_threads": settings.limits.running + settings.limits.waiting + SPARE_THREADS,
         "app_kwargs": {
             "max_body_size": 1_000_000,
-            "middleware": [Middleware(
-                Guard, loopback_only=loopback_only, visitors=Visitors(settings.mode)
-            )],
+            "middleware": [
+                Middleware(Guard, loopback_only=loopback_only, visitors=Visitors(settings.mode)),
+                *behind,
+            ],
             "docs_url": None,
             "redoc_url": None,
             "openapi_url": None,
