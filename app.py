@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 
 def build(settings: Settings) -> tuple[Engine, gradio.Blocks]:
     """The engine, with nothing loaded yet, and the page over it."""
+    from playground.api.endpoints import Endpoints
     from playground.engine.engine import Engine
     from playground.ui.page import build_page
 
     engine = _on_zero_gpu(settings) if settings.zero_gpu else Engine(settings)
-    return engine, build_page(engine, settings)
+    endpoints = Endpoints(engine, lambda request: str(request.session_hash))
+    return engine, build_page(engine, settings, endpoints.add)
 
 
 def _on_zero_gpu(settings: Settings) -> Engine:
@@ -45,16 +47,20 @@ def _on_zero_gpu(settings: Settings) -> Engine:
     return engine
 
 
-def served(engine: Engine, settings: Settings) -> dict[str, Any]:
-    """Arguments of ``launch``, the API's door among them."""
+def launch(engine: Engine, page: gradio.Blocks, settings: Settings) -> None:
+    """Serve the page, and the API beside it; returns when they answer."""
     from starlette.middleware import Middleware
 
     from playground.api.door import ApiDoor
+    from playground.api.endpoints import answer_in_json
     from playground.api.openai_routes import openai_app
     from playground.ui.page import launch_options
 
     door = Middleware(ApiDoor, api=openai_app(engine), settings=settings)
-    return launch_options(settings, door)
+    page.launch(**launch_options(settings, door), prevent_thread_lock=True)
+    # Gradio's page for share links takes its scripts from another host, which the Guard forbids.
+    page.share = False
+    answer_in_json(page)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -70,9 +76,7 @@ def main(arguments: Sequence[str]) -> int:
     # Looking for garbage while all is imported and built takes a tenth of the start and finds none.
     gc.disable()
     engine, page = build(settings)
-    page.launch(**served(engine, settings), prevent_thread_lock=True)
-    # Gradio's page for share links takes its scripts from another host, which the Guard forbids.
-    page.share = False
+    launch(engine, page, settings)
     gc.freeze()
     gc.enable()
     # Only now: beside torch's import in another process, gradio's own takes twice as long.

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args
 
@@ -238,6 +239,9 @@ def settings_from(
     is_new = share and not password and not flags.public
     password = secrets.token_urlsafe(9) if is_new else password
     api, mcp = (getattr(flags, name) or _switch(described, name) for name in ("api", "mcp"))
+    if mcp and find_spec("mcp") is None:
+        raise InvalidInput("MCP tools need a package that is not installed.", field="--mcp",
+                           advice='Run: pip install "gradio[mcp]"')
     api_keys = _api_keys(environ)
     key_is_new = mode != "local" and (api or mcp) and not api_keys
     return Settings(

@@ -47,7 +47,7 @@ class Served:
 def served() -> Iterator[Served]:
     settings = Settings(port=free_port())
     engine, page = app.build(settings)
-    page.launch(**app.served(engine, settings), prevent_thread_lock=True)
+    app.launch(engine, page, settings)
     url = f"http://127.0.0.1:{settings.port}"
     yield Served(url, engine, client(url))
     page.close()

@@ -281,3 +281,47 @@ def test_a_volume_without_a_full_path_is_refused(tmp_path: Path) -> None:
         written.write_text(yaml.safe_dump({**description(), "data": wrong}))
         with pytest.raises(InvalidInput, match="full path"):
             settings_from([], {"SPACE_ID": "owner/name"}, written)
+
+
+def test_programs_are_served_on_this_machine_and_in_public_when_it_is_said() -> None:
+    assert settings_from([], {}).api and settings_from([], {}).api_keys == ()
+    closed = settings_from(["--share"], {})
+    assert not closed.api and closed.api_keys == () and not closed.mcp
+    one, two = (settings_from(["--share", "--api"], {}) for _ in range(2))
+    assert one.api and one.api_key_is_new and len(one.api_keys[0]) >= 32
+    assert one.api_keys != two.api_keys and one.api_keys[0] not in repr(one)
+    given = {"PLAYGROUND_API_KEYS": f" {'k' * 16}, {'l' * 16},,"}
+    told = settings_from(["--share", "--api"], given)
+    assert told.api_keys == ("k" * 16, "l" * 16) and not told.api_key_is_new
+    assert settings_from([], given).api_keys == told.api_keys, "then it asks for one here too"
+    assert "PLAYGROUND_API_KEYS" not in worker_environment(given)
+
+
+def test_tools_alone_need_a_key_in_public_too(tmp_path: Path) -> None:
+    assert settings_from(["--share", "--mcp"], {}).api_keys
+    told = yaml.safe_load(DESCRIPTION.read_text()) | {"api": True}
+    described = tmp_path / "spaces.yaml"
+    described.write_text(yaml.safe_dump(told))
+    space = settings_from([], {"SPACE_ID": "owner/name"}, described)
+    assert space.api and space.api_keys and not space.mcp
+
+
+@pytest.mark.parametrize("keys", ["short", "k" * 15, "k" * 201, f"{'k' * 16},x", "k" * 16 + "é"])
+def test_a_key_that_can_be_guessed_is_refused_and_not_told(keys: str) -> None:
+    said = _refused(["--api"], PLAYGROUND_API_KEYS=keys)
+    assert "16 to 200" in said and keys not in said
+
+
+def test_tools_without_their_package_are_refused_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("playground.settings.find_spec", lambda name: None)
+    assert "gradio[mcp]" in _refused(["--mcp"])
+
+
+@pytest.mark.parametrize("value", ["yes", 1, None])
+def test_a_switch_of_spaces_yaml_is_true_or_false(value: object, tmp_path: Path) -> None:
+    described = tmp_path / "spaces.yaml"
+    described.write_text(yaml.safe_dump(yaml.safe_load(DESCRIPTION.read_text()) | {"api": value}))
+    with pytest.raises(InvalidInput, match="true or false"):
+        settings_from([], {}, described)

@@ -124,9 +124,14 @@ def test_settings_of_a_run_are_those_of_a_panel_again(preset: str) -> None:
     (replace(RUN, model=ModelSpec("builtin/tiny-base", dtype="bfloat16")), "dtype"),
 ])
 def test_what_a_tab_has_no_field_for_is_said(run: Run, why: str) -> None:
-    for write in (fields_of, lambda run: curl_of(run, AT), lambda run: client_of(run, AT)):
-        with pytest.raises(InvalidInput, match=why):
-            write(run)
+    with pytest.raises(InvalidInput, match=why):
+        fields_of(run)
+
+
+def test_a_run_that_goes_on_in_an_answer_is_no_call() -> None:
+    for write in (curl_of, client_of):
+        with pytest.raises(InvalidInput, match="middle of an answer"):
+            write(replace(RUN, fork=Fork((1,))), AT)
 
 
 @pytest.mark.parametrize("prompt", [
@@ -150,7 +155,7 @@ def test_a_quote_in_a_prompt_ends_no_command() -> None:
     prompt = "it's \"$(touch /tmp/x)\" `ls`"
     command = curl_of(replace(RUN, prompt=Raw(prompt)), AT)
     words_ = shlex.split(command, comments=True)
-    assert json.loads(words_[words_.index("-d") + 1])["text"] == prompt
+    assert json.loads(words_[words_.index("-d") + 1])["prompt"] == prompt
     compile(client_of(replace(RUN, prompt=Raw(prompt)), AT), "client", "exec")
 
 

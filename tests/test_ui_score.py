@@ -161,16 +161,6 @@ def test_the_figures_are_those_of_the_scoring() -> None:
     assert [row[1] for row in lane["rows"]] == ["a", " fox", " é"]
 
 
-def test_the_api_names_its_inputs() -> None:
-    shown = page(Scorer()).get_api_info()["named_endpoints"]
-    named = {api: [p["parameter_name"] for p in end["parameters"]] for api, end in shown.items()}
-    own = [f"{name}_{n}" for n in (1, 2, 3)
-           for name in ("model", "template", "control_tokens", "given")]
-    assert named["/score"] == ["text", "columns", *own]
-    assert named["/contest"] == [
-        "prompt", "continuations", "model", "template", "control_tokens", "spaced", "neutral"]
-
-
 def test_the_token_view_can_ask_for_what_its_value_leaves_out() -> None:
     made = scored(*[("x", 0.5)] * 450)
     lane = json.loads(scored_lane("A model", "", made))

@@ -62,11 +62,12 @@ class ApiDoor:
         visitor = LOCAL if self.open else self._caller(Headers(scope=scope))
         if isinstance(visitor, ApiError):
             await error_response(visitor)(scope, receive, send)
-        elif prefix == MCP:
-            await self.page(scope, receive, send)
+            return
+        known = {**scope, "state": {**scope.get("state", {}), "visitor": visitor}}
+        if prefix == MCP:
+            await self.page(known, receive, send)
         else:
-            state = {**scope.get("state", {}), "visitor": visitor}
-            await self.api({**scope, "root_path": root + prefix, "state": state}, receive, send)
+            await self.api({**known, "root_path": root + prefix}, receive, send)
 
     def _caller(self, headers: Headers) -> str | ApiError:
         """The name of a caller, by its key."""

@@ -20,14 +20,17 @@ from playground.core.score import Contest, ContestRequest, Scored, ScoreRequest
 from playground.engine.engine import Engine
 from playground.engine.process import Abandoned
 from playground.engine.stream import Stream
-from playground.errors import PlaygroundError, Problem
+from playground.errors import Overloaded, PlaygroundError, Problem
 
 LOG = logging.getLogger(__name__)
+MOST_READ = 16  # prompts that are shown in tokens at once, which the engine does not count
 RENDER_SECONDS = 30.0  # for a prompt to become ids, the loading of its model included
 UNEXPECTED = Problem(
     PlaygroundError.code, "This request failed in a way that the app does not know.",
     advice="The log of the app says more.",
 )
+_READING = threading.BoundedSemaphore(MOST_READ)
+CLOSING = Overloaded("The app is closing.", advice="Try again later.").problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,13 @@ class Work:
                 self._play(number, runs)
 
     def _read(self, task: Read) -> Seen:
-        rendered = self._engine.render(task.spec, task.prompt, RENDER_SECONDS)
+        if not _READING.acquire(blocking=False):
+            raise Overloaded("Too many texts are being turned into tokens.", field="requests",
+                             given=MOST_READ, advice="Try again in a moment.")
+        try:
+            rendered = self._engine.render(task.spec, task.prompt, RENDER_SECONDS)
+        finally:
+            _READING.release()
         if task.candidates is None or len(rendered.pieces) < 2:
             return Seen(rendered)
         request = ScoreRequest(task.prompt, candidates=task.candidates)

@@ -249,7 +249,7 @@ def _wire(stage: Stage, settings: Settings, parts: _Parts) -> None:
     gr.on(
         [parts.message.submit, parts.actions.run.click], send,
         inputs_kwargs={"message": parts.message, **states},
-        **{**go, "api_visibility": "public", "api_name": "chat"},
+        **go, api_name="chat",
     )
     every = list(states.values())
     gr.on([chat.retry for chat in parts.chats], retry, every, **go)

@@ -98,7 +98,7 @@ def _wire(
     go = {**wide, "fn": run, "inputs_kwargs": {"text": text, **columns.inputs},
           "outputs": outputs, "concurrency_limit": None, "trigger_mode": "multiple"}
 
-    actions.run.click(**{**go, "api_visibility": "public", "api_name": "complete"})
+    actions.run.click(**go, api_name="complete")
     gr.on([text.submit, *(prompt.submit for prompt in prompts)], **go)
     for button, example in zip(examples, EXAMPLES, strict=True):
         button.click(

@@ -106,7 +106,7 @@ def build_contest(stage: Stage, settings: Settings) -> None:
     wide = {**quiet, "show_progress_on": actions.notice}
     go = {**wide, "fn": _runner(stage), "inputs_kwargs": inputs, "outputs": outputs,
           "concurrency_limit": None, "trigger_mode": "multiple"}
-    actions.run.click(**{**go, "api_visibility": "public", "api_name": "contest"})
+    actions.run.click(**go, api_name="contest")
     gr.on([prompt.submit, neutral.submit], **go)
     filled = [prompt, continuations, model, form.template, neutral]
     for button, example in zip(examples, EXAMPLES, strict=True):

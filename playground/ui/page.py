@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -37,8 +38,13 @@ REFRESH_SECONDS = 3
 SPARE_THREADS = 64
 
 
-def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
-    """The whole page over one engine; ``launch_options`` says how to serve it."""
+def build_page(
+    engine: Engine, settings: Settings, endpoints: Callable[[], None] = lambda: None
+) -> gr.Blocks:
+    """The whole page over one engine; ``launch_options`` says how to serve it.
+
+    Programs see what ``endpoints`` adds. The page's own events are no API: they change with it.
+    """
     keeper = keeper_of(settings, describe)
     atexit.register(keeper.records.close)
     stage = Stage(engine, SessionStreams(), keeper)
@@ -47,6 +53,8 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
     ) as page:
         # Here and not at the end: Gradio describes the whole page anew each time it is asked.
         page.queue(api_open=False, max_size=64, default_concurrency_limit=None)
+        endpoints()
+        public = set(page.fns)
         top = gr.HTML(lambda: header(engine, settings), elem_id="header", padding=False)
         if note := shared_note(settings):
             gr.HTML(note, elem_id="shared-note", padding=False)
@@ -109,6 +117,9 @@ def build_page(engine: Engine, settings: Settings) -> gr.Blocks:
             stage.streams.close(str(request.session_hash))
 
         page.unload(closed)
+    for number, event in page.fns.items():
+        if number not in public:
+            event.api_visibility = "private"
     return page
 
 

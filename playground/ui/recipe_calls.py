@@ -1,20 +1,22 @@
-"""A recipe as a call of this app's own endpoint, with curl or with the Gradio client."""
+"""A recipe as a call of this app's own endpoints, with curl or with the Gradio client; and as what
+a tab has fields for."""
 
 from __future__ import annotations
 
 import json
 import re
 import shlex
+from dataclasses import replace
 from typing import Any
 
 from playground.core.decoding import PRESETS
-from playground.core.prompt import Chat, Raw
+from playground.core.plain import to_plain
+from playground.core.prompt import Chat, Ids, Raw
 from playground.core.run import ModelSpec, Run
 from playground.errors import InvalidInput
 from playground.ui.decoding_form import KEPT_BY_PRESETS, DecodingForm, write_form
-from playground.ui.lane_form import CHAT, RAW, LaneForm, write_lane
+from playground.ui.lane_form import CHAT, RAW, LaneForm
 
-ENDPOINT = "complete"
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]{1,200}(/[A-Za-z0-9._~/\-]{0,200})?", re.ASCII)
 
 
@@ -78,42 +80,55 @@ def _beyond(why: str) -> InvalidInput:
 
 
 def curl_of(run: Run, origin: object) -> str:
-    """A shell command that runs it here and shows what comes. Raises as ``lane_of``."""
-    url = f"{checked_origin(origin)}/gradio_api/call/v2/{ENDPOINT}"
-    data = shlex.quote(json.dumps(_arguments(run), ensure_ascii=False))
+    """A shell command that runs it here and shows what comes. Raises InvalidInput for a run that
+    goes on in the middle of an answer."""
+    endpoint, arguments = call_of(run)
+    url = f"{checked_origin(origin)}/gradio_api/call/v2/{endpoint}"
+    data = shlex.quote(json.dumps(arguments, ensure_ascii=False))
     return (
         f"URL={shlex.quote(url)}\n"
         f"EVENT=$(curl -s \"$URL\" -H 'Content-Type: application/json' \\\n"
         f"  -d {data} | cut -d '\"' -f 4)\n"
-        "# The last line of data holds the lane: each of its rows begins with a token's id and "
-        "text.\n"
         'curl -sN "$URL/$EVENT"\n'
     )
 
 
 def client_of(run: Run, origin: object) -> str:
-    """Python that runs it here through gradio_client and collects the ids. Raises as
-    ``lane_of``."""
-    given = "".join(f"    {name}={value!r},\n" for name, value in _arguments(run).items())
+    """Python that runs it here through gradio_client and prints text and ids. Raises as
+    ``curl_of``."""
+    endpoint, arguments = call_of(run)
+    given = "".join(f"    {name}={value!r},\n" for name, value in arguments.items())
     return (
-        "import json\n\n"
         "from gradio_client import Client\n\n"
         f"client = Client({checked_origin(origin)!r})\n"
-        f'job = client.submit(\n    api_name="/{ENDPOINT}",\n{given})\n'
-        "tokens = []\n"
-        "for update in job:\n"
-        "    # The notice, and then the lanes; a lane tells its newest tokens.\n"
-        "    lane = json.loads(update[1])\n"
-        '    if lane.get("rows"):\n'
-        '        tokens[lane["from"]:] = lane["rows"]\n'
-        'print("".join(text for id, text, *_ in tokens))\n'
-        "print([id for id, *_ in tokens])\n"
+        f'answer = client.predict(\n    api_name="/{endpoint}",\n{given})\n'
+        'print(answer["text"])\n'
+        'print(answer["ids"])\n'
     )
 
 
-def _arguments(run: Run) -> dict[str, Any]:
-    text, form = lane_of(run)
-    return {"text": text, "columns": 1, "prompt_1": "", "settings_1": write_lane(form)}
+def call_of(run: Run) -> tuple[str, dict[str, Any]]:
+    """The endpoint of this app that repeats a run, and what it is given; see api/endpoints."""
+    if run.fork is not None:
+        raise InvalidInput(
+            "No call of this app repeats this run: it goes on in the middle of an answer.",
+            field="prompt",
+            advice="Run again and verify, on the Recipe tab, takes it as it is.",
+        )
+    match run.prompt:
+        case Chat(messages, control):
+            turns = [{"role": one.role, "content": one.content} for one in messages]
+            endpoint, asked = "chat", {"messages": turns}
+        case Raw(text, control):
+            endpoint, asked = "complete", {"prompt": text}
+        case Ids(ids):
+            endpoint, asked, control = "complete", {"prompt": list(ids)}, False
+    settings = {**to_plain(replace(run.decoding, effects=False)), **to_plain(run.model)}
+    model = settings.pop("repo")
+    if run.used_draft is not None:
+        settings["draft"] = run.used_draft.repo
+    more = {"settings": settings, "seed": run.seed, "control_tokens": control}
+    return endpoint, {**asked, "model": model, **{name: one for name, one in more.items() if one}}
 
 
 def checked_origin(origin: object) -> str:

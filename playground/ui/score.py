@@ -145,7 +145,7 @@ def _wire(
     wide = {**quiet, "show_progress_on": actions.notice}
     go = {**wide, "fn": _runner(stage), "inputs_kwargs": inputs, "outputs": outputs,
           "concurrency_limit": None, "trigger_mode": "multiple"}
-    actions.run.click(**{**go, "api_visibility": "public", "api_name": "score"})
+    actions.run.click(**go, api_name="score")
     gr.on([text.submit, *(column.given.submit for column in columns)], **go)
     for button, example in zip(examples, EXAMPLES, strict=True):
         button.click(partial(_fill, settings, example), None, form, queue=False, **wide).then(**go)

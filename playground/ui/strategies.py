@@ -76,7 +76,7 @@ def build_strategies(stage: Stage, settings: Settings) -> None:
     wide = {**quiet, "show_progress_on": actions.notice}
     go = {**wide, "fn": _runner(stage, columns, parting), "inputs_kwargs": inputs,
           "outputs": outputs, "concurrency_limit": None, "trigger_mode": "multiple"}
-    actions.run.click(**{**go, "api_visibility": "public", "api_name": "strategies"})
+    actions.run.click(**go, api_name="strategies")
     text.submit(**go)
     for button, example in zip(examples, EXAMPLES, strict=True):
         button.click(lambda e=example: e, None, text, queue=False, **quiet).then(**go)

@@ -102,7 +102,7 @@ def build_tokens(stage: Stage, settings: Settings) -> TokensTab:
               "control_tokens": form.control_tokens, "settings": panel}
     wide = {**WIDE, "outputs": outputs, "show_progress_on": actions.notice}
     go = {**wide, "fn": _runner(show), "inputs_kwargs": inputs}
-    actions.run.click(**{**go, "api_visibility": "public", "api_name": "tokens"})
+    actions.run.click(**go, api_name="tokens")
     text.submit(**go)
     for button, example in zip(examples, EXAMPLES, strict=True):
         button.click(lambda e=example: e, None, text, queue=False, **QUIET).then(**go)
