@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from playground.settings import flags_table
+from tests.api_server import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = {name: (ROOT / name).read_text(encoding="utf-8")
@@ -18,8 +22,33 @@ BLOCKS = [pytest.param(block, id=f"{name}-{number}") for name, text in DOCUMENTS
           for number, block in enumerate(re.findall(r"^```python\n(.*?)^```", text, re.M | re.S))]
 
 
+# Where a block asks an app that runs; here one of the test's own answers instead.
+APP = "http://127.0.0.1:7860"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an app, started as the README says."""
+    home, port = tmp_path_factory.mktemp("home"), free_port()
+    app = subprocess.Popen(
+        [sys.executable, "-u", ROOT / "app.py", "--port", str(port)], stdout=subprocess.PIPE,
+        env={"HOME": str(home), "PATH": os.environ["PATH"]}, cwd=home, text=True,
+        start_new_session=True)
+    try:
+        assert app.stdout is not None
+        assert app.stdout.readline().startswith("Open http")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(app.pid, signal.SIGINT)
+        app.communicate(timeout=60)
+
+
 @pytest.mark.parametrize("block", BLOCKS)
-def test_every_python_block_runs(block: str, tmp_path: Path) -> None:
+def test_every_python_block_runs(
+    block: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if APP in block:
+        block = block.replace(APP, request.getfixturevalue("running"))
     script = tmp_path / "block.py"
     script.write_text(block, encoding="utf-8")
     told = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True,

@@ -147,7 +147,7 @@ def launch_options(settings: Settings, *behind: Middleware) -> dict[str, Any]:
         "theme": theme(),
         "css_paths": STYLES,
         "js": KEYS,
-        "footer_links": ["gradio", "settings"],
+        "footer_links": ["api", "gradio", "settings"],
         "show_error": False,
         "quiet": True,
         "run_history": False,
