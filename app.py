@@ -28,9 +28,10 @@ def build(settings: Settings) -> tuple[Engine, gradio.Blocks]:
     from playground.api.endpoints import Endpoints
     from playground.engine.engine import Engine
     from playground.ui.page import build_page
+    from playground.ui.visitor import Visitors
 
     engine = _on_zero_gpu(settings) if settings.zero_gpu else Engine(settings)
-    endpoints = Endpoints(engine, lambda request: str(request.session_hash))
+    endpoints = Endpoints(engine, Visitors(settings.mode, settings.share).visitor)
     return engine, build_page(engine, settings, endpoints.add)
 
 

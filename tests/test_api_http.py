@@ -184,12 +184,13 @@ def test_every_problem_has_a_status_and_says_whether_to_ask_again(
 
 
 def test_what_is_turned_away_at_the_door_is_so_too() -> None:
-    full = OneEngine(Overloaded("One request of yours is waiting already.", field="requests"))
+    full = OneEngine(Overloaded("One request of yours is waiting already.", field="requests",
+                                retry_after=35))
     with serving(full) as url:
         with pytest.raises(openai.RateLimitError) as refused:
             client(url).completions.create(**ASKED)
         assert refused.value.code == "rate_limit_exceeded"
-        assert int(refused.value.response.headers["retry-after"]) > 0
+        assert refused.value.response.headers["retry-after"] == "35"
 
 
 def test_a_mistake_of_ours_is_told_without_what_it_was(caplog: pytest.LogCaptureFixture) -> None:

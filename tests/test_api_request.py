@@ -84,6 +84,17 @@ def test_openais_defaults_draw_and_a_temperature_of_0_does_not() -> None:
     assert refused({**PLAIN, "temperature": 0, "do_sample": True})[1] == "do_sample"
 
 
+def test_answers_that_say_no_length_share_what_a_request_may_write() -> None:
+    tight = replace(LOCAL_LIMITS, request_tokens=1000)
+
+    def most(**more: Any) -> int:
+        body = json.dumps({**TALK, **more}).encode()
+        return read_request(body, True, tight).runs[0].decoding.max_new_tokens
+
+    assert (most(), most(n=4), most(n=2, num_beams=5)) == (1000, 250, 100)
+    assert most(n=4, max_tokens=400) == 400, "what is asked for is for the engine to refuse"
+
+
 def test_what_has_no_effect_is_said() -> None:
     assert read({**PLAIN, "temperature": 0, "top_k": 5}).notices == (
         "Top-k has no effect with these settings.",)

@@ -30,6 +30,7 @@ from playground.core.prompt import Chat, Ids, Message, Prompt, Raw
 from playground.core.run import Run
 from playground.core.score import Contest, Scored, ScoreRequest
 from playground.core.trace import Trace
+from playground.core.visitor import Visitor
 from playground.engine.engine import Engine
 from playground.errors import InvalidInput, PlaygroundError, Problem
 
@@ -43,7 +44,7 @@ class Endpoints:
     A docstring is what a client shows: of each parameter the line that begins with its name.
     """
 
-    def __init__(self, engine: Engine, visitor_of: Callable[[Any], str]) -> None:
+    def __init__(self, engine: Engine, visitor_of: Callable[[Any], Visitor | str]) -> None:
         self._engine, self._visitor_of = engine, visitor_of
         self._model = engine.settings.default_model
 
@@ -220,7 +221,7 @@ class Endpoints:
             work.stop()
 
 
-    def _visitor(self, request: Any) -> str:
+    def _visitor(self, request: Any) -> Visitor | str:
         """Who asks: a program by the key that the door has read, a page as the page knows it."""
         by_key = getattr(getattr(request, "state", None), "visitor", None)
         return by_key if isinstance(by_key, str) else self._visitor_of(request)

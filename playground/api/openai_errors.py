@@ -27,7 +27,7 @@ SECONDS = 5  # after which it is worth asking again, where nobody knows better
 PARAMETERS = {
     "max_new_tokens": "max_tokens", "stop_strings": "stop", "bias": "logit_bias",
     "candidates": "logprobs", "message": "messages", "role": "messages", "prefill": "messages",
-    "columns": "n",
+    "columns": "n", "request cost": "max_tokens",
 }
 _STATUS = {
     InvalidInput.code: 400, ContextOverflow.code: 400, TemplateProblem.code: 400,
@@ -74,7 +74,7 @@ def api_error(problem: Problem) -> ApiError:
     status = _status(problem)
     headers: list[tuple[str, str]] = []
     if status in (429, 503):
-        headers.append(("Retry-After", str(SECONDS)))
+        headers.append(("Retry-After", str(problem.retry_after or SECONDS)))
     if problem.code in _FINAL or _ran_out_of_time(problem):
         headers = [("x-should-retry", "false")]
     message = str(problem)

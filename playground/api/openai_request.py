@@ -96,7 +96,7 @@ def read_request(body: bytes, chat: bool, limits: Limits) -> Asked:
     token_ids = from_plain(bool, given.pop("return_token_ids", False), "return_token_ids")
     top = _top_of_chat(given) if chat else _top_of_completion(given)
     seed = given.pop("seed", None)
-    most = _most_tokens(given, chat, echo, limits)
+    most = _most_tokens(given, chat, echo, limits, len(prompts) * n)
     decoding = _decoding(given, most or 1, top)
     runs = [Run(model, prompt, decoding, seed_, draft)
             for prompt in prompts for seed_ in _seeds(seed, n, decoding)]
@@ -249,11 +249,15 @@ def _top_of_chat(given: dict[str, Any]) -> int | None:
     return top if wanted else None
 
 
-def _most_tokens(given: dict[str, Any], chat: bool, echo: bool, limits: Limits) -> int:
-    """How many tokens a text may have at most; 0 where the prompt is only echoed."""
+def _most_tokens(
+    given: dict[str, Any], chat: bool, echo: bool, limits: Limits, texts: int
+) -> int:
+    """How many tokens a text may have at most; 0 where the prompt is only echoed. Where nothing is
+    said, a chat's answer has as many as so many ``texts`` may each have here."""
     names = [name for name in ("max_completion_tokens", "max_tokens") if name in given]
     if not names:
-        most = min(limits.new_tokens, int(KNOBS["max_new_tokens"].high))
+        share = limits.request_tokens // (texts * _beams(given))
+        most = max(1, min(limits.new_tokens, share, int(KNOBS["max_new_tokens"].high)))
         return most if chat else min(COMPLETION_TOKENS, most)
     asked = {name: from_plain(int, given.pop(name), name) for name in names}
     if len(set(asked.values())) > 1:
@@ -264,6 +268,12 @@ def _most_tokens(given: dict[str, Any], chat: bool, echo: bool, limits: Limits) 
         return 0
     KNOBS["max_new_tokens"].check(names[0], most)
     return most
+
+
+def _beams(given: Mapping[str, Any]) -> int:
+    """How many texts are written for each that is told; what is no number is refused later."""
+    beams = given.get("num_beams")
+    return beams if type(beams) is int and beams > 0 else 1
 
 
 def _seeds(seed: Any, n: int, decoding: Decoding) -> list[int]:

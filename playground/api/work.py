@@ -17,6 +17,7 @@ from playground.core.messages import Rendered
 from playground.core.prompt import Prompt
 from playground.core.run import ModelSpec, Run
 from playground.core.score import Contest, ContestRequest, Scored, ScoreRequest
+from playground.core.visitor import Visitor
 from playground.engine.engine import Engine
 from playground.engine.process import Abandoned
 from playground.engine.stream import Stream
@@ -73,7 +74,7 @@ News = tuple[int, Seen | Scored | Contest | tuple[int, Event]] | Problem
 class Work:
     """Tasks one after another for one visitor; the first that fails is the last."""
 
-    def __init__(self, engine: Engine, visitor: str, tasks: Sequence[Task]) -> None:
+    def __init__(self, engine: Engine, visitor: Visitor | str, tasks: Sequence[Task]) -> None:
         self._engine, self._visitor, self._tasks = engine, visitor, tasks
         self._gone = threading.Event()
         self._stream: Stream | None = None
