@@ -309,11 +309,16 @@ def test_half_a_character_has_bytes_in_its_log_probability() -> None:
     assert data.decode() == "你"
 
 
-def test_models_that_are_loaded_tell_their_context() -> None:
+def test_the_list_has_models_that_write_each_once() -> None:
     spec = ModelSpec("a/b")
     card = ModelCard(spec, "Llama", 1, 1, "float32", "cpu", 512, 100, True, "batch")
     engine = FakeEngine()
-    engine.models = lambda: (ModelStatus(spec, "ready", card),)  # type: ignore[method-assign]
+    engine.models = lambda: (  # type: ignore[method-assign]
+        ModelStatus(spec, "ready", card), ModelStatus(ModelSpec("a/b", dtype="float16"), "ready"),
+        ModelStatus(ModelSpec("c/d"), "absent"),
+        ModelStatus(ModelSpec("c/d", adapter="e/f"), "busy"),
+        ModelStatus(ModelSpec("google-bert/bert-base-uncased"), "ready"))
     with serving(engine) as url:
+        assert [one.id for one in client(url).models.list()] == ["a/b", "c/d"]
         told = client(url).models.retrieve("a/b")
     assert told.model_extra == {"state": "ready", "max_model_len": 512}

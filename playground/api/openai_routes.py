@@ -26,6 +26,7 @@ from playground.api.work import News, Play, Read, Seen, Task, Work
 from playground.engine.engine import Engine
 from playground.engine.entry import ModelStatus
 from playground.errors import PlaygroundError, Problem
+from playground.models.catalog import entry
 
 T = TypeVar("T")
 
@@ -44,15 +45,15 @@ def openai_app(engine: Engine) -> FastAPI:
 
     @app.get("/models")
     async def models() -> Response:
-        statuses = await asyncio.to_thread(engine.models)
+        statuses = await asyncio.to_thread(_writers, engine)
         return _json({"object": "list", "data": [_model(one, born) for one in statuses]})
 
     @app.get("/models/{model:path}")
     async def model(model: str) -> Response:
-        statuses = await asyncio.to_thread(engine.models)
+        statuses = await asyncio.to_thread(_writers, engine)
         found = next((one for one in statuses if one.spec.repo == model), None)
         if found is None:
-            names = ", ".join(dict.fromkeys(one.spec.repo for one in statuses))
+            names = ", ".join(one.spec.repo for one in statuses)
             raise ApiRefusal(ApiError(
                 404, f"There is no model {model[:80]!r} in the list. Allowed: {names}.", "model",
                 "model_not_found"))
@@ -109,6 +110,12 @@ def _json(data: object) -> Response:
 
 def _line(data: object) -> str:
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _writers(engine: Engine) -> list[ModelStatus]:
+    """The models that write, each once, however it is loaded."""
+    known = {one.spec.repo: one for one in reversed(engine.models()) if not one.spec.adapter}
+    return [one for repo, one in reversed(known.items()) if entry(repo).decodes]
 
 
 def _model(status: ModelStatus, born: int) -> dict[str, Any]:
