@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from playground.core.hidden import HiddenStates
 from playground.core.inspection import Inspection
 from playground.core.lens import LensRequest, LensTopRequest
 from playground.core.predictions import Predictions
 from playground.core.structure import Shapes, Structure
 from playground.core.tokenization import TokenizeRequest
 from playground.core.vocabulary import TokenRequest, VocabularyRequest
+from playground.inside.hidden import look_at_hidden
 from playground.inside.lens import look_at_lens, look_at_lens_top
 from playground.inside.predictions import look_at_predictions
 from playground.inside.shapes import look_at_shapes
@@ -29,6 +31,7 @@ LOOKS: dict[type[Inspection[Any]], Callable[[Subject, Any], Look]] = {
     Structure: look_at_structure,
     Shapes: look_at_shapes,
     Predictions: look_at_predictions,
+    HiddenStates: look_at_hidden,
 }
 
 
