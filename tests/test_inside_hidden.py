@@ -75,7 +75,7 @@ class Older(torch.nn.Module):
         out = self.model(input_ids, output_hidden_states=True)
         hook.remove()
         out.hidden_states = (*out.hidden_states[:-1], kept[0])
-        out.logits = self.lm_head(out.pop("last_hidden_state"))
+        out.logits = self.lm_head(out.last_hidden_state)
         return out
 
     def get_input_embeddings(self) -> Any:
