@@ -1,4 +1,4 @@
-"""The look at hidden states: their norms, first values, turns from layer to layer; draws nothing."""
+"""The look at hidden states: norms, first values, turns from layer to layer; it draws nothing."""
 
 from __future__ import annotations
 
