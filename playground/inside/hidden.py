@@ -7,7 +7,7 @@ import torch
 from playground.core.hidden import HiddenFound, HiddenStates, Peak
 from playground.errors import InvalidInput
 from playground.inside.ends import ends_of
-from playground.inside.passes import read
+from playground.inside.passes import hidden_of
 from playground.inside.subject import Look, Subject
 from playground.models.text import encode
 
@@ -21,15 +21,15 @@ def look_at_hidden(subject: Subject, request: HiddenStates) -> Look:
     made = encode(subject.model, request.prompt, subject.model.card.context + 1)
     _check(subject, len(made.ids))
     yield
-    seen = yield from read(subject, made.ids)
+    seen = yield from hidden_of(subject, made.ids)
     ends = ends_of(subject, made.ids)
     yield
-    states = [state.float() for state in seen.hidden]
+    states = [state.float() for state in seen]
     cells = sum(len(state) for state in states)
     firsts = max(1, min(FIRSTS, MOST_FIRSTS // cells))
     return HiddenFound(
         made.pieces, tuple(state.shape[-1] for state in states),
-        str(seen.hidden[-1].dtype).removeprefix("torch."),
+        str(seen[-1].dtype).removeprefix("torch."),
         norms=tuple(_values(state.norm(dim=-1)) for state in states),
         cosines=tuple(_turn(a, b) for a, b in zip(states, states[1:], strict=False)),
         firsts=tuple(tuple(_values(row) for row in state[:, :firsts]) for state in states),

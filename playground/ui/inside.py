@@ -18,6 +18,7 @@ from playground.settings import Settings
 from playground.ui.actions import Actions, action_row, resting, running, sentence
 from playground.ui.branch_tree import event_of
 from playground.ui.controls import model_picker, prompt_box, read_model
+from playground.ui.hidden_section import build_hidden
 from playground.ui.lens_section import build_lens
 from playground.ui.logits_section import build_logits
 from playground.ui.scoring import Ask, News, is_over, play
@@ -38,6 +39,7 @@ SECTIONS: tuple[Callable[[Stage, Settings], Section], ...] = (
     build_structure,
     build_logits,
     build_lens,
+    build_hidden,
 )
 
 

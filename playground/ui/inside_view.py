@@ -25,7 +25,9 @@ BUNDLE = Bundle(
         "inside_structure.js",
         "inside_head_adds.js",
         "inside_logits.js",
+        "inside_heat.js",
         "inside_lens.js",
+        "inside_hidden.js",
     ),
     styles=(
         "inside.css",
@@ -34,6 +36,7 @@ BUNDLE = Bundle(
         "inside_structure.css",
         "inside_logits.css",
         "inside_lens.css",
+        "inside_vectors.css",
     ),
 )
 

@@ -114,3 +114,11 @@ function heatLegend(low, high, ...more) {
   key.append(low, ' ', h('i', 'ramp'), ' ', high, ...more);
   return key;
 }
+
+// Three digits, whatever the size, with a real minus.
+function threeDigits(value) {
+  if (value === null) return '—';
+  const size = Math.abs(value);
+  const digits = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3;
+  return value.toFixed(digits).replace('-', '−');
+}

@@ -55,9 +55,9 @@ function hiddenCell(found, layer, position) {
   const cosine = found.cosines[layer]?.[position] ?? null;
   const firsts = found.firsts[layer][position];
   cell.append(h('b', '', found.labels[layer]), ' · position ', String(position), ' ', quoted(text, { special: special === 1 }),
-    ' · norm ', h('b', '', short(found.norms[layer][position])));
+    ' · norm ', h('b', '', threeDigits(found.norms[layer][position])));
   if (cosine !== null) cell.append(' · cosine with the next ', h('b', '', figure(cosine, 3)));
-  const values = h('span', 'values', `[${firsts.map(short).join(', ')}${found.widths[layer] > firsts.length ? ', …' : ''}]`);
+  const values = h('span', 'values', `[${firsts.map(threeDigits).join(', ')}${found.widths[layer] > firsts.length ? ', …' : ''}]`);
   cell.append(h('br'), `first ${firsts.length} of ${found.widths[layer]} values `, values);
   return cell;
 }
@@ -66,7 +66,7 @@ function hiddenLegend(found, measure) {
   const [low, high] = found.scale;
   if (measure === 'norm') {
     const over = found.norms.some((norms) => norms.some((norm) => norm > high));
-    return heatLegend(`norm ${short(low)}`, short(high), over ? '; a hole marks a longer one, which would hide the rest' : '');
+    return heatLegend(`norm ${threeDigits(low)}`, threeDigits(high), over ? '; a hole marks a longer one, which would hide the rest' : '');
   }
   return measure === 'own' ? heatLegend('short', 'the longest of its layer')
     : heatLegend('stays as it is', 'turned by 90° or more');
@@ -92,20 +92,12 @@ function hiddenTable(found) {
     name.scope = 'row';
     const where = h('td');
     where.append(`dimension ${dimension} at ${position} `, quoted(found.pieces[position][1], { special: found.pieces[position][2] === 1 }));
-    line.append(name, h('td', '', `[1, ${found.pieces.length}, ${found.widths[layer]}]`), h('td', '', short(norm)),
-      h('td', '', turn === null ? '' : figure(turn, 3)), h('td', '', short(value) + (massive ? ' massive' : '')), where);
+    line.append(name, h('td', '', `[1, ${found.pieces.length}, ${found.widths[layer]}]`), h('td', '', threeDigits(norm)),
+      h('td', '', turn === null ? '' : figure(turn, 3)), h('td', '', threeDigits(value) + (massive ? ' massive' : '')), where);
     body.append(line);
   }
   const wide = h('div', 'wide');
   wide.append(table);
   box.append(wide);
   return box;
-}
-
-// Three digits, whatever the size, with a real minus.
-function short(value) {
-  if (value === null) return '—';
-  const size = Math.abs(value);
-  const digits = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3;
-  return value.toFixed(digits).replace('-', '−');
 }
