@@ -21,6 +21,11 @@ from playground.inside.subject import Look, Subject
 from playground.inside.token_card import look_at_token
 from playground.inside.tokenization import look_at_text
 from playground.inside.vocabulary import look_at_vocabulary
+from playground.core.vectors import StaticVectors, WordVectors
+from playground.inside.hidden import look_at_hidden
+from playground.inside.lens import look_at_lens, look_at_lens_top
+from playground.inside.subject import Look, Subject
+from playground.inside.vectors import look_at_static, look_at_word
 
 LOOKS: dict[type[Inspection[Any]], Callable[[Subject, Any], Look]] = {
     LensRequest: look_at_lens,
@@ -31,6 +36,8 @@ LOOKS: dict[type[Inspection[Any]], Callable[[Subject, Any], Look]] = {
     Structure: look_at_structure,
     Shapes: look_at_shapes,
     Predictions: look_at_predictions,
+    StaticVectors: look_at_static,
+    WordVectors: look_at_word,
     HiddenStates: look_at_hidden,
 }
 
