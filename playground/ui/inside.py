@@ -27,6 +27,7 @@ from playground.ui.streaming import Stage
 from playground.ui.structure_section import build_structure
 from playground.ui.tokenizer_section import build_tokenizer
 from playground.ui.vocabulary_section import build_vocabulary
+from playground.ui.vectors_section import build_vectors
 
 TAB = "inside"
 QUICK_SECONDS = 0.7  # that a quick look has until it is shown that it is waited for
@@ -39,6 +40,7 @@ SECTIONS: tuple[Callable[[Stage, Settings], Section], ...] = (
     build_structure,
     build_logits,
     build_lens,
+    build_vectors,
     build_hidden,
 )
 

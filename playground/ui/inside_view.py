@@ -27,6 +27,7 @@ BUNDLE = Bundle(
         "inside_logits.js",
         "inside_heat.js",
         "inside_lens.js",
+        "inside_vectors.js",
         "inside_hidden.js",
     ),
     styles=(

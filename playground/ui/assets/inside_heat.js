@@ -1,12 +1,14 @@
 // A field of values over named rows and columns as colours: one canvas, which a pointer or the arrow
 // keys read cell by cell. Colours are the accent's, stronger for more; the words are the caller's.
 
-const HEAT_HEAD = 84;   // pixels for the names of columns, which stand upright
+const HEAT_HEAD = 84;   // pixels for the names of columns, which stand upright, unless told
 const HEAT_LEAST = 14;  // pixels of a cell
 
 // `field`: rows and columns (arrays of names: text, or [id, text, special] of a token), `level(row,
 // column)` from 0 to 1 or null where there is nothing, `marked(row, column)`, `told(row, column)`:
-// the cell in words, a node or text; `label`. `kept.at` is the cell that was looked at last.
+// the cell in words, a node or text; `label`; `first`: the cell that is told at first; `widest` of a
+// cell in pixels; `square` cells; `head`: pixels for the names of columns. `kept.at` is the cell that
+// was looked at last.
 function heat(field, kept = {}) {
   const box = h('div', 'heat');
   const wide = h('div', 'wide');
@@ -29,11 +31,13 @@ function heat(field, kept = {}) {
   wide.append(sheet);
   box.append(wide, line);
   let size = null;
+  const top = field.head ?? HEAT_HEAD;
+  box.style.setProperty('--head', `${top}px`);
 
   const choose = (row, column) => {
     kept.at = [row, column];
     ring.hidden = false;
-    ring.style.cssText = `left:${column * size.x}px;top:${HEAT_HEAD + row * size.y}px;width:${size.x}px;height:${size.y}px`;
+    ring.style.cssText = `left:${column * size.x}px;top:${top + row * size.y}px;width:${size.x}px;height:${size.y}px`;
     line.replaceChildren(field.told(row, column));
   };
   const at = (event) => {
