@@ -11,6 +11,7 @@ from playground.core.lens import LensRequest, LensTopRequest
 from playground.core.predictions import Predictions
 from playground.core.structure import Shapes, Structure
 from playground.core.tokenization import TokenizeRequest
+from playground.core.vectors import StaticVectors, WordVectors
 from playground.core.vocabulary import TokenRequest, VocabularyRequest
 from playground.inside.hidden import look_at_hidden
 from playground.inside.lens import look_at_lens, look_at_lens_top
@@ -20,12 +21,8 @@ from playground.inside.structure import look_at_structure
 from playground.inside.subject import Look, Subject
 from playground.inside.token_card import look_at_token
 from playground.inside.tokenization import look_at_text
-from playground.inside.vocabulary import look_at_vocabulary
-from playground.core.vectors import StaticVectors, WordVectors
-from playground.inside.hidden import look_at_hidden
-from playground.inside.lens import look_at_lens, look_at_lens_top
-from playground.inside.subject import Look, Subject
 from playground.inside.vectors import look_at_static, look_at_word
+from playground.inside.vocabulary import look_at_vocabulary
 
 LOOKS: dict[type[Inspection[Any]], Callable[[Subject, Any], Look]] = {
     LensRequest: look_at_lens,

@@ -26,8 +26,8 @@ from playground.ui.section import Example, Section, Subject
 from playground.ui.streaming import Stage
 from playground.ui.structure_section import build_structure
 from playground.ui.tokenizer_section import build_tokenizer
-from playground.ui.vocabulary_section import build_vocabulary
 from playground.ui.vectors_section import build_vectors
+from playground.ui.vocabulary_section import build_vocabulary
 
 TAB = "inside"
 QUICK_SECONDS = 0.7  # that a quick look has until it is shown that it is waited for
