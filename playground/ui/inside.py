@@ -21,6 +21,7 @@ from playground.ui.controls import model_picker, prompt_box, read_model
 from playground.ui.hidden_section import build_hidden
 from playground.ui.lens_section import build_lens
 from playground.ui.logits_section import build_logits
+from playground.ui.quantized_section import build_quantized
 from playground.ui.scoring import Ask, News, is_over, play
 from playground.ui.section import Example, Section, Subject
 from playground.ui.streaming import Stage
@@ -42,6 +43,7 @@ SECTIONS: tuple[Callable[[Stage, Settings], Section], ...] = (
     build_lens,
     build_vectors,
     build_hidden,
+    build_quantized,
 )
 
 

@@ -29,6 +29,7 @@ BUNDLE = Bundle(
         "inside_lens.js",
         "inside_vectors.js",
         "inside_hidden.js",
+        "inside_quantized.js",
     ),
     styles=(
         "inside.css",

@@ -13,6 +13,7 @@ from playground.core.vectors import StaticFound, StaticVectors, WordFound, WordV
 from playground.settings import Settings
 from playground.ui.actions import examples_row
 from playground.ui.inside_view import inside_view
+from playground.ui.score_figures import percent
 from playground.ui.scoring import Ask, News
 from playground.ui.section import Example, Section, Subject, stated
 from playground.ui.streaming import Stage
@@ -73,12 +74,12 @@ def _examples(settings: Settings) -> tuple[Example, ...]:
         return repo if repo in settings.models else None
 
     bank, bat, red = (("bank", _BANK), ("bat", _BAT), ("red", _RED))
-    animals = "king queen man woman river sea"
-    some = [Example("bank, read from left to right", animals, offered(CAUSAL), bank),
+    plain = "Paris Rome red blue Monday Friday seven eight"
+    some = [Example("bank, read from left to right", plain, offered(CAUSAL), bank),
             Example("red, in three places", "red blue green black", offered(CAUSAL), red)]
     if offered(ENCODER):
-        both = [Example("bank, by the river and with the money", animals, ENCODER, bank),
-                Example("bat, the animal and the club", animals, ENCODER, bat)]
+        both = [Example("bank, by the river and with the money", plain, ENCODER, bank),
+                Example("bat, the animal and the club", plain, ENCODER, bat)]
         some = [*both, *some]
     return tuple(some)
 
@@ -169,8 +170,8 @@ def word_said(found: WordFound) -> Iterator[str]:
         several = sum(one.accuracy == chosen.accuracy for one in found.layers)
         more = f", as behind {several - 1} other layers" if several > 1 else ""
         yield (f"Behind {name_of(best(found))} the nearest other vector is of the same sense for "
-               f"{chosen.accuracy:.0%} of the occurrences{more}; a neighbour drawn by chance would "
-               f"be for {found.chance:.0%}.")
+               f"{percent(chosen.accuracy)} of the occurrences{more}; a neighbour drawn by chance would "
+               f"be for {percent(found.chance)}.")
     else:
         yield ("Write a label before each line (river: The bank ...), with at least two lines of "
                "each, and it is counted here how well the senses separate.")

@@ -58,7 +58,7 @@ function heat(field, kept = {}) {
   });
 
   const draw = () => {
-    const room = wide.clientWidth - names.offsetWidth - 2;
+    const room = box.clientWidth - names.offsetWidth - 4;
     if (room <= 0) return;
     const x = Math.floor(Math.max(HEAT_LEAST, Math.min(field.widest ?? 56, room / field.columns.length)));
     const y = field.square ? x : field.rows.length > 40 ? 12 : 20;
@@ -70,7 +70,7 @@ function heat(field, kept = {}) {
     choose(clamp(row, field.rows.length), clamp(column, field.columns.length));
   };
   const watch = new ResizeObserver(() => requestAnimationFrame(draw));
-  watch.observe(wide);
+  watch.observe(box);
   return { box, draw };
 }
 
