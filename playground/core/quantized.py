@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from playground.core.events import Piece
 from playground.core.inspection import Finding, Inspection
 from playground.core.prompt import Prompt
+from playground.core.run import Quantization
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,8 @@ class ExpectedFound(Finding):
     ``tops`` are the likeliest next tokens behind each token from ``first`` on, the likeliest
     first. ``logprobs`` are those of the same distributions, whole: float32 in the machine's byte
     order, position by position, ``vocabulary`` numbers each. ``told`` is what the text's own next
-    token got (nats), behind every token but the last. ``bytes`` are those of the weights in memory;
-    ``seconds`` are of one pass over the text, the second of two.
+    token got (nats), behind every token but the last. ``seconds`` are of one pass over the text,
+    the second of two; ``weights`` are bytes in memory, ``name`` is the copy's for people.
     """
 
     pieces: tuple[Piece, ...]
@@ -34,7 +35,9 @@ class ExpectedFound(Finding):
     told: tuple[float, ...]
     vocabulary: int
     seconds: float
-    bytes: int
+    weights: int
+    name: str
+    quantization: Quantization
     dtype: str
     device: str
     logprobs: bytes = field(repr=False)

@@ -61,7 +61,8 @@ def look_at_expected(subject: Subject, request: Expected) -> Look:
     card = model.card
     return ExpectedFound(
         made.pieces, tokens - len(shares), tops, tuple(told), shares.shape[1], seconds, card.bytes,
-        card.dtype, card.device, shares.numpy().tobytes(), (*made.notices, *card.notices),
+        model.spec.label, model.spec.quantization, card.dtype, card.device,
+        shares.numpy().tobytes(), (*made.notices, *card.notices),
     )
 
 

@@ -3,6 +3,7 @@ knows no model."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,6 @@ from playground.settings import Settings
 from playground.ui.actions import examples_row
 from playground.ui.inside_view import inside_view
 from playground.ui.quantized_figures import Apart, apart, perplexity
-from playground.ui.score_figures import percent
 from playground.ui.scoring import Ask, News
 from playground.ui.section import Example, Section, Subject, stated
 from playground.ui.streaming import Stage
@@ -27,8 +27,8 @@ HINT = (
     "takes, what each expects at every position, and how far these expectations are apart."
 )
 WAYS = {
-    "auto": "as it loads by itself", "float32": "float32", "bfloat16": "bfloat16",
-    "float16": "float16", "int8": "int8, 8 bits (LLM.int8)", "nf4": "nf4, 4 bits (QLoRA)",
+    "auto": "as it loads", "float32": "float32", "bfloat16": "bfloat16", "float16": "float16",
+    "int8": "int8 (8 bits)", "nf4": "nf4 (4 bits)",
 }
 EXAMPLES = (
     Example("4 bits", "The capital of France is Paris.", None, ("auto", "nf4")),
@@ -94,7 +94,7 @@ def show(news: Sequence[News]) -> str:
 def _side(found: ExpectedFound) -> dict[str, Any]:
     text = perplexity(found.told)
     return {
-        "bytes": found.bytes, "dtype": found.dtype, "device": found.device,
+        "name": found.name, "weights": found.weights, "dtype": found.dtype, "device": found.device,
         "seconds": number(found.seconds, 2), "perplexity": None if text is None else number(text),
         "tops": [[[*_piece(one.piece), number(one.logprob)] for one in top] for top in found.tops],
         "notices": found.notices,
@@ -105,9 +105,7 @@ def _piece(piece: Any) -> list[Any]:
     return [piece.id, piece.text, int(piece.special)]
 
 
-def said(
-    one: ExpectedFound, other: ExpectedFound, between: Sequence[Apart]
-) -> Iterator[str]:
+def said(one: ExpectedFound, other: ExpectedFound, between: Sequence[Apart]) -> Iterator[str]:
     """What the comparison comes to."""
     agree = sum(position.agree for position in between)
     mean = sum(position.forward for position in between) / len(between)
@@ -115,11 +113,13 @@ def said(
     where = "" if whole else (
         f" These are the last {len(between)} of {len(one.pieces)} positions, of which the whole "
         f"distributions ({one.vocabulary:,} numbers each) were compared.")
+    far = f"{mean:.3g} nats" if math.isfinite(mean) else "infinitely far"
     yield (f"The first choice is the same at {agree} of {len(between)} positions. The second copy "
-           f"is {mean:.3g} nats from the first on average (KL divergence).{where}")
-    yield (f"The weights of the second take {percent(other.bytes / one.bytes)} of the bytes of the "
-           "first. Embeddings, norms and the head are not quantized, and in a small model they are "
-           "most of it.")
+           f"is {far} from the first on average (KL divergence).{where}")
+    small = "" if one.quantization == other.quantization == "none" else (
+        " Embeddings, norms and the head are not quantized, and of a small model they are much.")
+    yield (f"The weights of the second take {100 * other.weights / one.weights:.0f} % of the bytes "
+           f"of the first.{small}")
     yield ("The seconds are one measurement of this look, of a pass over this text, and no "
            "benchmark.")
     yield from dict.fromkeys((*one.notices, *other.notices))

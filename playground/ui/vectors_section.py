@@ -168,10 +168,11 @@ def word_said(found: WordFound) -> Iterator[str]:
     chosen = found.layers[best(found)]
     if chosen.accuracy is not None and found.chance is not None:
         several = sum(one.accuracy == chosen.accuracy for one in found.layers)
-        more = f", as behind {several - 1} other layers" if several > 1 else ""
+        others = "1 other layer" if several == 2 else f"{several - 1} other layers"
+        more = f", as behind {others}" if several > 1 else ""
         yield (f"Behind {name_of(best(found))} the nearest other vector is of the same sense for "
-               f"{percent(chosen.accuracy)} of the occurrences{more}; a neighbour drawn by chance would "
-               f"be for {percent(found.chance)}.")
+               f"{percent(chosen.accuracy)} of the occurrences{more}; a neighbour drawn by chance "
+               f"would be for {percent(found.chance)}.")
     else:
         yield ("Write a label before each line (river: The bank ...), with at least two lines of "
                "each, and it is counted here how well the senses separate.")

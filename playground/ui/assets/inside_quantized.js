@@ -8,7 +8,7 @@ INSIDE.quantized = (root, found) => {
 };
 
 const COSTS = [
-  ['weights in memory', ({ bytes }) => bytesInWords(bytes), 'What the weights of this copy take.'],
+  ['weights in memory', ({ weights }) => bytesInWords(weights), 'What the weights of this copy take.'],
   ['numbers', ({ dtype, device }) => `${dtype} · ${device}`, 'What is computed in, and where.'],
   ['one pass over the text', ({ seconds }) => `${(1000 * seconds).toFixed(seconds < 0.1 ? 1 : 0)} ms`, 'One measurement of this look, no benchmark.'],
   ['perplexity of the text', ({ perplexity }) => (perplexity === null ? '—' : threeDigits(perplexity)), 'As if each token of the text was one of so many equally likely ones.'],
@@ -25,7 +25,7 @@ function bytesInWords(bytes) {
 function costsOf({ sides }) {
   const table = h('table', 'figures costs');
   const head = h('tr');
-  for (const name of ['', 'one copy', 'the other']) {
+  for (const name of ['', ...sides.map((side, n) => side?.name ?? ['one copy', 'the other'][n])]) {
     const cell = h('th', '', name);
     cell.scope = 'col';
     head.append(cell);
@@ -41,7 +41,7 @@ function costsOf({ sides }) {
     body.append(line);
   }
   table.append(top, body);
-  const wide = h('div', 'wide');
+  const wide = h('div', 'wide fit');
   wide.append(table);
   return wide;
 }
@@ -51,7 +51,7 @@ function expectedOf({ pieces, first, sides, between }) {
   const largest = Math.max(...between.map(([forward]) => forward ?? 0), 1e-9);
   const table = h('table', 'figures expected');
   const head = h('tr');
-  for (const name of ['', 'behind', 'one copy expects', 'the other expects', 'apart, in nats']) {
+  for (const name of ['', 'behind', `${sides[0].name} expects`, `${sides[1].name} expects`, 'apart, in nats']) {
     const cell = h('th', '', name);
     cell.scope = 'col';
     head.append(cell);

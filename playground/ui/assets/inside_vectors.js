@@ -24,7 +24,6 @@ function wordOf(word, kept) {
     for (const one of chosen.querySelectorAll('[data-place]')) one.classList.toggle('spot', Number(one.dataset.place) === place);
   };
   const show = (layer) => {
-    kept.layer = layer;
     const plane = h('div', 'plane-and-list');
     plane.append(pictureOf(view, layer, spot), sentencesOf(view, layer, spot));
     const matrix = matrixOf(view, layer, kept);
@@ -32,13 +31,12 @@ function wordOf(word, kept) {
     matrix.draw();
   };
   const start = Math.min(kept.layer ?? word.best, word.layers.length - 1);
-  box.append(h('h3', '', 'One word, one vector for each place it stands in'), facts, layersOf(view, start, show), chosen);
-  queueMicrotask(() => show(start));
+  box.append(h('h3', '', 'One word, one vector for each place it stands in'), facts, layersOf(view, start, show, kept), chosen);
   return box;
 }
 
 // A bar for each layer, and the slider that walks over them.
-function layersOf({ word, names }, start, show) {
+function layersOf({ word }, start, show, kept) {
   const box = h('div', 'layers');
   const count = word.layers.length;
   const bars = h('div', 'layer-bars');
@@ -60,13 +58,15 @@ function layersOf({ word, names }, start, show) {
     slider.setAttribute('aria-valuetext', line.textContent);
     show(layer);
   };
+  // A reader's wish stays for the next look; without one it is the layer that separates best.
+  const wish = (layer) => { kept.layer = layer; pick(layer); };
   word.layers.forEach(([, , , accuracy], layer) => {
-    const bar = button('', `layer ${layer}${accuracy === null ? '' : `: ${percent(accuracy)}`}`, () => pick(layer), 'layer-bar');
+    const bar = button('', `layer ${layer}${accuracy === null ? '' : `: ${percent(accuracy)}`}`, () => wish(layer), 'layer-bar');
     bar.tabIndex = -1;  // the slider is the way for keys
     bar.style.setProperty('--share', accuracy ?? 0.5);
     bars.append(bar);
   });
-  slider.addEventListener('input', () => pick(Number(slider.value)));
+  slider.addEventListener('input', () => wish(Number(slider.value)));
   const track = h('div', 'layer-track');
   track.style.setProperty('--count', count);
   track.append(bars, slider);
