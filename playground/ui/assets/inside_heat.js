@@ -81,6 +81,7 @@ function nameOf(name) {
   if (Array.isArray(name)) {
     const [, text, special] = name;
     writeToken(element, text, { special: special === 1 });
+    element.classList.toggle('one', Array.from(text).length === 1);  // a Chinese character stands upright
     element.title = text;
   } else {
     element.textContent = name;
