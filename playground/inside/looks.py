@@ -9,17 +9,17 @@ from playground.core.hidden import HiddenStates
 from playground.core.inspection import Inspection
 from playground.core.lens import LensRequest, LensTopRequest
 from playground.core.predictions import Predictions
-from playground.core.structure import Shapes, Structure
 from playground.core.quantized import Expected
+from playground.core.structure import Shapes, Structure
 from playground.core.tokenization import TokenizeRequest
 from playground.core.vectors import StaticVectors, WordVectors
 from playground.core.vocabulary import TokenRequest, VocabularyRequest
 from playground.inside.hidden import look_at_hidden
 from playground.inside.lens import look_at_lens, look_at_lens_top
 from playground.inside.predictions import look_at_predictions
+from playground.inside.quantized import look_at_expected
 from playground.inside.shapes import look_at_shapes
 from playground.inside.structure import look_at_structure
-from playground.inside.quantized import look_at_expected
 from playground.inside.subject import Look, Subject
 from playground.inside.token_card import look_at_token
 from playground.inside.tokenization import look_at_text
