@@ -54,11 +54,12 @@ class LensRequest(Inspection["LensFound"]):
 
 @dataclass(frozen=True)
 class LensTopRequest(Inspection["LensTop"]):
-    """The likeliest tokens of one cell. Raises InvalidInput."""
+    """The likeliest tokens of one cell; of the last one for a ``layer`` and ``position`` of None.
+    Raises InvalidInput."""
 
     text: Prompt
-    layer: int
-    position: int
+    layer: int | None = None
+    position: int | None = None
 
     def __post_init__(self) -> None:
         _check_place(self.layer, "layer")

@@ -70,16 +70,18 @@ def look_at_lens_top(subject: Subject, request: LensTopRequest) -> Look:
     ids = _ids(subject, request.text)
     yield
     text = yield from _read(subject, ids)
-    if request.layer not in dict(text.end.rows) or request.position >= len(ids):
+    layer = text.end.rows[-1][0] if request.layer is None else request.layer
+    position = len(ids) - 1 if request.position is None else request.position
+    if layer not in dict(text.end.rows) or position >= len(ids):
         raise InvalidInput(
-            f"There is no layer {request.layer} at position {request.position}.", field="layer",
-            given=request.layer, allowed=f"layers up to {text.end.rows[-1][0]}",
+            f"There is no layer {layer} at position {position}.", field="layer",
+            given=layer, allowed=f"layers up to {text.end.rows[-1][0]}",
         )
-    place = slice(request.position, request.position + 1)
-    shares = torch.softmax(_logits(text, request.layer, place)[0], dim=-1)
+    logits = _logits(text, layer, slice(position, position + 1))
+    shares = torch.softmax(logits[0], dim=-1)
     best = shares.topk(min(TOP, len(shares)))
     pieces = pieces_of(subject.model.tokenizer)
-    return LensTop(request.layer, request.position, tuple(
+    return LensTop(layer, position, tuple(
         (pieces[i], share) for i, share in zip(
             best.indices.tolist(), best.values.tolist(), strict=True)
     ))

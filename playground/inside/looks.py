@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from playground.core.attention import AttentionRequest, HeadsRequest
 from playground.core.hidden import HiddenStates
 from playground.core.inspection import Inspection
 from playground.core.lens import LensRequest, LensTopRequest
@@ -14,6 +15,7 @@ from playground.core.structure import Shapes, Structure
 from playground.core.tokenization import TokenizeRequest
 from playground.core.vectors import StaticVectors, WordVectors
 from playground.core.vocabulary import TokenRequest, VocabularyRequest
+from playground.inside.attention import look_at_attention, look_at_heads
 from playground.inside.hidden import look_at_hidden
 from playground.inside.lens import look_at_lens, look_at_lens_top
 from playground.inside.predictions import look_at_predictions
@@ -35,6 +37,8 @@ LOOKS: dict[type[Inspection[Any]], Callable[[Subject, Any], Look]] = {
     Structure: look_at_structure,
     Shapes: look_at_shapes,
     Predictions: look_at_predictions,
+    AttentionRequest: look_at_attention,
+    HeadsRequest: look_at_heads,
     StaticVectors: look_at_static,
     WordVectors: look_at_word,
     HiddenStates: look_at_hidden,

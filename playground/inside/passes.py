@@ -59,11 +59,12 @@ def read(
         size = min(BESIDE if subject.beside else CHUNK, len(ids) - start) if chunked else len(ids)
         some = torch.tensor([ids[start : start + size]], device=lm.device)
         given = inputs(lm, some, cache, start, 1 if logits is None else size)
-        with _eager(lm) if attention else _as_it_is(), (around or _as_it_is)():
+        with eager(lm) if attention else _as_it_is(), (around or _as_it_is)():
             out = lm(**given, output_hidden_states=True, output_attentions=attention)
         hidden.append([layer[0] for layer in out.hidden_states])
         if attention:
-            rows.append([_padded(layer, len(ids)) for layer in out.attentions])
+            told = getattr(out, "attentions", None) or ()
+            rows.append([_padded(layer, start + size, len(ids)) for layer in told])
         if logits is not None:
             logits(start, out.logits[0])
         del out
@@ -122,15 +123,23 @@ def _check(subject: Subject, ids: Sequence[int], attention: bool) -> None:
 
 
 @contextmanager
-def _eager(lm: Any) -> Iterator[None]:
+def eager(lm: Any) -> Iterator[None]:
     """Attention that tells its weights, for one forward: everybody else's rows keep their kernel,
-    whose last bits differ. Never around a ``yield`` of a look."""
-    before = lm.config._attn_implementation
-    lm.set_attn_implementation("eager")
+    whose last bits differ. Never around a ``yield`` of a look.
+
+    What the library's own ``set_attn_implementation`` sets are the configs as well, of those models
+    that it does it for; the others, such as Falcon, build their masks by it.
+    """
+    configs = {id(part.config): part.config for part in lm.modules() if hasattr(part, "config")}
+    before = [(config, config._attn_implementation) for config in configs.values()
+              if hasattr(config, "_attn_implementation")]
     try:
+        for config, _ in before:
+            config._attn_implementation = "eager"
         yield
     finally:
-        lm.set_attn_implementation(before)
+        for config, implementation in before:
+            config._attn_implementation = implementation
 
 
 @contextmanager
@@ -138,11 +147,12 @@ def _as_it_is() -> Iterator[None]:
     yield
 
 
-def _padded(layer: torch.Tensor | None, tokens: int) -> torch.Tensor | None:
-    """A chunk's rows [heads, chunk, tokens so far] with nothing for the tokens after it."""
+def _padded(layer: torch.Tensor | None, read: int, tokens: int) -> torch.Tensor | None:
+    """A chunk's rows [heads, chunk, keys] of a text of which so many tokens are ``read``, with
+    nothing for those that come after it, nor for those that a sliding window has let go."""
     if layer is None:
         return None
-    return torch.nn.functional.pad(layer[0], (0, tokens - layer.shape[-1]))
+    return torch.nn.functional.pad(layer[0], (read - layer.shape[-1], tokens - read))
 
 
 def _joined(parts: Sequence[torch.Tensor | None]) -> torch.Tensor | None:

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from playground.core.prompt import Raw, check_text
+from playground.core.run import ModelSpec
 from playground.core.score import Contest, ContestRequest
 from playground.core.visitor import Visitor
 from playground.errors import InvalidInput, PlaygroundError, Problem
@@ -155,7 +156,7 @@ def _runner(stage: Stage) -> Callable[..., Iterator[list[Any]]]:
             if not isinstance(news, Contest | Problem) and news not in ("stopped", "later"):
                 waits = None if news == "reading" else news
                 yield [*running(), "", "", waiting_lane(label, "", waits), ()]
-        yield [*resting(), *_outcome(news, label, stage.visitor(request))]
+        yield [*resting(), *_outcome(news, ask.spec, stage.visitor(request))]
 
     return contest
 
@@ -166,13 +167,14 @@ def _ask(prompt: Any, continuations: Any, model: Any, *others: Any) -> Ask:
     return Ask(read_model(model), asked)
 
 
-def _outcome(news: News, label: str, visitor: Visitor) -> list[Any]:
+def _outcome(news: News, spec: ModelSpec, visitor: Visitor) -> list[Any]:
     """The sentence, the ranking, the winner's tokens, and those of all rows."""
     match news:
         case Contest():
             lanes = tuple(
                 scored_lane(
-                    one.continuation.strip() or "white space", label, one.scored, visitor
+                    one.continuation.strip() or "white space", spec.label, one.scored, visitor,
+                    spec,
                 )
                 for one in news.contenders
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,18 +12,20 @@ import gradio as gr
 
 from playground.core.events import Loading, Queued
 from playground.core.inspection import Inspection
-from playground.core.prompt import Ids, Prompt, Raw, check_text
-from playground.errors import InvalidInput, PlaygroundError
+from playground.errors import PlaygroundError
 from playground.settings import Settings
 from playground.ui.actions import Actions, action_row, resting, running, sentence
+from playground.ui.attention_section import build_attention
 from playground.ui.branch_tree import event_of
-from playground.ui.controls import model_picker, prompt_box, read_model
+from playground.ui.controls import model_picker, prompt_box
 from playground.ui.hidden_section import build_hidden
-from playground.ui.lens_section import build_lens
+from playground.ui.lens_section import build_lens, watching
 from playground.ui.logits_section import build_logits
+from playground.ui.looked_at import NOBODYS, given_of, given_words, read_subject
 from playground.ui.quantized_section import build_quantized
 from playground.ui.scoring import Ask, News, is_over, play
-from playground.ui.section import Example, Section, Subject
+from playground.ui.section import Example, Section
+from playground.ui.seen import Seen
 from playground.ui.streaming import Stage
 from playground.ui.structure_section import build_structure
 from playground.ui.tokenizer_section import build_tokenizer
@@ -41,29 +43,79 @@ SECTIONS: tuple[Callable[[Stage, Settings], Section], ...] = (
     build_structure,
     build_logits,
     build_lens,
+    build_attention,
     build_vectors,
     build_hidden,
     build_quantized,
 )
+_OPENED = "lens"  # the section that a token of another tab opens
+# The sections are drawn when the tab is first in sight, and none can be chosen before.
+_DRAWN = """async () => {
+  const drawn = () => document.querySelector('#inside-sections [role=tab]');
+  for (let tries = 0; tries < 200 && !drawn(); tries += 1) {
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}"""
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
 class Head:
     """What all sections look at: the model, the text, and where they came from another tab's token
-    the exact ids instead (as decimal numbers between spaces)."""
+    the exact ids (``given``), of which ``chip`` tells."""
 
     text: gr.Textbox
     model: gr.Dropdown
-    ids: gr.Textbox
+    given: gr.State
+    chip: gr.HTML
     actions: Actions
 
     @property
     def inputs(self) -> list[Any]:
         """What a handler takes of it."""
-        return [self.text, self.model, self.ids]
+        return [self.text, self.model, self.given]
 
 
-def build_inside(stage: Stage, settings: Settings) -> tuple[Head, gr.Tabs, list[Section]]:
+@dataclass(frozen=True)
+class InsideTab:
+    """The tab as the page sees it."""
+
+    head: Head
+    tabs: gr.Tabs
+    sections: list[Section]
+    shown: gr.State
+    go: dict[str, Any]
+    close: Callable[[str], None]
+
+    def take_tokens(self, lanes: Sequence[gr.HTML], tabs: gr.Tabs) -> None:
+        """A token of a lane of another tab opens here, with the ids before it and watched."""
+        lens = next((one for one in self.sections if one.id == _OPENED), None)
+        if lens is None or not lanes:
+            return
+        filled = [self.head.text, self.head.model, self.head.given, self.head.chip, self.shown,
+                  self.head.actions.notice, *lens.controls]
+
+        def look(event: gr.EventData) -> list[Any]:
+            where = str(getattr(event.target, "props", {}).get("name", "")).capitalize()
+            try:
+                given = given_of(event._data, where)
+            except PlaygroundError as error:
+                own = [gr.skip() for _ in lens.controls]
+                return [*[gr.skip()] * 5, sentence(error.problem), *own]
+            return [given.text, given.spec.repo, given, given_words(given), _OPENED, "",
+                    *watching(given.watched)]
+
+        looks = [event_of(lane, "look") for lane in lanes]
+        quick = {**QUIET, "queue": False}
+        gr.on(looks, lambda: gr.Tabs(selected=TAB), None, tabs, **quick).then(
+            None, None, None, js=_DRAWN, **quick
+        ).then(lambda: gr.Tabs(selected=_OPENED), None, self.tabs, **quick)
+        gr.on(looks, look, None, filled, queue=False, trigger_mode="multiple",
+              show_progress_on=self.head.actions.notice, **QUIET).then(**self.go)
+
+
+def build_inside(stage: Stage, settings: Settings) -> InsideTab:
     """Build the tab inside the open Blocks; the first section looks as soon as it is in sight."""
     with gr.Row(elem_classes="tab-head"):
         text = prompt_box("Text to look at", "Any text. Enter looks, Shift+Enter starts a line.")
@@ -71,40 +123,42 @@ def build_inside(stage: Stage, settings: Settings) -> tuple[Head, gr.Tabs, list[
         with gr.Column(scale=2, min_width=200):
             model = model_picker(settings, settings.models[-1], encoders=True)
         actions = action_row(TAB, "Look")
+    chip = gr.HTML("", elem_id="inside-given", elem_classes="notice", padding=False)
     actions.notice.render()
-    ids = gr.Textbox("", visible=False, label="Exact ids", elem_id="inside-ids")
-    head = Head(text, model, ids, actions)
+    head = Head(text, model, gr.State(NOBODYS), chip, actions)
+    seen = Seen()
     with gr.Tabs(elem_classes="halves", elem_id="inside-sections") as tabs:
         sections = [build(stage, settings) for build in SECTIONS]
-    if sections:
-        _wire(stage, settings, head, tabs, sections)
-    return head, tabs, sections
+    shown = gr.State(sections[0].id)
+    go = _wire(stage, settings, head, tabs, sections, seen, shown)
+    return InsideTab(head, tabs, sections, shown, go, seen.close)
 
 
 def _wire(
-    stage: Stage, settings: Settings, head: Head, tabs: gr.Tabs, sections: list[Section]
-) -> None:
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    wide = {**quiet, "show_progress_on": head.actions.notice}
-    shown = gr.State(sections[0].id)
+    stage: Stage, settings: Settings, head: Head, tabs: gr.Tabs, sections: list[Section],
+    seen: Seen, shown: gr.State,
+) -> dict[str, Any]:
+    wide = {**QUIET, "show_progress_on": head.actions.notice}
     controls = [part for section in sections for part in section.controls]
     go: dict[str, Any] = {
-        **wide, "fn": _looker(stage, sections), "inputs": [shown, *head.inputs, *controls],
+        **wide, "fn": _looker(stage, sections, seen), "inputs": [shown, *head.inputs, *controls],
         "outputs": [head.actions.run, head.actions.stop, head.actions.notice,
                     *(section.view for section in sections)],
         "concurrency_limit": None, "trigger_mode": "multiple",
     }
-    gr.on([head.actions.run.click, head.text.submit, head.model.input], **go)
+    head.actions.run.click(**{**go, "fn": _looker(stage, sections, seen, anew=True)})
+    gr.on([head.text.submit, head.model.input], **go)
     # One look at a time of those that follow a typing hand, and the last text is never left out.
     last = {**go, "trigger_mode": "always_last"}
     if any(section.live for section in sections):
-        head.text.input(**{**last, "fn": _looker(stage, sections, typing=True)})
-    # Whoever writes a text of their own looks at that, and no longer at another tab's ids.
-    head.text.input(lambda: "", None, head.ids, queue=False, **quiet)
-    head.actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
+        head.text.input(**{**last, "fn": _looker(stage, sections, seen, typing=True)})
+    # Whoever writes a text of their own, or takes another model, looks at other ids.
+    gr.on([head.text.input, head.model.input], lambda: [NOBODYS, ""], None,
+          [head.given, head.chip], queue=False, **QUIET)
+    head.actions.stop.click(stage.stopper(TAB), None, None, queue=False, **QUIET)
     for section in sections:
         section.tab.select(
-            partial(_opened, section.id), None, shown, queue=False, **quiet
+            partial(_opened, section.id), None, shown, queue=False, **QUIET
         ).then(**go)
         for part in section.looks_at_once:
             part.input(**(last if section.live else go))
@@ -112,17 +166,18 @@ def _wire(
             box.submit(**go)
         if section.chosen is not None:
             gr.on(
-                [event_of(section.view, "chosen")], partial(_chosen, section.chosen),
-                list(section.controls), [head.actions.notice, *section.controls],
+                [event_of(section.view, "chosen")], _chooser(section),
+                [*head.inputs, *section.controls], [head.actions.notice, *section.controls],
                 trigger_mode="multiple", **wide,
-            ).success(**go)
+            ).then(**go)
         if section.leads_to:
             _lead(head, tabs, shown, section, sections, go)
         for button, example in section.examples:
-            filled = [head.text, head.model, head.ids, *section.controls]
+            filled = [head.text, head.model, head.given, head.chip, *section.controls]
             button.click(
                 partial(_filled, settings, section, example), None, filled, queue=False, **wide
             ).then(**go)
+    return go
 
 
 def _lead(
@@ -153,16 +208,19 @@ def _opened(id: str) -> str:
     return id
 
 
-def _chosen(
-    choose: Callable[[Mapping[str, Any], Sequence[Any]], Sequence[Any]], event: gr.EventData,
-    *values: Any,
-) -> list[Any]:
-    """The controls as a reader wishes by a click in the view; a sentence where it is no wish."""
-    wish = event._data if isinstance(event._data, dict) else {}
-    try:
-        return ["", *choose(wish, values)]
-    except PlaygroundError as error:
-        return [sentence(error.problem), *[gr.skip()] * len(values)]
+def _chooser(section: Section) -> Callable[..., list[Any]]:
+    choose = section.chosen
+    assert choose is not None
+
+    def chosen(event: gr.EventData, text: Any, model: Any, given: Any, *values: Any) -> list[Any]:
+        """The controls as a reader wishes by a click in the view."""
+        wish = event._data if isinstance(event._data, dict) else {}
+        try:
+            return ["", *choose(read_subject(text, model, given), wish, values)]
+        except PlaygroundError as error:
+            return [sentence(error.problem), *[gr.skip()] * len(values)]
+
+    return chosen
 
 
 def _filled(settings: Settings, section: Section, example: Example) -> list[Any]:
@@ -173,46 +231,51 @@ def _filled(settings: Settings, section: Section, example: Example) -> list[Any]
     elif example.model:
         model = example.model
     own = [*example.controls, *[gr.skip()] * (len(section.controls) - len(example.controls))]
-    return [example.text, model, "", *own]
+    return [example.text, model, NOBODYS, "", *own]
 
 
 def _looker(
-    stage: Stage, sections: Sequence[Section], typing: bool = False
+    stage: Stage, sections: Sequence[Section], seen: Seen, anew: bool = False,
+    typing: bool = False,
 ) -> Callable[..., Iterator[list[Any]]]:
-    """What looks with the section that is open; while somebody is typing, only if that is live."""
+    """The handler that looks: at what this page has not seen yet, or at everything ``anew``; while
+    somebody is ``typing`` only where a section takes part in that."""
     live = {section.id for section in sections if section.live}
 
-    def look(request: gr.Request, id: Any, text: Any, model: Any, ids: Any, *values: Any) -> Any:
+    def look(request: gr.Request, id: Any, text: Any, model: Any, given: Any, *values: Any) -> Any:
         if typing and id not in live:
             yield [gr.skip()] * (3 + len(sections))
             return
-        # Who types looks at that, and no longer at another tab's ids.
-        ids = "" if typing else ids
-        yield from stage.show(TAB, request, updates(request, id, text, model, ids, values))
+        yield from stage.show(TAB, request, updates(request, id, text, model, given, values))
 
     def updates(
-        request: gr.Request, id: Any, text: Any, model: Any, ids: Any, values: Sequence[Any]
+        request: gr.Request, id: Any, text: Any, model: Any, given: Any, values: Sequence[Any]
     ) -> Iterator[list[Any]]:
         place = next((n for n, one in enumerate(sections) if one.id == id), 0)
         section, start = sections[place], sum(len(one.controls) for one in sections[:place])
+        page = str(request.session_hash)
 
         def update(buttons: list[Any], notice: Any, value: Any) -> list[Any]:
             views = [value if n == place else gr.skip() for n in range(len(sections))]
             return [*buttons, notice, *views]
 
         try:
-            subject = Subject(read_model(model), read_prompt(text, ids))
+            subject = read_subject(text, model, given)
             asks = section.asks(subject, values[start : start + len(section.controls)])
         except PlaygroundError as error:
             yield update(resting(), sentence(error.problem), gr.skip())
             return
-        known: tuple[News, ...] = ()
+        known: list[News] = ["later" for _ in asks] if anew else seen.of(page, asks)
         begun = time.monotonic()
-        for known in play(stage, TAB, request, asks) if asks else ():
+        missing = [n for n, one in enumerate(known) if not is_over(one)]
+        for news in play(stage, TAB, request, [asks[n] for n in missing]) if missing else ():
+            for n, one in zip(missing, news, strict=True):
+                known[n] = one
             waits = any(isinstance(one, Queued | Loading) for one in known)
             late = time.monotonic() > begun + QUICK_SECONDS
             if not all(is_over(one) for one in known) and (waits or late or not quick(asks)):
                 yield update(running(), "", section.show(known))
+        seen.keep(page, asks, known)
         yield update(resting(), "", section.show(known))
 
     return look
@@ -221,16 +284,3 @@ def _looker(
 def quick(asks: Sequence[Ask]) -> bool:
     """Whether all that is asked needs no forward pass."""
     return all(isinstance(ask.request, Inspection) and ask.request.quick for ask in asks)
-
-
-def read_prompt(text: Any, ids: Any) -> Prompt | None:
-    """What is looked at; None for an empty text. Raises InvalidInput."""
-    check_text(text, "text")
-    check_text(ids, "ids")
-    if ids.strip():
-        try:
-            return Ids(tuple(int(one) for one in ids.split()))
-        except ValueError:
-            raise InvalidInput("Token ids are whole numbers from 0.", field="ids", given=ids,
-                               allowed="whole numbers between spaces") from None
-    return Raw(text, control_tokens=True) if text else None

@@ -27,6 +27,7 @@ BUNDLE = Bundle(
         "inside_logits.js",
         "inside_heat.js",
         "inside_lens.js",
+        "inside_attention.js",
         "inside_vectors.js",
         "inside_hidden.js",
         "inside_quantized.js",
@@ -38,6 +39,7 @@ BUNDLE = Bundle(
         "inside_structure.css",
         "inside_logits.css",
         "inside_lens.css",
+        "inside_attention.css",
         "inside_vectors.css",
     ),
 )

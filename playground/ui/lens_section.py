@@ -14,6 +14,7 @@ from playground.core.lens import LensFound, LensRequest, LensTop, LensTopRequest
 from playground.core.prompt import check_text
 from playground.errors import InvalidInput
 from playground.settings import Settings
+from playground.ui.actions import examples_row
 from playground.ui.inside_view import inside_view
 from playground.ui.scoring import Ask, News
 from playground.ui.section import Example, Section, Subject, stated
@@ -33,9 +34,11 @@ EXAMPLES = (
 
 @dataclass(frozen=True)
 class Looked:
-    """What a reader looks at in the grid: where its window begins (None: at the end), which cell is
-    open (layer and position), and the watched token's id with the text that stood for it."""
+    """What a reader looks at in the grid of a ``subject``: where its window begins (None: at the
+    end), which cell is open (layer and position; none: the last), and the watched token's id with
+    the text that stands for it. With another subject only the watched token stays."""
 
+    subject: Subject | None = None
     first: int | None = None
     cell: tuple[int, int] | None = None
     watch: tuple[int, str] | None = None
@@ -49,10 +52,9 @@ def build_lens(stage: Stage, settings: Settings) -> Section:
                 "", label="Watched token", placeholder="Empty: what the model says at the end",
                 lines=1, max_lines=1, elem_id="inside-watch", elem_classes="prompt-box",
             )
-            with gr.Row(elem_classes="examples"):
-                examples = [gr.Button(one.label, size="sm") for one in EXAMPLES]
+            examples = examples_row([one.label for one in EXAMPLES])
         view = inside_view("lens", HINT)
-    looked = gr.State(Looked())
+        looked = gr.State(Looked())
     return Section(
         "lens", tab, view, asks, show, (watch, looked),
         tuple(zip(examples, EXAMPLES, strict=True)), submits=(watch,), chosen=chosen,
@@ -61,32 +63,42 @@ def build_lens(stage: Stage, settings: Settings) -> Section:
 
 def asks(subject: Subject, values: Sequence[Any]) -> list[Ask]:
     """The grid, and the cell that is open. Raises InvalidInput."""
-    text, looked = values
+    text, looked = values[0], _of(subject, values[1])
     check_text(text, "watched token")
     if subject.prompt is None:
         return []
-    looked = looked if isinstance(looked, Looked) else Looked()
     watch: int | str | None = text or None
     if looked.watch is not None and looked.watch[1] == text:
         watch = looked.watch[0]
-    asked = [Ask(subject.spec, LensRequest(subject.prompt, looked.first, watch))]
-    if looked.cell is not None:
-        asked.append(Ask(subject.spec, LensTopRequest(subject.prompt, *looked.cell)))
-    return asked
+    return [
+        Ask(subject.spec, LensRequest(subject.prompt, looked.first, watch)),
+        Ask(subject.spec, LensTopRequest(subject.prompt, *looked.cell or ())),
+    ]
 
 
-def chosen(wish: Mapping[str, Any], values: Sequence[Any]) -> list[Any]:
-    """What the view tells: another window, a cell, a token to be watched. Raises InvalidInput."""
-    _, looked = values
-    looked = looked if isinstance(looked, Looked) else Looked()
+def chosen(subject: Subject, wish: Mapping[str, Any], values: Sequence[Any]) -> list[Any]:
+    """What the view tells: another window with its open cell, another cell, or a token to be
+    watched. Raises InvalidInput."""
+    looked = _of(subject, values[1])
     match wish:
-        case {"first": int(first)}:
-            return [gr.skip(), replace(looked, first=max(0, first), cell=None)]
+        case {"first": int(first), "layer": int(layer), "position": int(position)}:
+            return [gr.skip(), replace(looked, first=first, cell=(layer, position))]
         case {"layer": int(layer), "position": int(position)}:
             return [gr.skip(), replace(looked, cell=(layer, position))]
         case {"watch": int(id), "text": str(text)}:
             return [text, replace(looked, watch=(id, text))]
     raise InvalidInput("The page asked for something that is not there.", field="lens")
+
+
+def watching(token: tuple[int, str] | None) -> list[Any]:
+    """The values of the section's controls that watch a token with its text."""
+    return [token[1] if token else "", Looked(watch=token)]
+
+
+def _of(subject: Subject, looked: Any) -> Looked:
+    if isinstance(looked, Looked) and looked.subject == subject:
+        return looked
+    return Looked(subject, watch=looked.watch if isinstance(looked, Looked) else None)
 
 
 def show(news: Sequence[News]) -> str:

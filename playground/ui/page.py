@@ -70,7 +70,7 @@ def build_page(
             with gr.Tab("Score", id="score") as score:
                 build_score(stage, settings, score)
             with gr.Tab("Inside", id="inside"):
-                _, _, sections = build_inside(stage, settings)
+                inside = build_inside(stage, settings)
             with gr.Tab("Grid", id="grid") as grid:
                 work, board = build_grid(stage, settings, grid)
             with gr.Tab("Blind", id="blind") as blind_tab:
@@ -85,9 +85,10 @@ def build_page(
         recipe.take_links(page, tabs, settings.address)
         recipe.fill_complete(tabs, complete.text, complete.columns)
         recipe.fill_tokens(tabs, tokens.asked)
-        logits = next(section for section in sections if section.id == "logits")
+        logits = next(section for section in inside.sections if section.id == "logits")
         lead_to_complete(logits.view, tabs, complete.text)
         tokens.take_branches(_branching_lanes(page), tabs)
+        inside.take_tokens(_token_lanes(page), tabs)
         blind.lead_here(_ways_to_blind(page), tabs)
         shown = gr.State(("", ""))
         clock = gr.Timer(REFRESH_SECONDS)
@@ -114,6 +115,7 @@ def build_page(
             tokens.close(str(request.session_hash))
             recipe.opened.close(str(request.session_hash))
             blind.close(str(request.session_hash))
+            inside.close(str(request.session_hash))
             stage.streams.close(str(request.session_hash))
 
         page.unload(closed)
@@ -123,10 +125,15 @@ def build_page(
     return page
 
 
-def _branching_lanes(page: gr.Blocks) -> list[gr.HTML]:
-    """Every lane in which a reader can choose another candidate."""
+def _token_lanes(page: gr.Blocks) -> list[gr.HTML]:
+    """Every lane of tokens."""
     parts = [part for part in page.blocks.values() if isinstance(part, gr.HTML)]
-    return [part for part in parts if part.props.get("can_branch")]
+    return [part for part in parts if part.props.get("mode") == "lane"]
+
+
+def _branching_lanes(page: gr.Blocks) -> list[gr.HTML]:
+    """Those in which a reader can choose another candidate."""
+    return [part for part in _token_lanes(page) if part.props.get("can_branch")]
 
 
 def _ways_to_blind(page: gr.Blocks) -> list[gr.Button]:

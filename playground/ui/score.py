@@ -189,7 +189,8 @@ class Lane:
             case Problem():
                 return refused_lane(self.title, news)
             case Scored():
-                return scored_lane(self.title, self.subtitle, news, visitor)
+                spec = self.ask.spec if self.ask else None
+                return scored_lane(self.title, self.subtitle, news, visitor, spec)
             case "later":
                 return later_lane(self.title, self.subtitle)
             case "stopped":

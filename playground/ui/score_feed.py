@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from playground.core.events import Loading, Queued
+from playground.core.run import ModelSpec
 from playground.core.score import Scored
 from playground.core.visitor import Visitor
 from playground.errors import Problem
@@ -46,14 +47,16 @@ def stopped_lane(title: str, subtitle: str) -> str:
 
 
 def scored_lane(
-    title: str, subtitle: str, scored: Scored, visitor: Visitor = Visitor()
+    title: str, subtitle: str, scored: Scored, visitor: Visitor = Visitor(),
+    spec: ModelSpec | None = None,
 ) -> str:
     """A lane that shows each scored token; the token view tints them and asks for their figures.
 
     All of it is kept in the store under a new key, in this visitor's room, from where the view
-    takes what this leaves out.
+    takes what this leaves out. ``spec`` is the model that it was scored with.
     """
     key, record = KEPT.open(visitor)
+    record.spec = spec
     record.tokens += [encode_step(step) for step in scored.steps]
     record.prompt = encode_pieces(scored.context)
     count = len(scored.steps)

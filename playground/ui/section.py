@@ -58,9 +58,10 @@ class Section:
     """Controls whose change looks again by itself."""
     submits: tuple[Any, ...] = ()
     """Controls, text boxes, in which Enter looks."""
-    chosen: Callable[[Mapping[str, Any], Sequence[Any]], Sequence[Any]] | None = None
-    """What a reader chose in the view (any object that a browser may send) and the values of
-    ``controls`` make new values for these, and then it looks again. Raises InvalidInput."""
+    chosen: Callable[[Subject, Mapping[str, Any], Sequence[Any]], Sequence[Any]] | None = None
+    """What is looked at, what a reader chose in the view (any object that a browser may send) and
+    the values of ``controls`` make new values for these, and then it looks again. Raises
+    InvalidInput."""
     live: bool = False
     """It looks again as the reader types: all that it asks is quick."""
     leads_to: str = ""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from playground.core.events import Piece, Step
-from playground.core.run import Run
+from playground.core.run import ModelSpec, Run
 from playground.core.trace import Trace
 from playground.core.visitor import Visitor
 from playground.engine.engine import Engine, Stream
@@ -96,7 +96,8 @@ class Record:
 
     ``trace`` is the run as it stands, ``made`` when it was begun (UTC, as in a recipe); ``live``
     where its steps can be asked for, which is nowhere for a run that was only shown again, and
-    after its page was closed; ``owner`` whose room it takes.
+    after its page was closed; ``owner`` whose room it takes. ``spec`` is the model of what is no
+    run: of a text that was scored.
     """
 
     tokens: list[str] = field(default_factory=list)
@@ -104,6 +105,7 @@ class Record:
     proposals: list[str] = field(default_factory=list)
     prompt: str = "[]"
     trace: Trace | None = None
+    spec: ModelSpec | None = None
     live: Live | None = None
     made: str = ""
     is_kept: bool = False

@@ -103,16 +103,17 @@ page.tokenStreamReady ??= server.token_stream_code({}).then((code) => {
 });
 page.tokenStreamReady.then(
   () => page.tokenStream.mount(element, {
-    props, watch, server, %(event)s: (data) => trigger('%(event)s', data),
+    props, watch, server, %(events)s,
   }),
   (error) => { page.tokenStreamReady = undefined; throw error; },
 );
 """
 
 
-def loader(event: str) -> str:
-    """The script of a component of this family, which has this one event."""
-    return _LOADER % {"event": event}
+def loader(*events: str) -> str:
+    """The script of a component of this family, which has these events."""
+    told = (f"{event}: (data) => trigger('{event}', data)" for event in events)
+    return _LOADER % {"events": ", ".join(told)}
 
 
 @cache
@@ -181,13 +182,14 @@ def token_stream(
     the candidate ``id``, "ban" the token ``id`` that stands there, draw it "again", put other
     "text" there, which is ``text``, or draw "samples" of how it goes on before that place. All of
     it comes from a browser and may be anything; ``token_store.trace_of(key)`` is the run that it
-    speaks of, or None. The tokens of a ``given`` text were chosen by nobody: nothing is said of
-    how, and of no cache.
+    speaks of, or None. ``lane.look(handler)`` gets ``key`` and the ``position`` of a token, or its
+    place in the ``prompt``: a wish to look into the model there. The tokens of a ``given`` text
+    were chosen by nobody: nothing is said of how, and of no cache.
     """
     return gr.HTML(
         value=idle(title, subtitle),
         html_template='<div class="token-stream"></div>',
-        js_on_load=loader("branch"),
+        js_on_load=loader("branch", "look"),
         apply_default_css=False,
         server_functions=[
             token_stream_code, token_stream_tokens, token_stream_prompt, token_stream_xray,

@@ -1,17 +1,19 @@
 // What can be done with a token, in words, at the foot of its panel.
 
+const actionAdder = (part) => (words, title, act, key) => {
+  const button = h('button', 'action', words);
+  button.type = 'button';
+  button.title = title;
+  if (key) button.append(h('kbd', '', key));
+  button.addEventListener('click', () => act(button));
+  part.append(button);
+  return button;
+};
+
 function tokenActions(panel, token) {
   const { lane } = panel;
   const part = h('div', 'actions');
-  const add = (words, title, act, key) => {
-    const button = h('button', 'action', words);
-    button.type = 'button';
-    button.title = title;
-    if (key) button.append(h('kbd', '', key));
-    button.addEventListener('click', () => act(button));
-    part.append(button);
-    return button;
-  };
+  const add = actionAdder(part);
   const fork = (what, given) => panel.leaveFor((of, index) => of.fork(index, what, given));
   if (lane.canBranch) {
     add('Ban this token and try again', 'Go on from here; this token cannot come at this place.',
@@ -24,10 +26,24 @@ function tokenActions(panel, token) {
     add('Put other text here…', 'Write what comes here instead; the model goes on behind it.',
       (button) => writeInstead(panel, button, (text) => fork('text', { text })));
   }
+  addLookInside(panel, add);
   if (!lane.isGiven) {
     add('X-ray: how it was chosen', 'Every setting in order, what it did, and the draw.',
       () => panel.leaveFor((of, index) => of.xray.open(index)), 'x');
   }
+  part.hidden = !part.childElementCount;
+  return part;
+}
+
+function addLookInside(panel, add) {
+  if (!panel.lane.lookInside) return;
+  add('Look inside', 'Opens the Inside tab on the tokens before this one, and watches this one through all layers.',
+    () => panel.leaveFor((of, index) => of.lookInside(index)), 'i');
+}
+
+function pieceActions(panel) {
+  const part = h('div', 'actions');
+  addLookInside(panel, actionAdder(part));
   part.hidden = !part.childElementCount;
   return part;
 }

@@ -5,8 +5,8 @@ const TOKENS_A_FRAME = 400;
 const CHOICES = { measure: 'probability', top: '5', figures: 'percent', view: 'text' };
 
 class Lane {
-  constructor(root, { props, server, branch }) {
-    Object.assign(this, { root, server, branch, props, name: props.name, kind: 'lane' });
+  constructor(root, { props, server, branch, look }) {
+    Object.assign(this, { root, server, branch, look, props, name: props.name, kind: 'lane' });
     this.canBranch = props.can_branch === true;
     this.isGiven = props.given === true;
     this.build();
@@ -287,6 +287,11 @@ class Lane {
   fork(i, what, given = {}) {
     this.branch({ key: this.key, position: i + this.first, what, ...given });
   }
+
+  // A wish to see how the layers came to token `i`, or to a piece of the prompt.
+  lookInside(i) { this.look({ key: this.key, position: i + this.first }); }
+
+  lookInsidePrompt(i) { this.look({ key: this.key, prompt: i }); }
 
   // Tokens are counted from the beginning of the answer, also where a branch shows only its own.
   numberOf(i) { return i + 1 + this.first; }

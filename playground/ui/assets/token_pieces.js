@@ -85,6 +85,9 @@ function listenForTokens(root, host) {
         host.focusToken(to);
         if (!host.reads) popover.show(host, to, host.elementOf(to), false);
       }
+    } else if (event.key === 'i' && host.lookInside) {
+      popover.close();
+      host.lookInside(i);
     } else if (event.key === 'x' && host.xray) {
       popover.close();
       host.xray.toggle(i);

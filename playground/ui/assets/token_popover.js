@@ -98,6 +98,8 @@ class Popover {
       const { stops } = this;
       const at = stops.indexOf(document.activeElement);
       stops[Math.min(Math.max(at + walk, 0), stops.length - 1)]?.focus();
+    } else if (event.key === 'i' && !writing && this.lane.lookInside) {
+      this.leaveFor((lane, index) => lane.lookInside(index));
     } else if (event.key === 'x' && !writing && this.lane.xray && !this.lane.isGiven) {
       this.leaveFor((lane, index) => lane.xray.toggle(index));
     } else {
@@ -268,7 +270,7 @@ class Popover {
     head.append(writeToken(h('b', 'tok'), text, { special: special === 1 }));
     head.append(h('span', 'where', `piece ${index + 1}`));
     const words = special ? `id ${id}, a control token` : `id ${id}`;
-    box.append(head, h('p', 'note', words));
+    box.append(head, h('p', 'note', words), pieceActions(this));
   }
 }
 
