@@ -296,6 +296,11 @@ class Decoding:
         return tuple(KNOBS[name].label if name in KNOBS else _LABELS[name] for name in self._idle)
 
     @property
+    def acting(self) -> tuple[str, ...]:
+        """Names of the settings that were moved from neutral and have an effect."""
+        return tuple(n for n in _DEFAULTS if self._moved(n) and n not in self._idle)
+
+    @property
     def _idle(self) -> tuple[str, ...]:
         names = (*_SAMPLERS, *_SHAPES, *_STRATEGIES)
         return tuple(n for n in names if self._moved(n) and not self._acts(n))

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from playground.core.decoding import KNOBS, Decoding
 from playground.core.prompt import Prompt, check_text
+from playground.core.remote import server_and_model
 from playground.errors import InvalidInput, shown
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -26,7 +27,8 @@ LONGEST_INSERT = 20_000
 class ModelSpec:
     """Everything that decides which weights: the manager's key.
 
-    ``repo`` is a built-in name (``builtin/tiny-chat``), a Hub id, or a folder on this machine.
+    ``repo`` is a built-in name (``builtin/tiny-chat``), a Hub id, a folder on this machine, or
+    ``remote/NAME/MODEL``, a model on a server (see core.remote).
     ``adapter`` is a LoRA adapter on top of it, a Hub id or a folder too.
     """
 
@@ -60,7 +62,10 @@ class ModelSpec:
 
     @property
     def label(self) -> str:
-        """The name that people read: the last part of the repo, and what differs from plain."""
+        """The name that people read: the last part of the repo, and what differs from plain; for a
+        model on a server both names."""
+        if served := server_and_model(self.repo):
+            return f"{served[1].rsplit('/', 1)[-1]} on {served[0]}"
         name, adapter = (text.rstrip("/").rsplit("/", 1)[-1] for text in (self.repo, self.adapter))
         extra = [p for p in (self.dtype, self.quantization) if p not in ("auto", "none")]
         return " · ".join([f"{name} + {adapter}" if adapter else name, *extra])
@@ -155,4 +160,6 @@ def _check_ids(ids: object, name: str) -> None:
         raise InvalidInput(
             f"{name} must be token ids, and {wrong[0]!r} is none.",
             field="fork", given=wrong[0], allowed=wanted,
+            advice="A server that tells no ids cannot go on in the middle of an answer."
+            if type(wrong[0]) is int else "",
         )
