@@ -22,6 +22,7 @@ from typing import Any, Literal, NoReturn, get_args
 
 import yaml
 
+from playground.core.remote import Remote, Secret, remote_from
 from playground.errors import InvalidInput
 
 Mode = Literal["local", "shared", "space"]
@@ -81,7 +82,7 @@ class Settings:
     models may take together; None leaves it to what the machine has. ``data`` is the folder in
     which runs are kept; without one they are in memory. ``space`` is the owner/name of the Space
     that this is, and ``zero_gpu`` says that it gets a GPU for moments only. ``offline``: the Hub is
-    never asked for anything.
+    never asked for anything. ``remotes`` are servers whose models are offered beside ours.
     ``api`` says that programs are served; where others can reach the app they need one of
     ``api_keys``, which was made up just now where ``api_key_is_new``. ``mcp`` offers tools.
     """
@@ -106,6 +107,7 @@ class Settings:
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     api_key_is_new: bool = False
     mcp: bool = False
+    remotes: tuple[Remote, ...] = ()
 
     @property
     def address(self) -> str:
@@ -153,6 +155,9 @@ FLAGS = (
     Flag("--public", "Let everybody in without a password."),
     Flag("--model", "Offer this Hub id or folder, before those of spaces.yaml. May be repeated.",
          "ID", repeats=True),
+    Flag("--remote", "Offer the models of this OpenAI-compatible server (vLLM, SGLang, llama.cpp …), "
+         "as NAME=URL or URL. May be repeated. Its token: PLAYGROUND_REMOTE_TOKEN_NAME.",
+         "URL", repeats=True),
     Flag("--device", "Where models run: auto, cpu, mps, cuda or cuda:1.", "NAME", "auto"),
     Flag("--memory", "Most memory that loaded models may take together, such as 8GB.",
          "SIZE", "what is free"),
@@ -265,6 +270,7 @@ def settings_from(
         api_keys=(secrets.token_urlsafe(24),) if key_is_new else api_keys,
         api_key_is_new=key_is_new,
         mcp=mcp,
+        remotes=_remotes(flags.remote, described),
     )
 
 
@@ -348,6 +354,20 @@ def hub_token(environ: Mapping[str, str] | None = None) -> str | None:
         return stored.read_text(encoding="utf-8").strip() or None
     except OSError:
         return None
+
+
+def remote_token(
+    remote: Remote, only: bool, environ: Mapping[str, str] | None = None
+) -> Secret | None:
+    """The host's own token for a remote server; none where visitors bring theirs.
+
+    The variable without a name counts for the ``only`` server that there is: one server's token is
+    never sent to another.
+    """
+    environ = os.environ if environ is None else environ
+    names = (remote.variable, *(("PLAYGROUND_REMOTE_TOKEN",) if only else ()))
+    found = next((told for name in names if (told := environ.get(name, "").strip())), "")
+    return Secret(found) if found and not remote.visitor_token else None
 
 
 def description(path: Path = DESCRIPTION) -> Mapping[str, Any]:
@@ -534,6 +554,21 @@ def _repos(told: object, field: str, least: int) -> tuple[str, ...]:
         some = " of at least one model" if least else ", which may be empty"
         raise InvalidInput(f"{field} in spaces.yaml must be a list{some}.", field=field, given=told)
     return tuple(told)
+
+
+def _remotes(flags: Sequence[str], described: Mapping[str, Any]) -> tuple[Remote, ...]:
+    told = described.get("remotes", [])
+    if not isinstance(told, list):
+        raise InvalidInput("remotes in spaces.yaml must be a list.", field="remotes", given=told)
+    found = tuple(remote_from(one) for one in (*flags, *told))
+    names = [one.name for one in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidInput(
+                f"Two remote servers are called {name}.", field="--remote", given=name,
+                advice="Name them apart: --remote NAME=URL.",
+            )
+    return found
 
 
 def _limits(described: Mapping[str, Any], mode: Mode) -> Limits:

@@ -45,7 +45,7 @@ KINDS: Mapping[str, type] = {
     "tags": list, "models": list, "datasets": list, "preload_from_hub": list,
 }
 SECTIONS = ("space", "profile", "profiles", "variables", "secrets", "volumes", "models", "encoders",
-            "idle_seconds", "data", "api", "mcp", "limits")
+            "idle_seconds", "data", "api", "mcp", "limits", "remotes")
 # What a profile may say; the last ones instead of, or beside, what is said for all.
 OF_A_PROFILE = ("hardware", "sleep_time", "requirements", "models", "idle_seconds", "variables")
 
@@ -54,7 +54,7 @@ def problems(told: Mapping[str, Any]) -> list[str]:
     """What the Hub, or the app, would not take in this spaces.yaml; one sentence each."""
     found = [f"{key} is no part of spaces.yaml; it has {', '.join(SECTIONS)}."
              for key in told if key not in SECTIONS]
-    found += [f"{key} is missing." for key in SECTIONS if key not in told]
+    found += [f"{key} is missing." for key in SECTIONS if key not in told and key != "remotes"]
     if not found:
         found += _space_problems(told["space"]) if isinstance(told["space"], Mapping) else [
             "space must hold keys and values."

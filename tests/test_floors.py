@@ -23,7 +23,7 @@ GROUND = ("playground.core", "playground.errors", "playground.settings")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "playground.errors": (),
     "playground.core": ("playground.errors",),
-    "playground.settings": ("playground.errors",),
+    "playground.settings": ("playground.core", "playground.errors"),
     "playground.space": ("playground.errors", "playground.settings", "playground.deployment"),
     "playground.deployment": ("playground.errors", "playground.settings"),
     "playground.records": GROUND,
