@@ -9,6 +9,7 @@
     ├── ModelUnsafe         MODEL_UNSAFE       a repo that wants its own code or pickles to be run
     ├── ModelTooBig         MODEL_TOO_BIG      more bytes than there are
     ├── HubProblem          HUB                the Hub refused, is away, or is too slow
+    ├── RemoteProblem       REMOTE             a remote server refused, is away, or makes no sense
     ├── OutOfMemory         OOM                memory ended in the middle of a run
     ├── BadLogits           NAN_LOGITS         the model computed NaN or infinity
     ├── DeadlinePassed      TIMEOUT            a run or a load took longer than it may
@@ -117,6 +118,12 @@ class HubProblem(PlaygroundError):
     """The Hub refused, cannot be reached, or is too slow."""
 
     code = "HUB"
+
+
+class RemoteProblem(PlaygroundError):
+    """A server that holds a model refused, cannot be reached, or says what cannot be read."""
+
+    code = "REMOTE"
 
 
 class OutOfMemory(PlaygroundError):

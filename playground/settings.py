@@ -155,7 +155,7 @@ FLAGS = (
     Flag("--public", "Let everybody in without a password."),
     Flag("--model", "Offer this Hub id or folder, before those of spaces.yaml. May be repeated.",
          "ID", repeats=True),
-    Flag("--remote", "Offer the models of this OpenAI-compatible server (vLLM, SGLang, llama.cpp …), "
+    Flag("--remote", "Offer the models of this OpenAI-compatible server (vLLM, SGLang, llama.cpp), "
          "as NAME=URL or URL. May be repeated. Its token: PLAYGROUND_REMOTE_TOKEN_NAME.",
          "URL", repeats=True),
     Flag("--device", "Where models run: auto, cpu, mps, cuda or cuda:1.", "NAME", "auto"),

@@ -11,6 +11,7 @@ from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from playground.core.decoding import Decoding
@@ -18,6 +19,7 @@ from playground.core.events import Event, Loading, Queued, Step
 from playground.core.inspection import F, Inspection
 from playground.core.messages import ModelCard, Rendered
 from playground.core.prompt import Prompt
+from playground.core.remote import Capabilities, server_and_model
 from playground.core.run import ModelSpec, Run
 from playground.core.score import Contest, ContestRequest, Scored, ScoreOrContest, ScoreRequest
 from playground.core.visitor import Visitor, as_visitor
@@ -38,12 +40,13 @@ from playground.engine.loads import GivenUp, Start
 from playground.engine.manager import ModelManager, Tell
 from playground.engine.plan import Plan, plan_rounds
 from playground.engine.process import Abandoned, Patience, WorkerProcess
+from playground.engine.remote import RemoteDesk, Tokens, card_of
 from playground.engine.room import Budget
 from playground.engine.stream import Column, Stream
 from playground.errors import DeadlinePassed, InvalidInput, Overloaded, PlaygroundError, Problem
 from playground.models import download, footprint
 from playground.models.place import HubId, check_decodes, place, place_adapter
-from playground.settings import Settings, hub_token
+from playground.settings import Settings, hub_token, remote_token
 
 T = TypeVar("T")
 
@@ -92,6 +95,9 @@ class Engine:
             self._fetch_checked, settings.device, settings.memory_bytes, settings.idle_seconds,
             patience, start=start,
         )
+        self._remote = RemoteDesk(
+            settings.remotes, lambda one: remote_token(one, len(settings.remotes) == 1)
+        )
         self._fitting = Fitting(
             self._downloads, self._manager.budget, settings.device, self._token_for
         )
@@ -106,10 +112,14 @@ class Engine:
         """Whether the app is ending: nothing can be started any more."""
         return self._closed.is_set()
 
-    def start(self, runs: Sequence[Run], visitor: Visitor | str = "") -> Stream:
+    def start(
+        self, runs: Sequence[Run], visitor: Visitor | str = "",
+        tokens: Tokens = MappingProxyType({}),
+    ) -> Stream:
         """Begin runs side by side and return at once; their events come from the stream.
 
-        ``visitor`` is whose share of the machine they take. Raises InvalidInput for a number of
+        ``visitor`` is whose share of the machine they take; ``tokens`` are their own for remote
+        servers, by the servers' names, and are not kept. Raises InvalidInput for a number of
         columns that is not allowed, or that may write too much together, and Overloaded when too
         much is running or waiting. What is wrong with one run is its column's ``Failed``; the
         others go on. Runs on one model share its batch; models that do not fit together take turns.
@@ -132,8 +142,8 @@ class Engine:
             with self._lock:
                 self._streams.add(stream)
             threading.Thread(
-                target=copy_context().run, args=(self._attend, stream, place, admitted),
-                name="attend", daemon=True,
+                target=copy_context().run,
+                args=(self._attend, stream, place, admitted, tokens), name="attend", daemon=True,
             ).start()
         return stream
 
@@ -163,8 +173,10 @@ class Engine:
         check_prompt(prompt, self.settings.limits)
         self._place_to_decode(spec)
         until = time.monotonic() + timeout
-        self._manager.warm(spec)
         try:
+            if self._remote.place(spec):
+                return self._remote.render(spec, prompt, {}, timeout)
+            self._manager.warm(spec)
             with self._manager.lease(spec, _quiet, lambda: time.monotonic() > until) as worker:
                 return worker.render(prompt, max(0.0, until - time.monotonic()), spec.adapter)
         except Abandoned:
@@ -176,6 +188,7 @@ class Engine:
     def score(
         self, spec: ModelSpec, request: ScoreRequest, visitor: Visitor | str = "",
         tell: Tell = _quiet, given_up: GivenUp = _never,
+        tokens: Tokens = MappingProxyType({}),
     ) -> Scored:
         """How likely a given text is under a model, token by token; waits for its turn and for it.
 
@@ -183,16 +196,17 @@ class Engine:
         every moment, InvalidInput for a text that is too long, Overloaded when too much is running
         or waiting, and any other PlaygroundError.
         """
-        made = self._score(spec, request, visitor, tell, given_up)
+        made = self._score(spec, request, visitor, tell, given_up, tokens)
         assert isinstance(made, Scored)
         return made
 
     def contest(
         self, spec: ModelSpec, request: ContestRequest, visitor: Visitor | str = "",
         tell: Tell = _quiet, given_up: GivenUp = _never,
+        tokens: Tokens = MappingProxyType({}),
     ) -> Contest:
         """Two to twenty continuations of one prompt against each other; else as ``score``."""
-        made = self._score(spec, request, visitor, tell, given_up)
+        made = self._score(spec, request, visitor, tell, given_up, tokens)
         assert isinstance(made, Contest)
         return made
 
@@ -205,7 +219,11 @@ class Engine:
         A ``quick`` request takes no turn and has ten seconds, once the model is there.
         """
         check_texts(request.parts, self.settings.limits)
-        self._place(spec)
+        if self._place(spec) is None:
+            raise InvalidInput(
+                f"What is inside {spec.label} stays on that server.", field="model",
+                given=spec.repo, advice="Look into a model on this machine.",
+            )
         seconds = min(10.0, self.settings.limits.seconds) if request.quick else (
             self.settings.limits.seconds
         )
@@ -217,11 +235,16 @@ class Engine:
 
     def _score(
         self, spec: ModelSpec, request: ScoreOrContest, visitor: Visitor | str, tell: Tell,
-        given_up: GivenUp,
+        given_up: GivenUp, tokens: Tokens,
     ) -> Scored | Contest:
         check_texts(request.parts, self.settings.limits)
         self._place_to_decode(spec)
         seconds = self.settings.limits.seconds
+        if self._remote.place(spec):
+            return self._in_turn(
+                visitor, tell, given_up,
+                lambda over: self._remote.score(spec, request, tokens, over, seconds),
+            )
         # It counts as one run: the worker reads one chunk a step, however many texts there are.
         return self._wait_and_ask(
             spec, visitor, tell, given_up,
@@ -234,6 +257,18 @@ class Engine:
     ) -> T:
         """Ask a model's worker something once there is a place for it and the model is there."""
 
+        def leased(over: GivenUp) -> T:
+            with self._manager.lease(spec, tell, over) as worker:
+                return ask(worker, over)
+
+        return self._in_turn(visitor, tell, given_up, leased, turn)
+
+    def _in_turn(
+        self, visitor: Visitor | str, tell: Tell, given_up: GivenUp, work: Callable[[GivenUp], T],
+        turn: bool = True,
+    ) -> T:
+        """What comes of ``work`` once there is a place for it."""
+
         def over() -> bool:
             return given_up() or self._closed.is_set()
 
@@ -245,7 +280,7 @@ class Engine:
                         self._admission.turn(place, lambda ahead: tell(self._queued(ahead)), over)
                     ):
                         raise Abandoned
-                return ask(held.enter_context(self._manager.lease(spec, tell, over)), over)
+                return work(over)
         except Abandoned:
             if given_up():
                 raise
@@ -268,14 +303,18 @@ class Engine:
         Raises PlaygroundError. Ends without a card when somebody stops the loading.
         """
         self._place(spec)
-        yield from self._manager.watch(spec)
+        if self._remote.place(spec):
+            yield Loading("starting", None, "asking the server what it offers")
+            yield card_of(spec, self._remote.ask(spec, {}))
+        else:
+            yield from self._manager.watch(spec)
 
     def unload(self, spec: ModelSpec) -> Freed | None:
         """End a model, stop its loading, or take an adapter off; what that freed, None for nothing.
 
         Raises Overloaded while somebody uses it, and InvalidInput while it is pinned.
         """
-        return self._manager.unload(spec)
+        return None if self._remote.place(spec) else self._manager.unload(spec)
 
     def park(self, spec: ModelSpec) -> Freed | None:
         """Move a model from its device to host memory, from where it comes back quickly; what the
@@ -283,7 +322,7 @@ class Engine:
 
         Raises Overloaded while somebody uses it, and InvalidInput where it would free nothing.
         """
-        return self._manager.park(spec)
+        return None if self._remote.place(spec) else self._manager.park(spec)
 
     def pin(self, spec: ModelSpec, pinned: bool = True) -> None:
         """Let a model stay in memory until it is unpinned. Raises InvalidInput in public."""
@@ -292,8 +331,8 @@ class Engine:
                 "In public nobody may keep the memory for one model.", field="pinned",
                 given=pinned, advice="A model that is used stays by itself.",
             )
-        self._place(spec)
-        self._manager.pin(spec, pinned)
+        if self._place(spec) is not None:
+            self._manager.pin(spec, pinned)
 
     def budget(self) -> Budget:
         """The memory for models and what is taken of it; asks the system, so a few times a second
@@ -308,6 +347,11 @@ class Engine:
 
         Raises PlaygroundError, and DeadlinePassed as soon as ``given_up`` says so.
         """
+        if self._remote.place(spec):
+            raise InvalidInput(
+                f"{spec.label} is in the memory of that server, and takes none here.",
+                field="model", given=spec.repo,
+            )
         found = place(spec, self.settings.offered, self.settings.any_model)
         return self._fitting.fit(spec, found, context, given_up)
 
@@ -322,15 +366,28 @@ class Engine:
             for spec in {one.base for one in models}
         }
         for spec in [one for one in needs if not needs[one] and one not in pinned]:
+            if server_and_model(spec.repo):
+                continue  # it takes no memory of this machine
             with suppress(PlaygroundError):  # it is refused when it is run
                 found = place(spec, self.settings.offered, self.settings.any_model)
                 needs[spec] = self._fitting.need(spec, found)
-        ready = {spec for spec in models if self._manager.is_ready(spec)}
+        ready = {spec for spec in models
+                 if server_and_model(spec.repo) or self._manager.is_ready(spec)}
         return plan_rounds(models, needs, ready, self._manager.budget().capacity - held)
 
     def models(self) -> tuple[ModelStatus, ...]:
         """Every offered, loaded, loading or failed model; cheap enough to be polled."""
-        return self._manager.statuses(self._offered)
+        return (*self._manager.statuses(self._offered), *self._remote.statuses())
+
+    def remote_models(self, seconds: float = 2.0) -> tuple[str, ...]:
+        """The models of all remote servers, as they are named here; waits so long at most for
+        servers that were asked just now."""
+        return self._remote.find(seconds)
+
+    def offers(self, spec: ModelSpec) -> Capabilities | None:
+        """What a remote server is known to offer for a model; None where it was not asked yet, and
+        for a model of this machine. Never waits."""
+        return self._remote.offers(spec)
 
     def folder_of(self, spec: ModelSpec) -> Path:
         """The folder with the files of a model, downloaded if they must be; waits for that."""
@@ -338,7 +395,8 @@ class Engine:
 
     def warm(self, spec: ModelSpec) -> None:
         """Start loading a model in the background; what goes wrong stands in ``models()``."""
-        self._manager.warm(spec)
+        if not server_and_model(spec.repo):
+            self._manager.warm(spec)
 
     def close(self) -> None:
         """Stop every run and end every worker. Done by itself when the app ends."""
@@ -349,10 +407,14 @@ class Engine:
         for column in [column for stream in streams for column in stream.columns]:
             column.stop()
             column.finish_without_worker()
+        self._remote.close()
         self._manager.close()
 
-    def _place(self, spec: ModelSpec) -> Path | HubId:
-        """Where the files of a model are, or those of its adapter if it has one."""
+    def _place(self, spec: ModelSpec) -> Path | HubId | None:
+        """Where the files of a model are, or those of its adapter if it has one; None for one that
+        is on a server."""
+        if self._remote.place(spec):
+            return None
         found = place(spec, self.settings.offered, self.settings.any_model)
         return place_adapter(spec) if spec.adapter else found
 
@@ -364,7 +426,8 @@ class Engine:
 
     def _place_to_decode(self, spec: ModelSpec) -> None:
         """Refuse an encoder, which writes nothing. Raises PlaygroundError."""
-        self._place(spec)
+        if self._place(spec) is None:
+            return
         check_decodes(spec, place(spec.base, self.settings.offered, self.settings.any_model))
 
     def _fetch(self, spec: ModelSpec, news: download.News, given_up: GivenUp) -> Path:
@@ -372,7 +435,11 @@ class Engine:
         found = self._place(spec)
         if isinstance(found, Path):
             return found
-
+        if found is None:
+            raise InvalidInput(
+                f"{spec.label} is on a server; here it proposes no tokens.", field="model",
+                given=spec.repo,
+            )
         return self._downloads.fetch(
             found, self._token_for(spec), news, given_up,
             lambda repo: self._fitting.admit(spec, repo),
@@ -388,7 +455,9 @@ class Engine:
         """What is told to who waits."""
         return Queued(ahead, self._admission.estimate(ahead))
 
-    def _attend(self, stream: Stream, place: Place, columns: list[Column]) -> None:
+    def _attend(
+        self, stream: Stream, place: Place, columns: list[Column], tokens: Tokens
+    ) -> None:
         """See one request through, on a thread of its own."""
 
         def ahead(count: int) -> None:
@@ -398,14 +467,14 @@ class Engine:
         try:
             with self._admission.turn(place, ahead, lambda: stream.over) as admitted:
                 if admitted:
-                    self._run_in_turn(columns)
+                    self._run_in_turn(columns, tokens)
         finally:
             with self._lock:
                 self._streams.discard(stream)
             for column in columns:  # only after a mistake of ours: nobody may wait for ever
                 column.fail(_UNEXPECTED)
 
-    def _run_in_turn(self, columns: list[Column]) -> None:
+    def _run_in_turn(self, columns: list[Column], tokens: Tokens) -> None:
         """One round of models after the other; those of one round at the same time."""
         rounds = [
             [[columns[n] for n in numbers] for _, numbers in models]
@@ -415,16 +484,21 @@ class Engine:
             _tell_what_is_waited_for(groups, rounds[number + 1 :])
             threads = [
                 threading.Thread(
-                    target=copy_context().run,
-                    args=(self._run_group, group, self._manager.ask(group[0].run.model)),
-                    name="group", daemon=True,
+                    target=copy_context().run, args=(work,), name="group", daemon=True
                 )
-                for group in groups
+                for work in [self._work_of(group, tokens) for group in groups]
             ]
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
+
+    def _work_of(self, columns: list[Column], tokens: Tokens) -> Callable[[], None]:
+        """What sees runs on one model through, here or on a server."""
+        model = columns[0].run.model
+        if self._remote.place(model):
+            return partial(self._remote.run, columns, tokens)
+        return partial(self._run_group, columns, self._manager.ask(model))
 
     def _run_group(self, columns: list[Column], ticket: int) -> None:
         """Runs on one model: one lease, one batch."""

@@ -9,6 +9,7 @@ from typing import Literal
 
 from playground.core.events import Loading, Queued
 from playground.core.messages import ModelCard
+from playground.core.remote import Capabilities
 from playground.core.run import ModelSpec
 from playground.engine.process import WorkerProcess
 from playground.errors import Problem, WorkerDied
@@ -40,7 +41,9 @@ class ModelStatus:
 
     ``leases`` is how many use it now and ``waiting`` how many wait for it; ``set_aside`` are its
     bytes of the budget, ``parked`` those of its weights in host memory; ``loaded_for`` and
-    ``unused_for`` are seconds; ``freed`` is what it gave back when it was last ended or parked.
+    ``unused_for`` are seconds; ``freed`` is what it gave back when it was last ended or parked. One
+    on a ``server`` of somebody else's has what is known of its ``offers``, and ``asked_for``: the
+    seconds since the server was last asked.
     """
 
     spec: ModelSpec
@@ -56,6 +59,9 @@ class ModelStatus:
     unused_for: float | None = None
     pinned: bool = False
     freed: Freed | None = None
+    server: str = ""
+    offers: Capabilities | None = None
+    asked_for: float | None = None
 
 
 @dataclass(eq=False, slots=True)
