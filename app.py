@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,8 @@ def build(settings: Settings) -> tuple[Engine, gradio.Blocks]:
     from playground.ui.visitor import Visitors
 
     engine = _on_zero_gpu(settings) if settings.zero_gpu else Engine(settings)
+    if settings.remotes:
+        settings = replace(settings, remote_models=engine.remote_models())
     endpoints = Endpoints(engine, Visitors(settings.mode, settings.share).visitor)
     return engine, build_page(engine, settings, endpoints.add)
 

@@ -82,7 +82,8 @@ class Settings:
     models may take together; None leaves it to what the machine has. ``data`` is the folder in
     which runs are kept; without one they are in memory. ``space`` is the owner/name of the Space
     that this is, and ``zero_gpu`` says that it gets a GPU for moments only. ``offline``: the Hub is
-    never asked for anything. ``remotes`` are servers whose models are offered beside ours.
+    never asked for anything. ``remotes`` are servers whose models are offered beside ours, and
+    ``remote_models`` those that they were found to have when the app started.
     ``api`` says that programs are served; where others can reach the app they need one of
     ``api_keys``, which was made up just now where ``api_key_is_new``. ``mcp`` offers tools.
     """
@@ -108,6 +109,7 @@ class Settings:
     api_key_is_new: bool = False
     mcp: bool = False
     remotes: tuple[Remote, ...] = ()
+    remote_models: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:

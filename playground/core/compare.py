@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from math import exp, log2
+from math import exp, isnan, log2
 from typing import Literal
 
 from playground.core.align import Stretch, stretches, words_of
@@ -33,7 +33,8 @@ class Gave:
 
     ``probability`` and ``rank`` are the model's own, before any processor; ``chosen_with`` is the
     probability after them. Of a token that was not ``listed`` among the step's candidates only
-    this is known: its probability is at most, and its rank at least, what stands here.
+    this is known: its probability is at most, and its rank at least, what stands here. What a
+    server does not tell is NaN, and a rank 0.
     """
 
     probability: float
@@ -132,11 +133,13 @@ def same_vocabulary(first: Trace, second: Trace) -> bool:
 
 
 def _told(trace: Trace) -> Iterator[tuple[int, str]]:
+    """Ids with their pieces; an untold one says nothing of a vocabulary."""
     for piece in trace.started.prompt if trace.started else ():
         yield piece.id, piece.text
     for step in trace.whole[:LOOKED_AT]:
-        yield step.id, step.piece
-        yield from ((candidate.id, candidate.text) for candidate in step.candidates)
+        for id, text in ((step.id, step.piece), *((c.id, c.text) for c in step.candidates)):
+            if id >= 0:
+                yield id, text
 
 
 def gave(step: Step, id: int) -> Gave | None:
@@ -170,10 +173,11 @@ def divergence(first: Step, second: Step) -> Divergence:
 
 
 def _known(step: Step, after: bool) -> dict[int, float]:
-    """Tokens with their probabilities under the model, or ``after`` the processors."""
+    """Tokens with their probabilities under the model, or ``after`` the processors, where they are
+    told."""
     known = {one.id: one.probability if after else exp(one.logprob) for one in step.candidates}
     known[step.id] = step.probability if after else exp(step.logprob)
-    return known
+    return {id: p for id, p in known.items() if not isnan(p)}
 
 
 def _cap(step: Step, after: bool) -> float:

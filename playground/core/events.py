@@ -93,7 +93,10 @@ class Started:
 @_pickled_whole
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A token that could have come: log-probability (nats) before processors, probability after."""
+    """A token that could have come: log-probability (nats) before processors, probability after.
+
+    What a server does not tell is as in ``Step``.
+    """
 
     id: int
     text: str
@@ -165,6 +168,9 @@ class Step:
     of the prompt for the first token, else of a forward that all rows of a batch share, or that
     gave several tokens at once. 0 where no forward was needed, and for the winner of a beam search,
     whose ``Beams`` have it. Two steps that differ in nothing else are equal.
+
+    A server of somebody else's may not tell everything: an untold ``id`` is below 0 and the same
+    for the same text (core.remote.untold_id), an untold ``rank`` is 0, and an untold number NaN.
     """
 
     position: int

@@ -40,9 +40,12 @@ def forked(trace: Trace, answer: Sequence[Step], wish: Mapping[str, Any]) -> For
     match what:
         case "take":
             id = wish.get("id")
-            fork = Fork(ids, insert=(id,))  # type: ignore[arg-type]  # its own door looks at it
             known: dict[object, str] = {c.id: c.text for c in there.candidates}
             known[there.id] = there.piece
+            # A server that does not tell the id of a candidate may read its text.
+            untold = isinstance(id, int) and id < 0 and id in known
+            insert: Any = known[id] if untold else (id,)
+            fork = Fork(ids, insert=insert)  # its own door looks at it
             instead = "" if id == there.id else there.piece
             return Forked(replace(run, fork=fork), position, "take", known.get(id, f"#{id}"),
                           instead)

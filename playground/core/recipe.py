@@ -52,8 +52,8 @@ Tokens = tuple[int, ...] | Digest
 
 
 def digest_of(ids: Sequence[int]) -> Digest:
-    """What stands for these ids where they are too many to carry."""
-    data = b"".join(id.to_bytes(4, "little") for id in ids)
+    """What stands for these ids where they are too many to carry; an untold one is below 0."""
+    data = b"".join((id & 0xFFFFFFFF).to_bytes(4, "little") for id in ids)
     return Digest(len(ids), sha256(data).hexdigest()[:16])
 
 
@@ -69,7 +69,8 @@ def same_tokens(one: Tokens, other: Tokens) -> bool:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a run wrote: new ids as ``model.generate()`` gives them, what was put in at a fork among
-    them; each token's own text (``pieces``, none where they are not known); the text; and why it
+    them, below 0 where a server does not tell them (core.remote.untold_id); each token's own text
+    (``pieces``, none where they are not known); the text; and why it
     ended. ``company`` and ``reused`` are those of ``Finished`` and ``Started``."""
 
     ids: Tokens
@@ -80,7 +81,8 @@ class Answer:
     reused: int = 0
 
     def __post_init__(self) -> None:
-        count = self.ids.count if isinstance(self.ids, Digest) else _checked(self.ids, "answer")
+        count = self.ids.count if isinstance(self.ids, Digest) else _checked(
+            self.ids, "answer", -(2**32))
         if count > MOST_IDS:
             raise InvalidInput(
                 f"The answer has {count} tokens; it may have {MOST_IDS}.", field="answer",
@@ -294,9 +296,9 @@ def _check_spelled(told: Spelled) -> None:
         raise InvalidInput("A bias is a finite number.", field="spelled")
 
 
-def _checked(ids: tuple[int, ...], name: str) -> int:
+def _checked(ids: tuple[int, ...], name: str, least: int = 0) -> int:
     """How many ids these are. Raises InvalidInput for what is no id, and for too many."""
-    if len(ids) > MOST_PROMPT_IDS or not all(0 <= id < 2**32 for id in ids):
+    if len(ids) > MOST_PROMPT_IDS or not all(least <= id < 2**32 for id in ids):
         raise InvalidInput(
             f"{name} must be token ids: whole numbers from 0.", field=name,
             given=f"{len(ids)} numbers", allowed=f"at most {MOST_PROMPT_IDS} token ids",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import exp
+from math import exp, isnan
 from typing import Literal
 
 from playground.core.decoding import Decoding
@@ -145,8 +145,8 @@ class Trace:
     @property
     def mean_logprob(self) -> float | None:
         """The mean log-probability (nats) of the new tokens under the model itself, without those
-        that the reader put there; None before the first."""
-        told = [step.logprob for step in self.steps if not step.forced]
+        that the reader put there; None before the first, and where a server tells none."""
+        told = [step.logprob for step in self.steps if not (step.forced or isnan(step.logprob))]
         return sum(told) / len(told) if told else None
 
     @property

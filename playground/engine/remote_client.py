@@ -103,7 +103,7 @@ class RemoteClient:
     async def _events(self, answer: httpx.Response, most: int) -> AsyncIterator[Any]:
         kind = answer.headers.get("content-type", "")
         if "event-stream" not in kind:
-            raise self._broken(f"it answered with {_quote(kind) or 'nothing'} instead of a stream")
+            raise self._broken(f"it answered with {quoted(kind) or 'nothing'} instead of a stream")
         async for line in self._lines(answer, most):
             if not line.startswith(b"data:"):
                 continue  # comments that keep the connection, and names of events
@@ -241,7 +241,7 @@ class RemoteClient:
 
     def _away(self, error: Exception) -> RemoteProblem:
         return RemoteProblem(
-            f"{self.remote.name} cannot be reached ({_quote(str(error)) or type(error).__name__}).",
+            f"{self.remote.name} cannot be reached ({quoted(str(error)) or type(error).__name__}).",
             field="model", given=self.remote.name,
             advice="Is the server up, and its address right?",
         )
@@ -287,10 +287,10 @@ def _said(data: bytes) -> str:
             told = told[key]
     if isinstance(told, dict) and "message" in told:
         told = told["message"]
-    return _quote(told if isinstance(told, str) else "" if told is None else json.dumps(told))
+    return quoted(told if isinstance(told, str) else "" if told is None else json.dumps(told))
 
 
-def _quote(text: str) -> str:
+def quoted(text: str) -> str:
     """Words of a stranger on one line, shortened."""
     plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return plain if len(plain) <= LONGEST_QUOTE else plain[: LONGEST_QUOTE - 1] + "…"

@@ -16,7 +16,7 @@ from typing import Any
 from playground.core.events import Candidate, Event, Finished, Reason, Step
 from playground.core.remote import UNTOLD, untold_id
 from playground.core.run import Run
-from playground.engine.remote_client import broken
+from playground.engine.remote_client import broken, quoted
 from playground.engine.remote_offers import first_choice
 from playground.errors import RemoteProblem
 
@@ -69,8 +69,7 @@ class Reading:
         error = told.get("error")
         if error:
             said = error.get("message") if isinstance(error, dict) else error
-            words = said if isinstance(said, str) else "no reason"
-            plain = " ".join(words.split())[:200]
+            plain = quoted(said if isinstance(said, str) else "no reason")
             raise RemoteProblem(
                 f"{self._name} failed while it wrote: “{plain}”.", field="model", given=self._name,
                 advice="What it wrote until then stays.",

@@ -73,7 +73,8 @@ def _node(branches: Branches, depth: int, branch: Branch) -> dict[str, Any]:
     if answer:
         node["tokens"] = f"{len(answer):,}"
     # What the reader put there says nothing of the model.
-    if chosen := [step.logprob for step in answer if not step.forced]:
+    told = [step.logprob for step in answer if not step.forced]
+    if chosen := [logprob for logprob in told if not math.isnan(logprob)]:
         mean = sum(chosen) / len(chosen)
         node["mean"] = f"{mean:.2f}".replace("-", "\u2212") if math.isfinite(mean) else "−∞"
     return node
@@ -149,7 +150,7 @@ def _span(branches: Branches, span: Span, total: int) -> dict[str, Any]:
     return {
         "text": span.text[:LONGEST_PATH] + ("…" if len(span.text) > LONGEST_PATH else ""),
         "tokens": len(span.ids), "count": span.count, "total": total,
-        "chance": span.chance,
+        "chance": None if math.isnan(span.chance) else span.chance,
         "sample": span.samples[0] + 1 if span.samples else 0,
         "key": drawing.feeds[span.samples[0]].key if span.samples else "",
         "ended": _over(drawing, span.ended) if span.children else 0,

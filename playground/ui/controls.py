@@ -12,10 +12,13 @@ from playground.settings import Settings
 
 
 def offered(settings: Settings, encoders: bool = False) -> list[tuple[str, str]]:
-    """Label and repo of each model that can be picked; locally the catalog and what is cached.
+    """Label and repo of each model that can be picked, those on servers after those offered here;
+    locally the catalog and what is cached.
 
-    Only those that decode, unless ``encoders`` are wanted too."""
-    known = choices(settings.offered, settings.any_model)
+    Only those that decode, unless ``encoders`` are wanted too: what looks into a model wants them,
+    and none that is on a server."""
+    served = () if encoders else settings.remote_models
+    known = choices((*settings.offered, *served), settings.any_model)
     return [(ModelSpec(one.repo).label, one.repo) for one in known if one.decodes or encoders]
 
 

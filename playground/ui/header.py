@@ -19,6 +19,8 @@ def header(engine: Engine, settings: Settings) -> str:
         status
         for status in engine.models()
         if status.state != "absent"
+        # Of a server only what is in use or was asked: it may have fifty models.
+        and (not status.server or status.leases or status.offers is not None)
         and (status.state != "failed" or status.spec.repo in settings.offered)
     ]
     chips = "".join(_chip(status) for status in known)
@@ -72,6 +74,7 @@ def _chip(status: ModelStatus) -> str:
         case _:
             said = "ready"
     where = f" · {card.device} · {size(card.bytes)}" if card else ""
+    where = " · remote" if status.server else where
     bar = "<progress></progress>" if status.state == "loading" else ""
     return (
         f'<span class="chip {escape(status.state)}"><b>{escape(status.spec.label)}</b> '

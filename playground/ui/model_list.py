@@ -36,6 +36,9 @@ WISHES = {
     "busy": ("pin",),
     "parked": ("load", "unload"),
 }
+# What one on a server is in each state.
+SERVED = {"absent": "not asked yet", "ready": "reachable", "busy": "in use",
+          "failed": "not reached"}
 WORDS = {"load": "Load", "cancel": "Cancel", "park": "Park", "pin": "Pin", "unpin": "Unpin",
          "unload": "Unload"}
 
@@ -73,6 +76,8 @@ def _bar(budget: Budget) -> str:
 
 def _row(status: ModelStatus, may_manage: bool) -> str:
     card, spec = status.card, status.spec
+    if status.server:
+        return _served_row(status)
     name = escape(spec.label) + (' <span class="pinned">pinned</span>' if status.pinned else "")
     return (
         f'<tr><th scope="row">{name}<small>{escape(spec.repo)}</small></th>'
@@ -83,6 +88,42 @@ def _row(status: ModelStatus, may_manage: bool) -> str:
         f"<td>{escape(_about(status))}</td>"
         f'<td class="wishes">{_buttons(status, may_manage)}</td></tr>'
     )
+
+
+def _served_row(status: ModelStatus) -> str:
+    """One on a server: nothing of it is in this machine's memory."""
+    offers, spec = status.offers, status.spec
+    key = escape(key_of(spec), quote=True)
+    said = SERVED.get(status.state, status.state)
+    if status.state == "busy":
+        said += f" by {status.leases}"
+    elif status.asked_for is not None and status.asked_for >= 60:
+        said += f", asked {_age(status.asked_for)} ago"
+    return (
+        f'<tr><th scope="row">{escape(spec.label)}<small>{escape(spec.repo)}</small></th>'
+        f'<td><span class="state {escape(status.state)}">{escape(said)}</span></td><td>–</td>'
+        f"<td>{escape(f'remote · {offers.server}' if offers and offers.server else 'remote')}</td>"
+        f"<td>{f'{offers.context:,}' if offers and offers.context else '–'}</td>"
+        f"<td>{_served_about(status)}</td>"
+        f'<td class="wishes"><button type="button" data-wish="load" data-model="{key}" '
+        f'aria-label="Ask {escape(status.server, quote=True)} again">Ask again</button></td></tr>'
+    )
+
+
+def _served_about(status: ModelStatus) -> str:
+    if status.problem is not None:
+        return escape(str(status.problem))
+    if status.offers is None:
+        return "What it offers is found out when it is used first."
+    offers = status.offers
+    if not offers.missing:
+        return "It offers everything that can be asked of a server."
+    has = f"{offers.alternatives} candidates a token" if offers.alternatives else "Text only"
+    lacks = ", ".join(ability for ability, _ in offers.missing)
+    whys = "".join(f"<li>{escape(why)}</li>" for why in dict.fromkeys(
+        why for _, why in offers.missing))
+    return (f"<details><summary>{escape(f'{has}; without {lacks}.')}</summary>"
+            f"<ul>{whys}</ul></details>")
 
 
 def _state(status: ModelStatus) -> str:
@@ -164,6 +205,9 @@ def progress(label: str, event: Loading) -> str:
 
 def facts(card: ModelCard) -> str:
     """A loaded model in one line."""
+    if card.device == "remote":
+        lacks = " ".join(card.notices) or "It offers everything that can be asked of a server."
+        return f"{card.architecture}, context {card.context or 'not told'}. {lacks}"
     return (
         f"{card.architecture}, {card.parameters / 1e6:,.1f} M parameters, {size(card.bytes)} as "
         f"{card.dtype} on {card.device}, context {card.context:,} tokens"

@@ -163,7 +163,8 @@ class _Desk:
                 if isinstance(event, Loading):
                     yield self._say(progress(spec.label, event))
                 else:
-                    yield self._say(sentence(f"{spec.label} is ready: {facts(event)}.", "good"))
+                    said = facts(event).removesuffix(".")
+                    yield self._say(sentence(f"{spec.label} is ready: {said}.", "good"))
                     return
             yield self._say(sentence(f"Loading {spec.label} was stopped.", "wait"))
         except PlaygroundError as error:

@@ -3,6 +3,8 @@ knows no page."""
 
 from __future__ import annotations
 
+from math import isnan
+
 from playground.core.compare import Choice, Comparison, Gave
 from playground.core.events import Step
 from playground.core.trace import Trace
@@ -71,10 +73,14 @@ def given(gave: Gave | None, *, after: bool = True) -> str:
     if gave is None:
         return "nothing that was told"
     if not gave.listed:
+        if isnan(gave.probability):
+            return "a share that its server does not tell"
         most = percent(gave.probability)
         bound = most.replace("<", "under") if most.startswith("<") else f"at most {most}"
         return f"{bound}, rank {gave.rank} or lower"
-    words = f"{percent(gave.probability)}, rank {gave.rank}"
+    if isnan(gave.probability):
+        return "a share that its server does not tell"
+    words = percent(gave.probability) + (f", rank {gave.rank}" if gave.rank else "")
     changed = gave.chosen_with is not None and abs(
         gave.chosen_with - gave.probability) > SAME_SHARE
     return f"{words} ({_after(gave)} after its settings)" if after and changed else words
@@ -97,11 +103,14 @@ def _how(trace: Trace, choice: Choice) -> str:
         return f"drew it with {_after(choice.own)}"
     if decoding.num_beams > 1:
         return "has it from its whole search"
+    if not choice.own.rank:
+        return "took it"
     return "took the likeliest" if choice.own.rank == 1 else "took what its settings made first"
 
 
 def _after(gave: Gave) -> str:
-    return percent(gave.chosen_with) if gave.chosen_with is not None else "an unknown share"
+    known = gave.chosen_with is not None and not isnan(gave.chosen_with)
+    return percent(gave.chosen_with or 0.0) if known else "an unknown share"
 
 
 def _waiting(mine: Trace, name: str) -> Words:

@@ -90,7 +90,8 @@ def _surprise(step: Step, place: int) -> dict[str, Any]:
     best = step.candidates[0] if step.candidates else None
     other = best if best and best.id != step.id and step.rank > 1 else None
     return {
-        "place": place, "piece": step.piece, "rank": step.rank, "choice": ordinal(step.rank),
+        "place": place, "piece": step.piece, "rank": step.rank,
+        "choice": ordinal(step.rank) if step.rank else "an untold",
         "probability": percent(math.exp(step.logprob)),
         "expected": other and other.text,
         "instead": other and percent(math.exp(other.logprob)),

@@ -168,7 +168,7 @@ class TokenFeed:
 
     def _count(self, steps: Sequence[Step]) -> None:
         """Count what the model chose; what the reader put there says nothing of the model."""
-        told = [step.logprob for step in steps if not step.forced]
+        told = [s.logprob for s in steps if not s.forced and s.logprob == s.logprob]
         self._chosen += len(told)
         self._logprob += sum(told)
 
@@ -310,6 +310,8 @@ def _status(trace: Trace) -> dict[str, Any]:
     if trace.beams:
         return {"say": "Searching", "more": f"step {len(trace.beams)}", "bar": None}
     count = len(trace.started.prompt)
+    if not count:
+        return {"say": "Reading the prompt", "more": "", "bar": -1}
     return {"say": f"Reading the prompt ({count:,} tokens)", "more": "", "bar": -1}
 
 

@@ -49,7 +49,7 @@ def encode_step(step: Step, *, stood: bool = False) -> str:
     """One token as a JSON list; the order is the one that ``token_marks.js`` reads.
 
     Its marks add up: 1 a control token, 2 put there by the reader, 4 one that ``stood`` already
-    when its branch began.
+    when its branch began, 8 one of which a server does not tell everything: null is untold then.
     """
     candidates = [
         [c.id, c.text, number(c.logprob, 5), number(c.probability, 6)] for c in step.candidates
@@ -64,7 +64,7 @@ def encode_step(step: Step, *, stood: bool = False) -> str:
             step.rank,
             number(step.probability, 6),
             number(step.entropy),
-            step.special + 2 * step.forced + 4 * stood,
+            step.special + 2 * step.forced + 4 * stood + 8 * (step.entropy != step.entropy),
             candidates,
             milliseconds(step.seconds),
         ]

@@ -1,6 +1,7 @@
 // Samples of one prompt as a weighted tree: what they share stands once, with how many go that way.
 
 function chance(value) {
+  if (value === null) return 'not told';
   const percent = 100 * value;
   if (percent >= 9.5) return `${percent.toFixed(0)} %`;
   return percent >= 0.1 ? `${percent.toFixed(1)} %` : '< 0.1 %';

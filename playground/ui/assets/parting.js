@@ -117,7 +117,7 @@ class Parting {
     const counts = lanes.map((told) => this.tokensOf(told).length);
     const longest = Math.max(1, ...counts);
     let most = LEAST_ENTROPY;
-    for (const told of lanes) for (const token of this.tokensOf(told)) most = Math.max(most, token?.entropy ?? 0);
+    for (const told of lanes) for (const token of this.tokensOf(told)) most = Math.max(most, token?.entropy || 0);
     return { places: Math.ceil(longest / PARTING_PLACES) * PARTING_PLACES, most };
   }
 
@@ -173,8 +173,8 @@ class Parting {
       this.askWords(row, told);
     } else if (told.key) {
       row.strip.show({
-        places, most, style, mine: this.tokensOf(told).map((token) => token?.entropy ?? 0),
-        others: this.reference ? this.tokensOf(this.reference).map((token) => token?.entropy ?? 0) : [],
+        places, most, style, mine: this.tokensOf(told).map((token) => token?.entropy || 0),
+        others: this.reference ? this.tokensOf(this.reference).map((token) => token?.entropy || 0) : [],
         divergence: told.divergence ?? null, leaves: told.at, shared: told.shared?.[0] ?? 0,
       }, told.title);
     }

@@ -8,6 +8,7 @@ const quoted = (text) => (/[",\r\n]/.test(text) ? `"${text.replace(/"/g, '""')}"
 const cellOf = (text) => quoted(guarded(text));
 
 function csvFigure(logprob, figures) {
+  if (Number.isNaN(logprob)) return '';
   if (figures === 'logprob') return logprob === null ? '' : String(Number(logprob.toFixed(4)));
   return String(Number((100 * probabilityOf(logprob)).toPrecision(4)));
 }

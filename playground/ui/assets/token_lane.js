@@ -301,6 +301,7 @@ class Lane {
     const kind = (token.special ? ', control token' : isHalf(token) ? ', part of a character' : '')
       + (token.forced ? ', put there by you' : '') + this.proposed.say(i) + this.parts.say(i);
     return `token ${this.numberOf(i)} of ${this.tokens.length + this.first}: ${spoken(shownOf(token))}${kind}, `
-      + `${percent(probabilityOf(token.logprob))}, rank ${token.rank}`;
+      + (Number.isNaN(token.logprob) ? 'probability not told' : percent(probabilityOf(token.logprob)))
+      + (token.rank > 0 ? `, rank ${token.rank}` : '');
   }
 }

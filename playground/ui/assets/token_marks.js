@@ -11,11 +11,14 @@ function h(tag, className, text) {
 // The order is that of encode_step in token_store.py.
 function readToken(row) {
   const [id, text, piece, logprob, rank, final, entropy, marks, candidates, ms = 0] = row;
+  // A server does not tell everything; what it does not is NaN here, which is never a number.
+  const told = (value) => (value === null && (marks & 8) !== 0 ? NaN : value);
   return {
-    id, text, piece: piece === 0 ? text : piece, logprob, rank, final, entropy, ms,
+    id, text, piece: piece === 0 ? text : piece, rank, ms,
+    logprob: told(logprob), final: told(final), entropy: told(entropy), untold: (marks & 8) !== 0,
     special: (marks & 1) !== 0, forced: (marks & 2) !== 0, stood: (marks & 4) !== 0,
     candidates: candidates.map(([cid, ctext, clogprob, cfinal]) => (
-      { id: cid, text: ctext, logprob: clogprob, final: cfinal })),
+      { id: cid, text: ctext, logprob: clogprob, final: told(cfinal) })),
   };
 }
 
@@ -120,7 +123,11 @@ function spoken(text) {
 
 const probabilityOf = (logprob) => (logprob === null ? 0 : Math.exp(logprob));
 
+const UNTOLD = 'not told';
+const nameOf = (id) => (id < 0 ? 'id not told' : `id ${id}`);
+
 function percent(share) {
+  if (Number.isNaN(share)) return UNTOLD;
   const value = 100 * share;
   if (value >= 99.95) return '100 %';
   if (value >= 9.95) return value.toFixed(0) + ' %';
@@ -130,7 +137,7 @@ function percent(share) {
 }
 
 const figure = (value, digits) => (
-  value === null ? '−∞' : value.toFixed(digits).replace('-', '−'));
+  value === null ? '−∞' : Number.isNaN(value) ? UNTOLD : value.toFixed(digits).replace('-', '−'));
 
 // Surprise in bits: how often a coin would have to fall heads in a row to be as unlikely.
 const bitsOf = (logprob) => (logprob === null ? Infinity : -logprob / Math.LN2);

@@ -1,6 +1,7 @@
 // What else could have come: the candidates of one token, in one panel for the whole page.
 
 const MARGIN = 8;
+const UNTOLD_WORDS = 'From a server: what it does not tell (entropy, ids, what the settings made of a probability) is missing here.';
 
 class Popover {
   constructor() {
@@ -189,11 +190,12 @@ class Popover {
       list.append(pair);
     };
     add('probability', percent(probabilityOf(token.logprob)));
-    add('rank', String(token.rank));
+    add('rank', token.rank > 0 ? String(token.rank) : UNTOLD);
     add('log-prob', figure(token.logprob, 3));
-    add('surprise', token.logprob === null ? '∞' : `${bitsOf(token.logprob).toFixed(1)} bits`);
+    const bits = bitsOf(token.logprob);
+    add('surprise', Number.isNaN(bits) ? UNTOLD : token.logprob === null ? '∞' : `${bits.toFixed(1)} bits`);
     add('entropy', figure(token.entropy, 2));
-    add('id', String(token.id));
+    add('id', token.id < 0 ? UNTOLD : String(token.id));
     if (!token.special) {
       const bytes = bytesOf(token.piece);
       add(bytes.length === 1 ? 'byte' : 'bytes', bytes.slice(0, 24).join(' ') + (bytes.length > 24 ? ' …' : ''));
@@ -218,7 +220,7 @@ class Popover {
       const chosen = { id: token.id, text: token.piece, logprob: token.logprob, final: token.final };
       const row = this.row(chosen, true, changed, canBranch);
       row.classList.add('outside');
-      row.value = token.rank;
+      if (token.rank > 0) row.value = token.rank;
       list.append(row);
     }
     const listed = (of) => all.reduce((sum, c) => sum + of(c), 0);
@@ -233,6 +235,7 @@ class Popover {
     }
     table.append(titles, list, rest);
     if (this.lane.isGiven) return [table];
+    if (token.untold) return all.length ? [table, h('p', 'note', UNTOLD_WORDS)] : [h('p', 'note', UNTOLD_WORDS)];
     const words = changed
       ? '“as chosen” is what the settings made of the model’s own probability.'
       : 'The settings left these probabilities as the model gave them.';
@@ -256,7 +259,7 @@ class Popover {
       line.append(final);
     }
     const name = writeToken(h('bdi', 'tok'), candidate.text);
-    name.title = `id ${candidate.id}`;
+    name.title = nameOf(candidate.id);
     line.append(bar, name, h('span', 'tick', chosen ? this.verb : ''), h('span', 'figure', percent(own)));
     if (changed) line.append(h('span', 'figure', percent(candidate.final)));
     item.append(line);
