@@ -247,7 +247,8 @@ def test_other_settings_pace_and_replay_are_answered_and_not_dropped() -> None:
         while not any(isinstance(event, Step) for event in events):
             events += [event for _, event in stream.read(5.0)]
         stream.amend(0, Decoding(max_new_tokens=3, do_sample=True))
-        stream.pace(0, 0)
+        with pytest.raises(InvalidInput, match="cannot be paused"):
+            stream.pace(0, 0)
         with pytest.raises(InvalidInput, match="logits"):
             engine.replay(stream, 0, 0, Decoding())
         slow.held.set()

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from playground.core.decoding import Decoding
-from playground.core.events import Event, Failed, Finished, Paced, Step, Unamended
+from playground.core.events import Event, Failed, Finished, Paced, Started, Step, Unamended
 from playground.core.run import Run
 from playground.engine.remote_run import play
 from playground.engine.remote_texts import Served
@@ -30,6 +30,7 @@ class RemoteLink:
         self._keys = itertools.count()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._listeners: dict[int, Callable[[Event], None]] = {}
+        self._begun: set[int] = set()
 
     def begin(
         self, run: Run, listener: Callable[[Event], None], pace: Paced | None = None, /
@@ -50,7 +51,14 @@ class RemoteLink:
                 listener(Finished("stopped", "", 0, 0, 0.0, 0.0))
 
     def _create(self, key: int, run: Run) -> None:
-        task = self._loop.create_task(play(self._served, run, self._listeners[key]))
+        listener = self._listeners[key]
+
+        def tell(event: Event) -> None:
+            if isinstance(event, Started):
+                self._begun.add(key)
+            listener(event)
+
+        task = self._loop.create_task(play(self._served, run, tell))
         self._tasks[key] = task
         task.add_done_callback(partial(self._ended, key))
 
@@ -72,8 +80,14 @@ class RemoteLink:
             task.cancel()
 
     def pace(self, key: int, allowed: int | None, seconds: float, /) -> None:
-        """A server writes as fast as it can: it is told that the run goes on freely."""
+        """A server writes as fast as it can. Raises InvalidInput for another pace; of a run that
+        has not begun it is told that it goes freely."""
         self._listeners[key](Paced(None))
+        if key in self._begun and (allowed is not None or seconds):
+            raise InvalidInput(
+                f"{self._served.name} writes as fast as it can: it cannot be paused or slowed.",
+                field="pace", advice="Stop is heard at once.",
+            )
 
     def amend(self, key: int, decoding: Decoding, /) -> None:
         """Refused: a server takes its settings once."""

@@ -99,8 +99,11 @@ def _served_row(status: ModelStatus) -> str:
         said += f" by {status.leases}"
     elif status.asked_for is not None and status.asked_for >= 60:
         said += f", asked {_age(status.asked_for)} ago"
+    known = not spec.repo.endswith("/?")
+    name = escape(spec.label if known else status.server)
+    small = escape(spec.repo) if known else "a server whose models are not known"
     return (
-        f'<tr><th scope="row">{escape(spec.label)}<small>{escape(spec.repo)}</small></th>'
+        f'<tr><th scope="row">{name}<small>{small}</small></th>'
         f'<td><span class="state {escape(status.state)}">{escape(said)}</span></td><td>–</td>'
         f"<td>{escape(f'remote · {offers.server}' if offers and offers.server else 'remote')}</td>"
         f"<td>{f'{offers.context:,}' if offers and offers.context else '–'}</td>"

@@ -74,12 +74,12 @@ def given(gave: Gave | None, *, after: bool = True) -> str:
         return "nothing that was told"
     if not gave.listed:
         if isnan(gave.probability):
-            return "a share that its server does not tell"
+            return "an untold share"
         most = percent(gave.probability)
         bound = most.replace("<", "under") if most.startswith("<") else f"at most {most}"
         return f"{bound}, rank {gave.rank} or lower"
     if isnan(gave.probability):
-        return "a share that its server does not tell"
+        return "an untold share"
     words = percent(gave.probability) + (f", rank {gave.rank}" if gave.rank else "")
     changed = gave.chosen_with is not None and abs(
         gave.chosen_with - gave.probability) > SAME_SHARE

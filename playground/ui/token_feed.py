@@ -33,6 +33,7 @@ from playground.ui.token_forwards import (
     card_of,
     encode_beams,
     encode_proposed,
+    lacks_of,
     rules_of,
     speculation_of,
 )
@@ -230,6 +231,8 @@ class TokenFeed:
             head["first"] = len(trace.run.fork.ids)
         if trace.finished and trace.finished.score is not None:
             head["score"] = _signed(trace.finished.score, 3)
+        if lacks := lacks_of(self._record.live, trace.run):
+            head["lacks"] = lacks
         if trace.started:
             head["prompt"] = len(trace.started.prompt)
             head["notices"] = trace.started.notices

@@ -11,6 +11,7 @@ from typing import Any
 from playground.core.decoding import Decoding
 from playground.core.events import Beam, Beams, Proposed
 from playground.core.messages import ModelCard
+from playground.core.remote import server_and_model
 from playground.core.run import Run
 from playground.core.trace import Trace
 from playground.ui.token_store import Live, encode, encode_pieces, milliseconds, number
@@ -116,3 +117,17 @@ def card_of(live: Live | None, run: Run) -> ModelCard | None:
     """The card of the model that a run is on; None where its engine does not know one."""
     statuses = live.engine.models() if live is not None else ()
     return next((one.card for one in statuses if one.spec == run.model.base), None)
+
+
+def lacks_of(live: Live | None, run: Run) -> dict[str, str]:
+    """What cannot be done with a token of a run on a server, and why; nothing for other runs."""
+    offers = live.engine.offers(run.model) if live and server_and_model(run.model.repo) else None
+    if offers is None:
+        return {}
+    branch = offers.why_not("id prompts")
+    told = {
+        "branch": branch, "text": branch or offers.why_not("tokenize"),
+        "ban": branch or "A server cannot be told what it may not write at one place only.",
+        "xray": "A server does not tell what each setting did to a step.",
+    }
+    return {name: why for name, why in told.items() if why}

@@ -14,23 +14,32 @@ function tokenActions(panel, token) {
   const { lane } = panel;
   const part = h('div', 'actions');
   const add = actionAdder(part);
+  // What the server of this lane cannot do stands there grey, and says why.
+  const unless = (button, why) => {
+    if (!why) return;
+    button.disabled = true;
+    button.title = why;
+  };
   const fork = (what, given) => panel.leaveFor((of, index) => of.fork(index, what, given));
   if (lane.canBranch) {
-    add('Ban this token and try again', 'Go on from here; this token cannot come at this place.',
-      () => fork('ban', { id: token.id }));
+    unless(add('Ban this token and try again', 'Go on from here; this token cannot come at this place.',
+      () => fork('ban', { id: token.id })), lane.lacks.ban);
     const again = add(lane.draws ? 'Draw this one again' : 'Draw again (nothing was drawn)',
       'Go on from here with new dice.', () => fork('again'));
     again.disabled = !lane.draws;
-    add('Draw 20 from here', 'Twenty ways in which the text could go on before this token, as a tree.',
-      () => fork('samples'));
-    add('Put other text here…', 'Write what comes here instead; the model goes on behind it.',
-      (button) => writeInstead(panel, button, (text) => fork('text', { text })));
+    unless(again, lane.lacks.branch);
+    unless(add('Draw 20 from here', 'Twenty ways in which the text could go on before this token, as a tree.',
+      () => fork('samples')), lane.lacks.branch);
+    unless(add('Put other text here…', 'Write what comes here instead; the model goes on behind it.',
+      (button) => writeInstead(panel, button, (text) => fork('text', { text }))),
+    lane.lacks.text);
   }
   addLookInside(panel, add);
   if (!lane.isGiven) {
-    add('X-ray: how it was chosen', 'Every setting in order, what it did, and the draw.',
-      () => panel.leaveFor((of, index) => of.xray.open(index)), 'x');
+    unless(add('X-ray: how it was chosen', 'Every setting in order, what it did, and the draw.',
+      () => panel.leaveFor((of, index) => of.xray.open(index)), 'x'), lane.lacks.xray);
   }
+  if (lane.lacks.branch && lane.canBranch) part.append(h('p', 'note', lane.lacks.branch));
   part.hidden = !part.childElementCount;
   return part;
 }

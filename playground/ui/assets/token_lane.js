@@ -48,7 +48,7 @@ class Lane {
     if (popover.lane === this || popover.lane === this.prompt.pieces) popover.close();
     Object.assign(this, {
       key: '', revision: 0, tokens: [], total: 0, tail: '', state: 'new', current: null,
-      filling: null, sticky: true, searchText: '', first: 0, draws: true,
+      filling: null, sticky: true, searchText: '', first: 0, draws: true, lacks: {},
     });
     this.root.dataset.state = 'new';  // with its tokens, and not a frame later
     this.prompt.clear();
@@ -79,6 +79,7 @@ class Lane {
     this.searchText = message.leading ?? '';
     this.first = message.first ?? 0;
     this.draws = message.draws !== false;
+    this.lacks = message.lacks ?? {};
     if (message.rows) this.append(message.from, message.rows);
     if (this.tokens.length < this.total) this.fill();
     this.panels.tell('take', message);

@@ -124,7 +124,7 @@ function spoken(text) {
 const probabilityOf = (logprob) => (logprob === null ? 0 : Math.exp(logprob));
 
 const UNTOLD = 'not told';
-const nameOf = (id) => (id < 0 ? 'id not told' : `id ${id}`);
+const idInWords = (id) => (id < 0 ? 'id not told' : `id ${id}`);
 
 function percent(share) {
   if (Number.isNaN(share)) return UNTOLD;

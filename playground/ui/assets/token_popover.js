@@ -1,7 +1,8 @@
 // What else could have come: the candidates of one token, in one panel for the whole page.
 
 const MARGIN = 8;
-const UNTOLD_WORDS = 'From a server: what it does not tell (entropy, ids, what the settings made of a probability) is missing here.';
+const UNTOLD_WORDS = 'Written on a server, which does not tell entropy, nor what the settings made of a probability.';
+const SILENT_WORDS = 'Written on a server that tells no figures and no other candidates: a piece of text as it came.';
 
 class Popover {
   constructor() {
@@ -125,7 +126,7 @@ class Popover {
 
   choose(event) {
     const row = event.target.closest('[data-candidate]');
-    if (!row || !this.lane?.canBranch) return;
+    if (!row || !this.lane?.canBranch || this.lane.lacks.branch) return;
     const id = Number(row.dataset.candidate);
     this.leaveFor((lane, index) => lane.fork(index, 'take', { id }));
   }
@@ -178,13 +179,14 @@ class Popover {
     if (completes) box.append(h('p', 'note', `Completes a character; by itself it is ${token.piece}.`));
     if (token.forced) box.append(h('p', 'note', 'Put there by you: nothing chose it. The figures are what the model thought of it.'));
     if (token.stood) box.append(h('p', 'note', 'It stood already when this branch began.'));
-    box.append(...this.candidates(token, lane.canBranch), tokenActions(this, token));
+    box.append(...this.candidates(token, lane.canBranch && !lane.lacks.branch), tokenActions(this, token));
     box.append(h('p', 'keys', '↑ ↓ walk here · ← → other tokens · Esc closes'));
   }
 
   facts(token) {
     const list = h('dl', 'facts');
     const add = (name, value) => {
+      if (value === UNTOLD && Number.isNaN(token.logprob)) return; // all of it: the note says so
       const pair = h('div');
       pair.append(h('dt', '', name), h('dd', '', value));
       list.append(pair);
@@ -235,7 +237,8 @@ class Popover {
     }
     table.append(titles, list, rest);
     if (this.lane.isGiven) return [table];
-    if (token.untold) return all.length ? [table, h('p', 'note', UNTOLD_WORDS)] : [h('p', 'note', UNTOLD_WORDS)];
+    if (Number.isNaN(token.logprob) && !all.length) return token.forced ? [] : [h('p', 'note', SILENT_WORDS)];
+    if (token.untold) return [table, h('p', 'note', UNTOLD_WORDS)];
     const words = changed
       ? '“as chosen” is what the settings made of the model’s own probability.'
       : 'The settings left these probabilities as the model gave them.';
@@ -259,7 +262,7 @@ class Popover {
       line.append(final);
     }
     const name = writeToken(h('bdi', 'tok'), candidate.text);
-    name.title = nameOf(candidate.id);
+    name.title = idInWords(candidate.id);
     line.append(bar, name, h('span', 'tick', chosen ? this.verb : ''), h('span', 'figure', percent(own)));
     if (changed) line.append(h('span', 'figure', percent(candidate.final)));
     item.append(line);

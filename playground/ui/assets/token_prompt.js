@@ -20,7 +20,9 @@ class PromptBlock {
 
   show(tokens) {
     this.root.hidden = false;
-    putLine(this.summary, 'Prompt', [' as the model sees it'], ` · ${tokens} ${tokens === 1 ? 'token' : 'tokens'}`);
+    // A server may not tell how it reads a prompt.
+    const count = tokens === 0 ? 'not told' : `${tokens} ${tokens === 1 ? 'token' : 'tokens'}`;
+    putLine(this.summary, 'Prompt', [' as the model sees it'], ` · ${count}`);
     this.fill();
   }
 
