@@ -7,23 +7,33 @@ import logging
 import math
 import pickle
 import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from playground.core.compare import compare
 from playground.core.decoding import Decoding
 from playground.core.events import Finished, Paced, Step, Unamended
+from playground.core.plain import from_plain, to_plain
 from playground.core.prompt import Chat, Ids, Message, Raw
-from playground.core.recipe import recipe_of
+from playground.core.recipe import Experiment, read_experiment, recipe_of, written_experiment
+from playground.core.recipe_code import script_of
+from playground.core.recipe_link import link_of, read_link
 from playground.core.remote import Remote, Secret, remote_from, repo_of, server_and_model
 from playground.core.run import Fork, ModelSpec, Run
 from playground.core.score import ContestRequest, ScoreRequest
 from playground.core.trace import Trace
 from playground.engine.engine import Engine
 from playground.errors import InvalidInput, PlaygroundError
-from playground.settings import Settings, remote_token, settings_from
+from playground.settings import Settings, child_environment, remote_token, settings_from
+from playground.ui.token_store import encode_step
 from tests.remote_stand_in import MODEL, SHARES, Handler, StandIn, greedy, stand_in
 
 SPEC = ModelSpec(repo_of("far", MODEL))
@@ -459,3 +469,98 @@ def test_what_the_host_may_not_do_with_a_server_is_answered(engine: Engine) -> N
     assert engine.plan([SPEC, SPEC]).rounds == (((SPEC, (0, 1)),),)
     *_, card = engine.load(SPEC)
     assert getattr(card, "device", "") == "remote"
+
+
+# What is taken away
+
+
+def test_a_recipe_names_the_server_and_no_address_and_its_script_asks_the_same(
+    engine: Engine, server: StandIn
+) -> None:
+    """The script is run by the real ``openai`` client, where that is installed."""
+    pytest.importorskip("openai")
+    trace = _run(engine, Run(SPEC, Raw("One two"), FOUR))
+    recipe = recipe_of(trace, "far away")
+    experiment = Experiment((recipe,))
+    assert read_experiment(written_experiment(experiment)) == experiment
+    assert read_link(link_of(experiment)).lanes[0].run == trace.run
+    script = script_of(recipe)
+    assert server.url not in written_experiment(experiment) + script
+    told = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False,
+        env=child_environment() | {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "any"},
+    )
+    assert told.stdout == " four six eight ten\nThe same text.\n", told.stderr
+
+
+def test_answers_with_untold_ids_are_kept_compared_and_shared() -> None:
+    """The same text has the same number, so two answers part where their texts do."""
+    with stand_in("chat only") as small:
+        engine = _engine(small)
+        run = Run(SPEC, Chat((Message("user", "Hi"),)), FOUR)
+        shorter = replace(run, decoding=Decoding(max_new_tokens=2))
+        one, two = _run(engine, run), _run(engine, shorter)
+        engine.close()
+    found = compare(one, two)
+    assert (found.by, found.first, found.parting) == ("ids", 2, None)
+    assert [(d.model, d.chosen) for d in found.divergences] == [(0.0, 0.0)] * 2
+    recipe = recipe_of(one)
+    assert recipe.answer is not None and all(id < 0 for id in recipe.answer.ids)
+    shared = read_link(link_of(Experiment((recipe,)))).lanes[0].answer
+    assert shared is not None and shared.text == one.text
+    kept = from_plain(Trace, to_plain(one), "trace")
+    assert kept.text == one.text and kept.mean_logprob is None
+    line = json.loads(encode_step(one.steps[0]))
+    assert line[0] < 0 and line[3] is None and line[4] == 0 and line[7] & 8
+
+
+# A real server
+
+
+@pytest.fixture(scope="module")
+def transformers_serve(root: Path) -> Iterator[str]:
+    """``transformers serve`` with the built-in chat model, in the numbers that we decode with."""
+    pytest.importorskip("openai")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    model = str(root / "playground" / "models" / "builtin" / "tiny-chat")
+    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", model, "--device",
+               "cpu", "--dtype", "float32", "--port", port, "--host", "127.0.0.1"]
+    with subprocess.Popen(
+        command, env=child_environment() | {"HF_HUB_OFFLINE": "1"}, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        for _ in range(600):
+            with socket.socket() as asked:
+                if asked.connect_ex(("127.0.0.1", int(port))) == 0:
+                    break
+            assert process.poll() is None
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+        process.terminate()
+
+
+@pytest.mark.slow
+def test_transformers_serve_writes_what_we_write(transformers_serve: str) -> None:
+    """Greedy, and with a penalty: the same text as a run on this machine. With the same seed it
+    draws the same again, and what it does not know is refused."""
+    engine = Engine(Settings(remotes=(remote_from(f"tf={transformers_serve}"),)))
+    (repo,) = engine.remote_models(30.0)
+    far, near = ModelSpec(repo), ModelSpec("builtin/tiny-chat")
+    chat = Chat((Message("user", "What is the capital of France?"),))
+    settings = Decoding(max_new_tokens=24), Decoding(max_new_tokens=24, repetition_penalty=1.3)
+    for prompt in (Raw("Once upon a time"), chat):
+        for decoding in settings:
+            texts = [_run(engine, Run(spec, prompt, decoding)).text for spec in (far, near)]
+            assert texts[0] == texts[1] != ""
+    drawn = Run(far, Raw("Once upon a time"), Decoding(do_sample=True, temperature=1.5,
+                                                      max_new_tokens=24), seed=3)
+    one, same, other = (_run(engine, replace(drawn, seed=seed)).text for seed in (3, 3, 4))
+    assert one == same != other
+    offers = engine.offers(far)
+    assert offers is not None and offers.server == "transformers serve"
+    assert not offers.offers("logprobs") and not offers.offers("id prompts")
+    refused = _run(engine, Run(far, chat, Decoding(presence_penalty=1.0)))
+    assert "tf does not take Presence penalty." in _words(refused)
+    engine.close()

@@ -13,6 +13,7 @@ from typing import Any
 from playground.core.prompt import check_text
 from playground.core.recipe import Digest, Recipe
 from playground.core.recipe_classes import classes_of
+from playground.core.recipe_openai import is_served, served_sections
 from playground.core.recipe_settings import Parts, check_offered, device_of, parts_of, stand_of
 from playground.core.run import Fork
 
@@ -20,7 +21,8 @@ BUILTIN = "playground/models/builtin"
 
 
 def script_of(recipe: Recipe) -> str:
-    """A Python script that loads the model, generates, and compares with the answer's ids.
+    """A Python script that loads the model, generates, and compares with the answer's ids; for a
+    run on a server one that asks that server.
 
     Raises InvalidInput where transformers has no such strategy, naming the setting, and where the
     recipe lacks what a script needs.
@@ -46,6 +48,8 @@ def notebook_of(recipe: Recipe) -> str:
 
 def sections_of(recipe: Recipe) -> list[str]:
     """The script in parts: what it is, imports and classes, the model, the run, the comparison."""
+    if is_served(recipe):
+        return served_sections(recipe)
     check_offered(recipe)
     parts = parts_of(recipe)
     sections = [_about(recipe), _imports(recipe, parts)]

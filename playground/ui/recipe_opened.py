@@ -20,7 +20,8 @@ from playground.core.recipe import (
 from playground.core.recipe_link import LETTER, read_link
 from playground.core.recipe_table import facts_of, words_of
 from playground.core.recipe_verdict import Verdict, check_repeatable, verify
-from playground.core.run import Run
+from playground.core.remote import server_and_model
+from playground.core.run import ModelSpec, Run
 from playground.engine.admission import check_run
 from playground.errors import InvalidInput, PlaygroundError, Problem
 from playground.models.place import place
@@ -67,13 +68,25 @@ def refusal_of(run: Run, settings: Settings, *, look: bool = True) -> Problem | 
     """
     try:
         if look or not settings.any_model:
-            place(run.model, settings.models, settings.any_model)
+            _place(run.model, settings)
             if run.used_draft is not None:
                 place(run.used_draft, settings.models, settings.any_model)
         check_run(run, settings.limits)
     except PlaygroundError as error:
         return error.problem
     return None
+
+
+def _place(spec: ModelSpec, settings: Settings) -> None:
+    """Raise PlaygroundError unless this page may run such a model."""
+    served = server_and_model(spec.repo)
+    if served is None:
+        place(spec, settings.models, settings.any_model)
+    elif served[0] not in [remote.name for remote in settings.remotes]:
+        raise InvalidInput(
+            f"It ran on a server called {served[0]}, and this page has none of that name.",
+            field="model", given=spec.repo, advice="Choose another model in Complete.",
+        )
 
 
 @dataclass(eq=False)
@@ -190,7 +203,9 @@ class Opened:
         """Models of a recipe that this page does not offer."""
         run = recipe.run
         named = [run.model.repo, run.model.adapter, run.used_draft.repo if run.used_draft else ""]
-        return [name for name in named if name and name not in self.settings.models]
+        # Of a server nothing is fetched.
+        return [name for name in named if name and name not in self.settings.models
+                and server_and_model(name) is None]
 
     def _verdict(self, number: int) -> dict[str, str]:
         verdict = self.verdicts.get(number)
