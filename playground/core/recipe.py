@@ -18,6 +18,7 @@ from playground.core.events import Amended, Reason, Started, Step
 from playground.core.facts import Facts, Spelled
 from playground.core.plain import from_plain, from_text, to_plain, to_text
 from playground.core.prompt import check_text
+from playground.core.remote import server_and_model
 from playground.core.run import MOST_IDS, Run
 from playground.core.trace import Trace
 from playground.errors import InvalidInput
@@ -139,6 +140,9 @@ class Recipe:
             raise InvalidInput("A commit is hex digits.", field="commit", given=self.commit[:40])
         if isinstance(self.prompt_ids, tuple):
             _checked(self.prompt_ids, "prompt_ids")
+        if self.answer is not None and isinstance(self.answer.ids, tuple):
+            served = server_and_model(self.run.model.repo) is not None
+            _checked(self.answer.ids, "answer", -(2**32) if served else 0)
         _check_facts(self.facts)
         _check_spelled(self.spelled)
 

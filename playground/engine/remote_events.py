@@ -195,7 +195,7 @@ def _of_chat(content: list[Any]) -> list[Told]:
 
 
 def _entry(one: dict[str, Any]) -> Told:
-    told, id = one.get("bytes"), one.get("id")
+    told, id = one.get("bytes"), one.get("id", one.get("token_id"))
     token = one.get("token")
     text = token if isinstance(token, str) else ""
     if isinstance(told, list) and told and all(_is_byte(byte) for byte in told):

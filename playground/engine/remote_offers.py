@@ -7,9 +7,10 @@ it out of its answer does not offer it. It runs nothing and shows nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
+from dataclasses import fields
 from typing import Any
 
+from playground.core.decoding import Decoding
 from playground.core.remote import Ability, Capabilities, Secret, is_name
 from playground.engine.remote_client import RemoteClient, RemoteRefused, broken
 from playground.errors import DeadlinePassed, Overloaded, RemoteProblem
@@ -22,6 +23,7 @@ USAGE = "stream_options"                  # how many tokens, at the end of a str
 TOKENIZE_VLLM, TOKENIZE_LLAMA = "tokenize like vLLM", "tokenize like llama.cpp"
 CONTINUE = "continue_final_message"       # go on with the beginning of an answer (vLLM)
 GENERATION_CONFIG = "generation_config"   # all settings as transformers calls them
+SAME_NAMES = "our own names"              # a playground like this one: every setting has its name
 
 OPENAI_KNOBS = {
     "do_sample": "temperature", "temperature": "temperature", "top_p": "top_p",
@@ -46,7 +48,7 @@ TRANSFORMERS_KNOBS = (
     "eta_cutoff", "repetition_penalty", "no_repeat_ngram_size", "min_new_tokens",
 )
 _PROBE = (1, 2, 3, 4, 5, 6, 7)
-_FULL = (20, 10, 5, 1)  # how many alternatives are asked for, until as many are told
+_FULL = (50, 20, 10, 5, 1)  # how many alternatives are asked for, until as many are told
 
 
 async def models_of(client: RemoteClient, token: Secret | None = None) -> list[dict[str, Any]]:
@@ -114,10 +116,10 @@ class Offers:
             context = meta.get("n_ctx") or meta.get("n_ctx_train") or 0
         known = {"vllm": "vLLM", "sglang": "SGLang", "llamacpp": "llama.cpp"}
         server = known.get(owner, "") if isinstance(owner, str) else ""
-        if not server and isinstance(card.get("status"), dict):
-            with suppress(RemoteProblem, Overloaded, DeadlinePassed):
-                await self._ask("completions", prompt="a", max_tokens=1, no_such_field=1)
-        server = server or ("transformers serve" if GENERATION_CONFIG in self._ways else "")
+        if not server:  # how it refuses a field that nobody has tells some of them
+            await self._ask("completions", prompt="a", no_such_field=1)
+            server = ("transformers serve" if GENERATION_CONFIG in self._ways else
+                      "Token by Token" if SAME_NAMES in self._ways else "")
         fits = isinstance(context, int) and 0 < context < 2**31
         return server, context if fits else 0
 
@@ -130,6 +132,8 @@ class Offers:
             self._refusal = refused.said
             if "Unexpected fields in the request" in refused.said:
                 self._add(GENERATION_CONFIG)
+            elif "There is no parameter" in refused.said:
+                self._add(SAME_NAMES)
             return None
         return told if isinstance(told, dict) else None
 
@@ -219,6 +223,12 @@ class Offers:
         if GENERATION_CONFIG in self._ways:
             self._knobs = {name: name for name in TRANSFORMERS_KNOBS} | {"stop_strings": "stop"}
             return
+        if SAME_NAMES in self._ways:
+            other = ("do_sample", "max_new_tokens", "candidates", "effects", "stop_strings",
+                     "draft_tokens")
+            self._knobs |= {one.name: one.name for one in fields(Decoding)
+                            if one.name not in other}
+            return
         if server == "llama.cpp":
             self._knobs |= LLAMA_KNOBS
             return
@@ -235,7 +245,7 @@ class Offers:
             self._add(USAGE)
         if server == "vLLM":
             self._add(CONTINUE)
-        else:
+        elif SAME_NAMES not in self._ways:
             self._lack("prefill", f"{self._name} cannot be asked to go on with the beginning of an "
                        "answer.")
         for way, body in (
@@ -279,4 +289,5 @@ def _tells_ids(choice: dict[str, Any] | None) -> bool:
     told = choice.get("logprobs") if choice else None
     content = told.get("content") if isinstance(told, dict) else None
     first = content[0] if isinstance(content, list) and content else None
-    return isinstance(first, dict) and isinstance(first.get("id"), int)
+    return isinstance(first, dict) and any(
+        isinstance(first.get(name), int) for name in ("id", "token_id"))

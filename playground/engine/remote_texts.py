@@ -274,11 +274,17 @@ async def _read_tokens(served: Served, whole: str | list[int], wanted: int) -> l
             tokens[0].piece = whole.removesuffix(rest)  # nothing is told of the first
         return tokens
     body |= {ECHO: True, "logprobs": wanted}
+    body |= {TOKEN_IDS: True} if TOKEN_IDS in served.offers.ways else {}
     told = await served.post("completions", body, _LONGEST)
-    tokens = tokens_of(first_choice(told) or {})
+    choice = first_choice(told) or {}
+    tokens, ids = tokens_of(choice), choice.get("prompt_token_ids")
     usage = told.get("usage") if isinstance(told, dict) else None
     count = usage.get("prompt_tokens") if isinstance(usage, dict) else None
-    return tokens[: count if isinstance(count, int) and count > 0 else max(0, len(tokens) - 1)]
+    read = tokens[: count if isinstance(count, int) and count > 0 else max(0, len(tokens) - 1)]
+    if isinstance(ids, list) and len(ids) == len(read):
+        for token, id in zip(read, ids, strict=True):
+            token.id = id if type(id) is int and 0 <= id < 2**31 else None
+    return read
 
 
 def _of_prompt(told: Any, id: Any) -> Told:
