@@ -252,7 +252,7 @@ class RemoteDesk:
         if remote.visitor_token and token is None:
             raise InvalidInput(
                 f"{remote.name} wants a token of yours.", field="token", given=remote.name,
-                advice="Type it in under “Your token”; it is kept in this tab only.",
+                advice="Type it into the box above the tabs; it is forgotten with this tab.",
             )
         known = server.models.setdefault(model, _Known())
         with self._lock:

@@ -21,6 +21,7 @@ from playground.engine.remote_offers import first_choice
 from playground.errors import RemoteProblem
 
 LONGEST_PIECE = 2000
+_CONTROL = re.compile(r"<(?!0x)[^<>\s]{1,60}>")
 _TOKEN_ID = re.compile(r"token_id:(\d{1,9})")
 _REASONS: dict[str, Reason] = {"stop": "end", "length": "length", "eos": "end", "eos_token": "end",
                                "stop_sequence": "stop string", "abort": "stopped"}
@@ -92,8 +93,9 @@ class Reading:
     def _step(self, token: Told, text: str, is_end: bool, seconds: float) -> Step:
         if self.steps >= self._run.decoding.max_new_tokens + 1:
             broken(self._name, "it writes more tokens than were asked for")
-        # A server that hides control tokens tells the one that ended the answer without a text.
-        special = is_end and bool(token.piece) and not token.piece.isspace()
+        # A server leaves control tokens out of the text, such as the one that ended the answer.
+        hidden = bool(token.piece) and not text and not token.piece.isspace()
+        special = hidden and (is_end or bool(_CONTROL.fullmatch(token.piece)))
         step = step_of(token, self._position, text, self._most, self._exact, special, seconds)
         self.steps += 1
         self._position += 1

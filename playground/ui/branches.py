@@ -72,6 +72,7 @@ class Branches:
         self.most_samples = most_samples
         self.begin: Callable[[], Keeping | None] = lambda: None  # who keeps what is run next
         self.visitor = Visitor()  # and whose share of the machine it takes
+        self.lent: Callable[[], dict[str, Any]] = dict  # the page's own tokens for servers
         self.history = History()
         self.lanes = Lanes()
         self.compared: tuple[str, ...] = ()
@@ -381,7 +382,8 @@ class Branches:
         if paced:
             self.feeds |= {feed.key: feed for feed in feeds}
         try:
-            stream = self._engine.start([feed.trace.run for feed in feeds], visitor=self.visitor)
+            runs = [feed.trace.run for feed in feeds]
+            stream = self._engine.start(runs, visitor=self.visitor, **self.lent())
         except PlaygroundError as error:
             for feed in feeds:
                 feed.add(Failed(error.problem))

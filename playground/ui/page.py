@@ -32,6 +32,7 @@ from playground.ui.streaming import SessionStreams, Stage
 from playground.ui.theme import KEYS, STYLES, theme
 from playground.ui.tokens import build_tokens
 from playground.ui.visitor import Visitors
+from playground.ui.visitor_tokens import token_boxes
 
 TITLE = "Token by Token"
 REFRESH_SECONDS = 3
@@ -58,6 +59,7 @@ def build_page(
         top = gr.HTML(lambda: header(engine, settings), elem_id="header", padding=False)
         if note := shared_note(settings):
             gr.HTML(note, elem_id="shared-note", padding=False)
+        token_boxes(settings, stage.tokens)
         with gr.Tabs() as tabs:
             with gr.Tab("Chat", id="chat"):
                 build_chat(stage, settings)
@@ -117,6 +119,7 @@ def build_page(
             blind.close(str(request.session_hash))
             inside.close(str(request.session_hash))
             stage.streams.close(str(request.session_hash))
+            stage.tokens.forget(str(request.session_hash))
 
         page.unload(closed)
     for number, event in page.fns.items():

@@ -4,9 +4,10 @@ and stop."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+from types import MappingProxyType
 from typing import Any, Literal
 
 import gradio as gr
@@ -48,8 +49,12 @@ class Scoring:
     In public only one request of a visitor may wait, so three at once could be refused.
     """
 
-    def __init__(self, engine: Engine, asks: Sequence[Ask], visitor: Visitor | str) -> None:
-        self._engine, self._asks, self._visitor = engine, asks, visitor
+    def __init__(
+        self, engine: Engine, asks: Sequence[Ask], visitor: Visitor | str,
+        lent: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """``lent`` are the visitor's own tokens for servers, as the engine takes them."""
+        self._engine, self._asks, self._visitor, self._lent = engine, asks, visitor, lent
         self._given_up = threading.Event()
         self._told: SimpleQueue[tuple[int, News]] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="scoring", daemon=True)
@@ -96,11 +101,12 @@ class Scoring:
 
         given_up, visitor = self._given_up.is_set, self._visitor
         if isinstance(ask.request, ContestRequest):
-            return self._engine.contest(ask.spec, ask.request, visitor, tell, given_up)
+            return self._engine.contest(
+                ask.spec, ask.request, visitor, tell, given_up, **self._lent)
         if isinstance(ask.request, Inspection):
             found: Finding = self._engine.inspect(ask.spec, ask.request, visitor, tell, given_up)
             return found
-        return self._engine.score(ask.spec, ask.request, visitor, tell, given_up)
+        return self._engine.score(ask.spec, ask.request, visitor, tell, given_up, **self._lent)
 
 
 def play(
@@ -110,7 +116,7 @@ def play(
     no thread of the server waits here for a model; closing the generator gives up."""
     known: list[News] = ["later" for _ in asks]
     session = str(request.session_hash)
-    scoring = Scoring(stage.engine, asks, stage.visitor(request))
+    scoring = Scoring(stage.engine, asks, stage.visitor(request), stage.tokens.lent(session))
     stage.streams.put(session, tab, scoring)
     turn = stage.turns.of(session, tab)
     if turn is not None:

@@ -18,6 +18,7 @@ from playground.ui.keeping import Keeper
 from playground.ui.token_store import KEPT, Live
 from playground.ui.token_stream import TokenFeed
 from playground.ui.turns import Turns
+from playground.ui.visitor_tokens import VisitorTokens
 
 FLUSH_SECONDS = 1 / 15
 MOST_SHOWN = 1000  # tabs; a client that is no browser never says that its page was closed
@@ -94,12 +95,13 @@ class SessionStreams:
 @dataclass(frozen=True)
 class Stage:
     """What a tab needs to run things: the engine, where its streams are kept, who keeps what has
-    run, and whose turn it is to be shown."""
+    run, whose turn it is to be shown, and which tokens visitors brought for servers."""
 
     engine: Engine
     streams: SessionStreams
     keeper: Keeper = field(default_factory=Keeper)
     turns: Turns = field(default_factory=Turns)
+    tokens: VisitorTokens = field(default_factory=VisitorTokens)
 
     def visitor(self, request: gr.Request) -> Visitor:
         """Whose share of the machine a request takes."""
@@ -125,7 +127,8 @@ class Stage:
         session, visitor = str(request.session_hash), self.visitor(request)
         yield
         try:
-            stream = self.engine.start([feed.trace.run for feed in feeds], visitor=visitor)
+            runs = [feed.trace.run for feed in feeds]
+            stream = self.engine.start(runs, visitor=visitor, **self.tokens.lent(session))
         except PlaygroundError as error:
             for feed in feeds:
                 feed.add(Failed(error.problem))

@@ -138,6 +138,7 @@ def _shower(desks: Desks, stage: Stage) -> Callable[[gr.Request, Act], Iterator[
         def owned(branches: Branches) -> str | None:
             branches.begin = partial(stage.keeper.begin, owner, TAB)
             branches.visitor = visitor
+            branches.lent = partial(stage.tokens.lent, session)
             return act(branches)
 
         for frame in desk.show(owned):
