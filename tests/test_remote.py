@@ -33,6 +33,9 @@ from playground.core.trace import Trace
 from playground.engine.engine import Engine
 from playground.errors import InvalidInput, PlaygroundError
 from playground.settings import Settings, child_environment, remote_token, settings_from
+from playground.ui.controls import offered
+from playground.ui.header import header
+from playground.ui.model_list import list_models
 from playground.ui.token_store import encode_step
 from tests.remote_stand_in import MODEL, SHARES, Handler, StandIn, greedy, stand_in
 
@@ -469,6 +472,29 @@ def test_what_the_host_may_not_do_with_a_server_is_answered(engine: Engine) -> N
     assert engine.plan([SPEC, SPEC]).rounds == (((SPEC, (0, 1)),),)
     *_, card = engine.load(SPEC)
     assert getattr(card, "device", "") == "remote"
+
+
+# What the page says
+
+
+def test_a_model_on_a_server_stands_in_the_list_the_header_and_the_pickers(
+    engine: Engine, server: StandIn
+) -> None:
+    _run(engine, Run(SPEC, Raw("One"), FOUR))
+    settings = replace(engine.settings, remote_models=engine.remote_models())
+    assert ("counter on far", SPEC.repo) in offered(settings)
+    assert not any(repo == SPEC.repo for _, repo in offered(settings, encoders=True))
+    listed = list_models(engine, settings)
+    for words in ("reachable", "remote · vLLM", "4,096", "everything that can be asked",
+                  "Ask far again"):
+        assert words in listed
+    assert "<b>counter on far</b> ready · remote</span>" in header(engine, settings)
+    with stand_in("chat only") as small:
+        less = _engine(small)
+        _run(less, Run(SPEC, Chat((Message("user", "Hi"),)), FOUR))
+        listed = list_models(less, less.settings)
+        assert "Text only; without completion" in listed and "only chats" in listed
+        less.close()
 
 
 # What is taken away

@@ -44,6 +44,7 @@ Tokens = Mapping[str, Secret]  # visitors' own, by the name of the server
 
 _TICK = 0.1
 KNOWN_FOR = 600.0     # seconds for which what a server offers is taken for known
+FIND_SECONDS = 120.0  # in which it must be found out; a server may load the model for it
 ASK_AGAIN = 60.0      # seconds after which its list of models is asked for again
 STUCK = 10.0          # seconds for which a closed connection is waited for
 
@@ -174,7 +175,9 @@ class RemoteDesk:
             for name in found[:MOST_MODELS] if not wanted else ():
                 server.models.setdefault(name, _Known())
         except PlaygroundError as error:
-            problem = error.problem
+            # A server that wants a visitor's token is there.
+            wanting = server.client.remote.visitor_token and error.problem.field == "token"
+            problem = None if wanting else error.problem
         finally:
             server.problem, server.asked_at, server.asking = problem, time.monotonic(), False
 
@@ -258,7 +261,8 @@ class RemoteDesk:
         with self._lock:
             known.leases += 1
         try:
-            offers = self._wait(self._offers(server, model, known, token), given_up)
+            asking = self._offers(server, model, known, token)
+            offers = self._wait(asking, given_up, FIND_SECONDS)
             yield Served(server.client, model, offers, token)
         finally:
             with self._lock:

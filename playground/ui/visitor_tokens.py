@@ -73,6 +73,7 @@ def token_boxes(settings: Settings, tokens: VisitorTokens) -> None:
 
 def _taker(tokens: VisitorTokens, server: str) -> Any:
     def take(token: Any, request: gr.Request) -> None:
-        tokens.put(str(request.session_hash), server, token)
+        if request.session_hash:  # a caller without a page has no place of its own
+            tokens.put(str(request.session_hash), server, token)
 
     return take
