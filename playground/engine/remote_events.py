@@ -21,6 +21,10 @@ from playground.engine.remote_offers import first_choice
 from playground.errors import RemoteProblem
 
 LONGEST_PIECE = 2000
+# Settings that leave every probability as the model gave it.
+_UNSHAPED = {"do_sample", "max_new_tokens", "stop_strings", "candidates", "effects", "alone",
+             "use_cache", "prompt_lookup_tokens"}
+_MOST_PARTS = 16  # pieces of text that a server may make of one token, where it tells no tokens
 _CONTROL = re.compile(r"<(?!0x)[^<>\s]{1,60}>")
 _TOKEN_ID = re.compile(r"token_id:(\d{1,9})")
 _REASONS: dict[str, Reason] = {"stop": "end", "length": "length", "eos": "end", "eos_token": "end",
@@ -36,9 +40,7 @@ class Reading:
 
     def __init__(self, run: Run, name: str, most_candidates: int) -> None:
         self._run, self._name, self._most = run, name, most_candidates
-        shaped = {"temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty",
-                  "frequency_penalty", "presence_penalty"}
-        self._exact = not shaped & set(run.decoding.acting) and not run.decoding.min_new_tokens
+        self._exact = set(run.decoding.acting) <= _UNSHAPED
         self._position = len(run.fork.ids) if run.fork else 0
         self._begun = self._before = time.monotonic()
         self._first: float | None = None
@@ -91,7 +93,8 @@ class Reading:
             yield self._step(token, added, last and not added, seconds)
 
     def _step(self, token: Told, text: str, is_end: bool, seconds: float) -> Step:
-        if self.steps >= self._run.decoding.max_new_tokens + 1:
+        parts = 1 if token.id is not None or not math.isnan(token.logprob) else _MOST_PARTS
+        if self.steps >= parts * (self._run.decoding.max_new_tokens + 1):
             broken(self._name, "it writes more tokens than were asked for")
         # A server leaves control tokens out of the text, such as the one that ended the answer.
         hidden = bool(token.piece) and not text and not token.piece.isspace()
