@@ -56,7 +56,9 @@ def server() -> Iterator[StandIn]:
 
 @pytest.fixture(scope="module")
 def engine(server: StandIn) -> Iterator[Engine]:
+    """One that has found out what the server offers."""
     made = _engine(server)
+    assert _run(made, Run(SPEC, Raw("One"), FOUR)).state == "finished"
     yield made
     made.close()
 
@@ -75,6 +77,14 @@ def _run(engine: Engine, run: Run, **more: Any) -> Trace:
         for _, event in stream.read(1.0):
             trace = trace.add(event)
     return trace
+
+
+def _settle(engine: Engine) -> None:
+    """A run's last event is read a moment before it has left the server."""
+    until = time.monotonic() + 10
+    while any(status.leases for status in engine.models()):
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def _words(trace: Trace) -> str:
@@ -107,7 +117,6 @@ def test_a_token_comes_with_what_its_server_tells(engine: Engine) -> None:
 
 def test_what_it_offers_is_found_out_by_asking(engine: Engine) -> None:
     """It refuses more than 10 log-probabilities and nonsense for the knobs that it knows."""
-    _run(engine, Run(SPEC, Raw("One"), FOUR))
     offers = engine.offers(SPEC)
     assert offers is not None and offers.server == "vLLM"
     assert offers.context == 4096
@@ -480,7 +489,7 @@ def test_what_the_host_may_not_do_with_a_server_is_answered(engine: Engine) -> N
 def test_a_model_on_a_server_stands_in_the_list_the_header_and_the_pickers(
     engine: Engine, server: StandIn
 ) -> None:
-    _run(engine, Run(SPEC, Raw("One"), FOUR))
+    _settle(engine)
     settings = replace(engine.settings, remote_models=engine.remote_models())
     assert ("counter on far", SPEC.repo) in offered(settings)
     assert not any(repo == SPEC.repo for _, repo in offered(settings, encoders=True))
@@ -492,6 +501,7 @@ def test_a_model_on_a_server_stands_in_the_list_the_header_and_the_pickers(
     with stand_in("chat only") as small:
         less = _engine(small)
         _run(less, Run(SPEC, Chat((Message("user", "Hi"),)), FOUR))
+        _settle(less)
         listed = list_models(less, less.settings)
         assert "Text only; without completion" in listed and "only chats" in listed
         less.close()
