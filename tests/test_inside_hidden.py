@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +11,13 @@ import torch
 
 from playground.core.hidden import HiddenFound, HiddenStates, Peak, scale
 from playground.core.prompt import Ids, Raw
+from playground.core.run import ModelSpec
 from playground.errors import Problem
 from playground.inside import hidden
-from playground.models.loading import Model
+from playground.models.loading import Model, load
 from tests.architectures import CORE
 from tests.looked import architecture, looked
+from tests.test_encoders import masked, save
 from tests.tiny_models import tiny_model
 
 IDS = tuple(range(5, 29))
@@ -92,6 +95,13 @@ def test_a_state_before_the_final_norm_is_told_as_that() -> None:
     ends = looked(replace(model, lm=Older(model.lm), card=card), HiddenStates(Ids(IDS))).ends
     assert ends.last_out == 0.0 and ends.normed > 0.1 and ends.last_hidden_state > 0.1
     assert ends.norm == "model.norm" and ends.before == ends.after
+
+
+def test_the_norm_of_an_encoders_head_is_no_final_norm(tmp_path: Path) -> None:
+    model = load(ModelSpec("some/bert"), save(tmp_path, masked()))
+    ends = looked(model, HiddenStates(Ids(IDS))).ends
+    assert (ends.norm, ends.last_out, ends.last_hidden_state, ends.first_in) == ("", 0.0, 0.0, 0.0)
+    assert ends.head > 0.1  # it transforms the state before it reads it
 
 
 def test_chunks_and_company_change_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:

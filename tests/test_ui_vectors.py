@@ -22,6 +22,7 @@ from playground.core.vectors import (
     WordFound,
 )
 from playground.errors import InvalidInput, Problem
+from playground.settings import Settings
 from playground.ui import quantized_section, vectors_section
 from playground.ui.quantized_figures import apart, perplexity
 from playground.ui.section import Subject
@@ -61,6 +62,16 @@ def test_the_section_asks_for_what_there_is() -> None:
     for values in (["", "a bank"], ["bank", "a bank"], [None, ""], ["bank", 3]):
         with pytest.raises(InvalidInput):
             vectors_section.asks(SUBJECT, values)
+
+
+def test_the_examples_offer_the_encoder_where_it_is_offered() -> None:
+    some = vectors_section._examples(Settings())
+    encoder, causal = vectors_section.ENCODER, vectors_section.CAUSAL
+    assert [one.model for one in some] == [encoder, encoder, causal, causal]
+    none = vectors_section._examples(Settings(models=("a/b",), encoders=()))
+    assert [one.model for one in none] == [None, None]
+    for one in some:
+        assert len(vectors_section.asks(SUBJECT, one.controls)) == 2
 
 
 def test_one_half_may_fail_alone() -> None:

@@ -59,6 +59,7 @@ def _listening(lm: Any) -> Iterator[_Heard]:
     """Inside, the parts of the model tell what they read and gave; nothing is changed by it."""
     heard = _Heard()
     path, layers = layers_of(lm) or ("", None)
+    body = set(getattr(lm, "base_model", lm).modules())  # an encoder's head has a norm of its own
 
     def first_reads(_: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
         heard.first_in = _states((*args, *named.values()))
@@ -92,7 +93,9 @@ def _listening(lm: Any) -> Iterator[_Heard]:
         for name, module in lm.named_modules():
             if layers is not None and name and path.startswith(f"{name}."):
                 until_then(module.register_forward_hook(whole_gave))
-            elif is_norm(module) and not (path and name.startswith(f"{path}.")):
+            elif module in body and is_norm(module) and not (
+                path and name.startswith(f"{path}.")
+            ):
                 until_then(module.register_forward_hook(_norm_gave(heard, name)))
         yield heard
 

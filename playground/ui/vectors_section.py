@@ -71,7 +71,7 @@ def build_vectors(stage: Stage, settings: Settings) -> Section:
 
 def _examples(settings: Settings) -> tuple[Example, ...]:
     def offered(repo: str) -> str | None:
-        return repo if repo in settings.models else None
+        return repo if repo in (*settings.models, *settings.encoders) else None
 
     bank, bat, red = (("bank", _BANK), ("bat", _BAT), ("red", _RED))
     plain = "Paris Rome red blue Monday Friday seven eight"
