@@ -21,6 +21,7 @@ from playground.ui.guard import Guard
 from playground.ui.header import header, shared_note
 from playground.ui.inside import build_inside
 from playground.ui.keeping import keeper_of
+from playground.ui.language import language_picker
 from playground.ui.logits_section import lead_to_complete
 from playground.ui.model_list import list_models
 from playground.ui.models import build_models
@@ -57,6 +58,7 @@ def build_page(
         endpoints()
         public = set(page.fns)
         top = gr.HTML(lambda: header(engine, settings), elem_id="header", padding=False)
+        language_picker()
         if note := shared_note(settings):
             gr.HTML(note, elem_id="shared-note", padding=False)
         token_boxes(settings, stage.tokens)
