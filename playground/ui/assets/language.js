@@ -7,7 +7,7 @@ const NAMES = [['en', 'English'], ['zh', '简体中文']];
 // What people and models wrote, and what is code. Their titles and labels are still the app's.
 const VERBATIM = [
   'script', 'style', 'textarea', 'input', 'pre', 'code', 'svg title', '[data-verbatim]', '[lang]:not(html)',
-  '.tok', '.running', '.body .text', '.message-row .message', '.prose.chatbot', '.record .texts', '.cell .text',
+  '.tok', '.running', '.body .text', '.message-row .message', ''.record .texts', '.cell .text',
   '.answer', '.chip b', '.model-name', 'bdi', '.latex', '.formula',
 ].join(',');
 const SAID = ['title', 'aria-label', 'placeholder', 'alt', 'data-hint'];
@@ -33,7 +33,7 @@ class Translator {
     const first = /^[A-Za-z’'-]+(?=[^A-Za-z’'-])/.exec(english)?.[0] ?? '';
     const list = this.patterns.get(first) ?? [];
     if (!list.length) this.patterns.set(first, list);
-    list.push({ match, other, quoted, weight: literals.join('').length });
+    list.push({ match, other, quoted, weight: literals.join('').replace(/[^A-Za-z]/g, '').length });
   }
 
   // The text in the other language, or null where it is not the app's.
@@ -56,12 +56,21 @@ class Translator {
   filled(text, depth) {
     const first = /^[A-Za-z’'-]+(?=[^A-Za-z’'-])/.exec(text)?.[0] ?? '';
     for (const list of [this.patterns.get(first), first && this.patterns.get('')]) {
-      for (const { match, other, quoted } of list || []) {
+      for (const { match, other, quoted, weight } of list || []) {
         const parts = match.exec(text)?.slice(1);
-        if (parts) return this.put(other, parts, quoted, depth);
+        if (parts && (weight > 9 || this.small(parts, quoted, depth))) {
+          return this.put(other, parts, quoted, depth);
+        }
       }
     }
     return null;
+  }
+
+  // "{} of {}" fits half of all sentences: around so few letters stand single words, or what is
+  // known itself.
+  small(parts, quoted, depth) {
+    return parts.every((part, n) => quoted[n] || !/\s/.test(part.trim())
+      || (depth < 3 && this.look(part, depth + 1) !== null));
   }
 
   put(other, parts, quoted, depth) {
@@ -191,6 +200,7 @@ function preferred() {
 }
 
 window.languagePicker = {
+  Translator,
   mount(element, { server }) {
     const root = element.querySelector('.language-picker');
     const select = document.createElement('select');
