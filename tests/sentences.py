@@ -19,7 +19,8 @@ WORDS = PACKAGE / "ui" / "assets" / "zh.json"
 
 # Their texts are for programs, for whoever starts the app, or of the files that we hand out.
 _NOT_SHOWN = ("space.py", "deployment.py", "settings.py", "models/builtin/", "worker/pipe.py",
-              "core/recipe_code.py", "core/recipe_classes.py", "core/recipe_openai.py", "ui/theme.py", "ui/scripted.py",
+              "core/recipe_code.py", "core/recipe_classes.py", "core/recipe_openai.py",
+              "ui/theme.py", "ui/scripted.py",
               "records/database.py", "records/rows.py", "engine/process.py:log", "api/",
               "ui/recipe_calls.py", "core/recipe_table.py")
 # Arguments that are never shown, whatever function takes them.
