@@ -7,7 +7,7 @@ const NAMES = [['en', 'English'], ['zh', '简体中文']];
 // What people and models wrote, and what is code. Their titles and labels are still the app's.
 const VERBATIM = [
   'script', 'style', 'textarea', 'input', 'pre', 'code', 'svg title', '[data-verbatim]', '[lang]:not(html)',
-  '.tok', '.running', '.body .text', '.message-row .message', ''.record .texts', '.cell .text',
+  '.tok', '.running', '.body .text', '.message-row .message', '.record .texts', '.cell .text',
   '.answer', '.chip b', '.model-name', 'bdi', '.latex', '.formula',
 ].join(',');
 const SAID = ['title', 'aria-label', 'placeholder', 'alt', 'data-hint'];
