@@ -24,7 +24,7 @@ def _rows(page: Page) -> Locator:
     return page.locator(".records .record:visible")
 
 
-def _reload(page: Page) -> None:
+def reload(page: Page) -> None:
     """Gradio's own client complains of the event stream that a reload cuts, where one is open."""
     page.reload()
     page.locator("#header .chip.ready").first.wait_for()
@@ -95,7 +95,7 @@ def test_a_run_is_found_marked_opened_compared_deleted_and_there_again(
     _button(page, "Undo").click()
     expect(_rows(page)).to_have_count(2)
 
-    _reload(page)
+    reload(page)
     _tab(page, "Records")
     expect(page.locator(".records .place")).to_contain_text("records.sqlite3")
     kept = _rows(page).filter(has_text="<b>best</b>")

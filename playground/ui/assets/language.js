@@ -69,7 +69,7 @@ class Translator {
   // "{} of {}" fits half of all sentences: around so few letters stand single words, or what is
   // known itself.
   small(parts, quoted, depth) {
-    return parts.every((part, n) => quoted[n] || !/\s/.test(part.trim())
+    return parts.every((part, n) => quoted[n] || !/[A-Za-z]{2}.*\s.*[A-Za-z]{2}/.test(part)
       || (depth < 3 && this.look(part, depth + 1) !== null));
   }
 
