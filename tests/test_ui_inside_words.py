@@ -13,8 +13,10 @@ from playground.core.run import ModelSpec
 from playground.core.tokenization import TokenizeRequest
 from playground.settings import settings_from
 from playground.ui.inside import _looker, build_inside, quick
+from playground.ui.looked_at import Given
 from playground.ui.scoring import Ask
 from playground.ui.section import Section, Subject
+from playground.ui.seen import Seen
 
 
 class _Stage:
@@ -48,13 +50,15 @@ def test_typing_looks_with_a_live_section_only_and_at_what_is_typed() -> None:
     seen: list[Subject] = []
     stage: Any = _Stage()
     request: Any = SimpleNamespace(session_hash="a")
-    typing = _looker(stage, _sections(seen), typing=True)
-    (nothing,) = typing(request, "other", "hello", "builtin/tiny-chat", "1 2")
+    given = Given((1, 2), ModelSpec("builtin/tiny-chat"), "hello", "two tokens")
+    typing = _looker(stage, _sections(seen), Seen(), typing=True)
+    (nothing,) = typing(request, "other", "hello", "builtin/tiny-chat", given)
     assert all(one == gr.skip() for one in nothing) and stage.shown == 0
-    (*_, last) = typing(request, "live", "hello", "builtin/tiny-chat", "1 2")
+    (*_, last) = typing(request, "live", "hello", "builtin/tiny-chat", given)
     assert last[-2:] == ["live", gr.skip()]
     assert seen == [Subject(ModelSpec("builtin/tiny-chat"), Raw("hello", control_tokens=True))]
-    list(_looker(stage, _sections(seen))(request, "live", "", "builtin/tiny-chat", "1 2"))
+    look = _looker(stage, _sections(seen), Seen())
+    list(look(request, "live", "hello", "builtin/tiny-chat", given))
     assert seen[-1].prompt == Ids((1, 2)) and stage.shown == 2
 
 

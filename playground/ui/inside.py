@@ -246,6 +246,8 @@ def _looker(
         if typing and id not in live:
             yield [gr.skip()] * (3 + len(sections))
             return
+        # Who types looks at that, and no longer at another tab's ids.
+        given = NOBODYS if typing else given
         yield from stage.show(TAB, request, updates(request, id, text, model, given, values))
 
     def updates(

@@ -11,7 +11,7 @@ INSIDE.attention = (root, found, ways) => {
   kept.as ??= 'arcs';
   if (kept.size !== size) kept.focus = size - 1;
   kept.size = size;
-  const view = { root, found, ways, size, weight: weightsOf(found, size) };
+  const view = { root, found, ways, size, weight: attentionWeights(found, size) };
   const layout = h('div', 'attention-layout');
   const main = h('div', 'attention-main');
   view.canvas = attentionMatrix(view);
@@ -26,7 +26,7 @@ INSIDE.attention = (root, found, ways) => {
 };
 
 // The weight of a row and a column, from the packed 16-bit numbers.
-function weightsOf({ weights, causal }, size) {
+function attentionWeights({ weights, causal }, size) {
   const bytes = Uint8Array.from(atob(weights), (char) => char.charCodeAt(0));
   const data = new DataView(bytes.buffer);
   return (row, column) => {
