@@ -498,7 +498,8 @@ def test_no_asset_makes_html_or_asks_another_host(asset: Path) -> None:
 
 
 def test_every_script_is_part_of_the_component() -> None:
-    there = [path for name in ("token_*.js", "parting*.js") for path in ASSETS.glob(name)]
+    names = ("token_*.js", "parting*.js", "copy_text.js")
+    there = [path for name in names for path in ASSETS.glob(name)]
     assert {path.name for path in there} == set(token_stream._SCRIPTS)
 
 
