@@ -129,5 +129,6 @@ def lacks_of(live: Live | None, run: Run) -> dict[str, str]:
         "branch": branch, "text": branch or offers.why_not("tokenize"),
         "ban": branch or "A server cannot be told what it may not write at one place only.",
         "xray": "A server does not tell what each setting did to a step.",
+        "inside": "What is inside a server's model stays there.",
     }
     return {name: why for name, why in told.items() if why}

@@ -45,9 +45,13 @@ function tokenActions(panel, token) {
 }
 
 function addLookInside(panel, add) {
-  if (!panel.lane.lookInside) return;
-  add('Look inside', 'Opens the Inside tab on the tokens before this one, and watches this one through all layers.',
+  const { lane } = panel;
+  if (!lane.lookInside) return;
+  const button = add('Look inside', 'Opens the Inside tab on the tokens before this one, and watches this one through all layers.',
     () => panel.leaveFor((of, index) => of.lookInside(index)), 'i');
+  const why = lane.lacksInside;
+  button.disabled = Boolean(why);
+  if (why) button.title = why;
 }
 
 function pieceActions(panel) {

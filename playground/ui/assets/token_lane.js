@@ -290,9 +290,12 @@ class Lane {
   }
 
   // A wish to see how the layers came to token `i`, or to a piece of the prompt.
-  lookInside(i) { this.look({ key: this.key, position: i + this.first }); }
+  lookInside(i) { if (!this.lacksInside) this.look({ key: this.key, position: i + this.first }); }
 
-  lookInsidePrompt(i) { this.look({ key: this.key, prompt: i }); }
+  lookInsidePrompt(i) { if (!this.lacksInside) this.look({ key: this.key, prompt: i }); }
+
+  // Why it cannot be; nothing where it can.
+  get lacksInside() { return this.lacks.inside; }
 
   // Tokens are counted from the beginning of the answer, also where a branch shows only its own.
   numberOf(i) { return i + 1 + this.first; }

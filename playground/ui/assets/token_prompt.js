@@ -7,6 +7,7 @@ class PromptBlock {
     this.root.open = lane.props.open_prompt === true;
     this.summary = h('summary');
     this.pieces = new Pieces();
+    Object.defineProperty(this.pieces, 'lacksInside', { get: () => lane.lacksInside });
     this.pieces.lookInside = (i) => lane.lookInsidePrompt(i);
     this.root.append(this.summary, this.pieces.root);
     this.root.addEventListener('toggle', () => this.fill());
