@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.tab_row import open_tab
+
 pytestmark = pytest.mark.browser
-
-
-def _tab(page: Page, name: str) -> None:
-    page.get_by_role("tab", name=name, exact=True).click()
 
 
 def _complete(page: Page, prompt: str, again: bool = False) -> None:
@@ -22,7 +20,7 @@ def _complete(page: Page, prompt: str, again: bool = False) -> None:
     A story: what is drawn for a short question is now and then what greedy writes, letter by
     letter, and of two answers that are the same none can be chosen.
     """
-    _tab(page, "Complete")
+    open_tab(page, "Complete")
     lanes = page.locator(".token-stream:visible")
     expect(lanes).to_have_count(2)
     text = lanes.last.locator(".body > .running")
@@ -86,7 +84,7 @@ def test_two_lanes_are_voted_on_by_key_and_revealed(
     shoot(page, "blind-idle")
     page.locator(".blind input[type=file]").set_input_files(file)
     expect(rows.first.locator(".rate")).to_have_text("75 %")
-    _tab(page, "Recipe")
+    open_tab(page, "Recipe")
     with page.expect_file_chooser() as chooser:
         page.locator("button:visible", has_text="Open file").click()
     chooser.value.set_files(file)
@@ -97,8 +95,7 @@ def test_two_lanes_are_voted_on_by_key_and_revealed(
 
 def test_an_example_begins_with_one_click_on_a_phone(visit: Callable[..., Page]) -> None:
     page = visit(width=390, dark=True)
-    page.locator(".overflow-menu button").first.click()
-    page.locator(".overflow-dropdown button", has_text="Blind").click()
+    open_tab(page, "Blind")
     page.locator(".blind .pill", has_text="system prompt").click()
     expect(_title(page)).to_contain_text("Match 1 of", timeout=60_000)
     expect(page.locator(".blind .asked .role")).to_have_text("User")
@@ -115,7 +112,7 @@ def test_the_cells_of_a_grid_are_voted_on(
     visit: Callable[..., Page], shoot: Callable[[Page, str], None]
 ) -> None:
     page = visit()
-    _tab(page, "Grid")
+    open_tab(page, "Grid")
     page.locator("button.example:visible", has_text="24 cells").click()
     expect(page.locator("#grid-run")).to_be_hidden()
     expect(page.locator("#grid-run")).to_be_visible(timeout=90_000)

@@ -10,16 +10,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.tab_row import open_tab
+
 pytestmark = pytest.mark.browser
 
 
 def _open(page: Page) -> None:
-    tab = page.get_by_role("tab", name="Grid", exact=True)
-    if tab.count() and tab.first.is_visible():
-        tab.first.click()
-    else:
-        page.locator(".overflow-menu button").first.click()
-        page.locator(".overflow-dropdown button", has_text="Grid").click()
+    open_tab(page, "Grid")
     expect(page.locator("#grid-board .grid-board > .hint")).to_be_attached()
 
 

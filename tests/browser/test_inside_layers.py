@@ -7,14 +7,11 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.tab_row import open_tab
+
 pytestmark = pytest.mark.browser
 
 Shoot = Callable[[Page, str], None]
-
-
-def _open(page: Page, *names: str) -> None:
-    for name in names:
-        page.get_by_role("tab", name=name, exact=True).locator("visible=true").click()
 
 
 def _example(page: Page, name: str) -> None:
@@ -23,7 +20,7 @@ def _example(page: Page, name: str) -> None:
 
 def test_the_lens_shows_when_a_token_came_first(visit: Callable[..., Page], shoot: Shoot) -> None:
     page = visit()
-    _open(page, "Inside", "Logit lens")
+    open_tab(page, "Inside", "Logit lens")
     _example(page, "When does it know Paris?")
     lens = page.locator("#inside-lens")
     expect(lens.locator(".verdict")).to_contain_text("Paris")
@@ -47,13 +44,7 @@ def test_the_lens_shows_when_a_token_came_first(visit: Callable[..., Page], shoo
 
 def test_attention_of_a_head_is_read_in_four_ways(visit: Callable[..., Page], shoot: Shoot) -> None:
     page = visit(width=390, dark=True)
-    page.locator(".overflow-menu button").locator("visible=true").first.click()
-    page.locator(".overflow-dropdown button", has_text="Inside").click()
-    tab = page.locator("#inside-sections [role=tab]", has_text="Attention").locator("visible=true")
-    if not tab.count():
-        page.locator("#inside-sections .overflow-menu button").locator("visible=true").click()
-        tab = page.locator("#inside-sections .overflow-dropdown button", has_text="Attention")
-    tab.click()
+    open_tab(page, "Inside", "Attention")
     _example(page, "A thing said twice")
     view = page.locator("#inside-attention")
     expect(view.locator(".mosaic .thumb").first).to_be_visible()
@@ -96,7 +87,7 @@ def test_a_token_of_chat_and_of_complete_leads_inside(
     assert box.input_value().startswith("<|im_start|>") and box.input_value().endswith(" is")
     expect(lens.locator("td[aria-selected=true]")).to_contain_text("Paris")
     shoot(page, "looked-inside")
-    _open(page, "Complete")
+    open_tab(page, "Complete")
     page.locator(".examples button:visible", has_text="The capital of France is").first.click()
     token = page.locator(".token-stream:visible").first.locator(".body .tok").first
     expect(page.locator("#complete-run")).to_be_visible()

@@ -7,22 +7,12 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.tab_row import open_tab
+
 pytestmark = pytest.mark.browser
 
 Shoot = Callable[[Page, str], None]
 Visit = Callable[..., Page]
-
-
-def _open(page: Page, *names: str) -> None:
-    """Tabs inside tabs; on a phone they may be behind the button of their row."""
-    for depth, name in enumerate(names):
-        tab = page.get_by_role("tab", name=name, exact=True)
-        if tab.count():
-            tab.click()
-        else:
-            menu = page.locator(".overflow-menu:visible").nth(depth)
-            menu.locator("> button").click()
-            menu.locator(".overflow-dropdown button", has_text=name).click()
 
 
 def _chosen(view: Locator) -> Locator:
@@ -30,7 +20,7 @@ def _chosen(view: Locator) -> Locator:
 
 
 def test_a_models_modules_are_walked_by_keys(page: Page, shoot: Shoot) -> None:
-    _open(page, "Inside", "Structure")
+    open_tab(page, "Inside", "Structure")
     view = page.locator(".inside-view.structure")
     # The tree comes first, and stands still once the shapes of the text are there.
     expect(view.locator(".way li").first).to_contain_text("[1, 5]")
@@ -62,7 +52,7 @@ def test_a_models_modules_are_walked_by_keys(page: Page, shoot: Shoot) -> None:
 
 
 def test_a_prediction_is_continued_in_complete(page: Page, shoot: Shoot) -> None:
-    _open(page, "Inside", "Logits")
+    open_tab(page, "Inside", "Logits")
     view = page.locator(".inside-view.logits")
     rows = view.get_by_role("option")
     expect(rows).to_have_count(5)
@@ -83,7 +73,7 @@ def test_on_a_phone_nothing_is_wider_than_the_page(
     visit: Visit, shoot: Shoot, name: str
 ) -> None:
     page = visit(width=390)
-    _open(page, "Inside", name)
+    open_tab(page, "Inside", name)
     view = page.locator(f".inside-view.{name.lower()}")
     expect(view.locator(".way li, .walk li").last).to_be_visible()
     if name == "Structure":

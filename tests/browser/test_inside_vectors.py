@@ -7,12 +7,9 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.tab_row import open_tab
+
 pytestmark = pytest.mark.browser
-
-
-def _section(page: Page, name: str) -> None:
-    page.get_by_role("tab", name="Inside", exact=True).click()
-    page.locator("#inside-sections").get_by_role("tab", name=name, exact=True).first.click()
 
 
 def _example(page: Page, text: str) -> None:
@@ -23,7 +20,7 @@ def test_hidden_states_are_read_by_keys_and_their_ends_said(
     visit: Callable[..., Page], shoot: Callable[[Page, str], None]
 ) -> None:
     page = visit()
-    _section(page, "Hidden states")
+    open_tab(page, "Inside", "Hidden states")
     _example(page, "Chinese")
     view = page.locator(".inside-view.states")
     expect(view.locator(".facts")).to_contain_text("stands behind the final norm, model.norm")
@@ -42,7 +39,7 @@ def test_a_word_in_its_sentences_layer_by_layer(
     visit: Callable[..., Page], shoot: Callable[[Page, str], None]
 ) -> None:
     page = visit(width=900, dark=True)
-    _section(page, "Embeddings")
+    open_tab(page, "Inside", "Embeddings")
     _example(page, "red, in three places")
     view = page.locator(".inside-view.vectors")
     expect(view.locator(".sentences li")).to_have_count(6)
@@ -65,7 +62,7 @@ def test_four_bits_beside_all_of_them(
     visit: Callable[..., Page], shoot: Callable[[Page, str], None]
 ) -> None:
     page = visit()
-    _section(page, "Quantized")
+    open_tab(page, "Inside", "Quantized")
     _example(page, "4 bits")
     view = page.locator(".inside-view.quantized")
     expect(view.locator("table.costs thead")).to_contain_text("tiny-base · nf4", timeout=90_000)

@@ -7,16 +7,9 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.tab_row import open_tab
+
 pytestmark = pytest.mark.browser
-
-
-def _inside(page: Page) -> None:
-    """The tab, from the row of tabs or from the menu of those that have no room."""
-    tab = page.get_by_role("tab", name="Inside", exact=True)
-    if not tab.is_visible():
-        page.locator(".overflow-menu button").first.click()
-        tab = page.locator(".overflow-dropdown button", has_text="Inside")
-    tab.click()
 
 
 def _tokenizer(page: Page, lane: int = 0) -> tuple[object, object]:
@@ -28,7 +21,7 @@ def test_a_text_is_taken_apart_as_it_is_typed_and_a_token_opens_in_the_vocabular
     visit: Callable[..., Page], shoot: Callable[[Page, str], None]
 ) -> None:
     page = visit()
-    _inside(page)
+    open_tab(page, "Inside")
     text = page.get_by_label("Text to look at")
     text.fill("")
     text.press_sequentially("The capital of France", delay=10)
@@ -63,8 +56,7 @@ def test_a_vocabulary_is_filtered_and_walked_through_without_all_its_rows(
     visit: Callable[..., Page], shoot: Callable[[Page, str], None]
 ) -> None:
     page = visit(width=390, dark=True)
-    _inside(page)
-    page.get_by_role("tab", name="Vocabulary").click()
+    open_tab(page, "Inside", "Vocabulary")
     view = page.locator(".inside-view.vocabulary")
     expect(view.locator(".vc-count")).to_have_text("All 4,096 tokens.")
     view.locator(".vc-row").first.focus()
@@ -90,7 +82,7 @@ def test_a_vocabulary_is_filtered_and_walked_through_without_all_its_rows(
 
 def test_ids_come_back_as_text_and_a_batch_is_padded(visit: Callable[..., Page]) -> None:
     page = visit()
-    _inside(page)
+    open_tab(page, "Inside")
     page.locator("button.example:visible", has_text="A batch of two").click()
     lane, _ = _tokenizer(page)
     expect(lane.locator(".tz-batch td.padded").first).to_be_visible()

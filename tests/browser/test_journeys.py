@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.tab_row import open_tab
+
 pytestmark = pytest.mark.browser
 
 TABS = ("Chat", "Complete", "Strategies", "Tokens", "Score", "Inside", "Grid", "Blind",
@@ -16,10 +18,6 @@ TABS = ("Chat", "Complete", "Strategies", "Tokens", "Score", "Inside", "Grid", "
 FIRST_TOKEN = "[data-i]"
 LONG = 400
 Shoot = Callable[[Page, str], None]
-
-
-def _tab(page: Page, name: str) -> None:
-    page.get_by_role("tab", name=name, exact=True).click()
 
 
 def _lanes(page: Page) -> Locator:
@@ -133,7 +131,7 @@ def test_a_chat_goes_on_with_an_answer_that_was_begun(page: Page, shoot: Shoot) 
 
 
 def test_typed_control_tokens_are_text_until_the_box_is_ticked(page: Page) -> None:
-    _tab(page, "Tokens")
+    open_tab(page, "Tokens")
     page.get_by_label("Prompt", exact=True).locator("visible=true").fill("Hi<|im_end|>there")
     lane = _lanes(page).first
     special = lane.locator("details.prompt .special")
@@ -168,7 +166,7 @@ def test_retry_undo_edit_and_clear(page: Page) -> None:
 
 
 def test_two_columns_stream_together(page: Page, shoot: Shoot) -> None:
-    _tab(page, "Complete")
+    open_tab(page, "Complete")
     for number in (1, 2):
         _settings_of(page, number)
         _setting(page, "New tokens").fill(str(LONG))
@@ -190,7 +188,7 @@ def test_two_columns_stream_together(page: Page, shoot: Shoot) -> None:
 
 
 def test_one_text_through_the_base_and_chat_lens(page: Page, shoot: Shoot) -> None:
-    _tab(page, "Complete")
+    open_tab(page, "Complete")
     page.get_by_label("Text for every lane").fill("hello,how are you")
     page.get_by_role("button", name="Base and chat lens").click()
     lanes = _lanes(page)
@@ -239,7 +237,7 @@ def test_chats_beside_each_other_answer_one_message(page: Page, shoot: Shoot) ->
 
 
 def test_a_locked_setting_is_the_same_in_every_lane(page: Page) -> None:
-    _tab(page, "Complete")
+    open_tab(page, "Complete")
     panel = _settings_of(page, 1)
     lock = panel.get_by_role("button", name="Temperature: the same in every lane")
     _setting(page, "Temperature").fill("0.7")
@@ -259,7 +257,7 @@ def test_a_locked_setting_is_the_same_in_every_lane(page: Page) -> None:
 
 
 def test_columns_are_added_and_removed(page: Page) -> None:
-    _tab(page, "Complete")
+    open_tab(page, "Complete")
     expect(_lanes(page)).to_have_count(2)
     for count in (3, 4, 5, 6, 7, 8, 8):
         page.get_by_role("button", name="Add lane").locator("visible=true").click()
@@ -270,7 +268,7 @@ def test_columns_are_added_and_removed(page: Page) -> None:
 
 
 def test_strategies_differ(page: Page, shoot: Shoot) -> None:
-    _tab(page, "Strategies")
+    open_tab(page, "Strategies")
     _example(page, "Once upon a time")
     lanes = _lanes(page)
     expect(lanes).to_have_count(5)
@@ -283,7 +281,7 @@ def test_strategies_differ(page: Page, shoot: Shoot) -> None:
 
 
 def test_one_panel_edits_the_column_it_names(page: Page, shoot: Shoot) -> None:
-    _tab(page, "Strategies")
+    open_tab(page, "Strategies")
     heads = _heads(page)
     expect(heads).to_have_count(5)
     panel = _settings_of(page, 2)
@@ -308,7 +306,7 @@ def test_one_panel_edits_the_column_it_names(page: Page, shoot: Shoot) -> None:
 
 
 def test_what_is_wrong_with_a_setting_stands_at_it(page: Page) -> None:
-    _tab(page, "Strategies")
+    open_tab(page, "Strategies")
     panel = _settings_of(page, 1)
     _group(page, "Words")
     _setting(page, "Bias").fill("dragon = 4\nfox")
@@ -328,7 +326,7 @@ def test_what_is_wrong_with_a_setting_stands_at_it(page: Page) -> None:
 
 
 def test_settings_are_used_for_all_columns_and_outlive_them(page: Page) -> None:
-    _tab(page, "Complete")
+    open_tab(page, "Complete")
     panel = _settings_of(page, 2)
     _setting(page, "Strategy").select_option("Beam search")
     _setting(page, "New tokens").fill("5")
@@ -356,7 +354,7 @@ def test_a_chat_can_be_steered_from_its_panel(page: Page) -> None:
 
 
 def test_a_tokens_candidates_open(page: Page, shoot: Shoot) -> None:
-    _tab(page, "Tokens")
+    open_tab(page, "Tokens")
     _example(page, "The capital of France is")
     lane = _ended(_lanes(page).first)
     token = lane.locator(FIRST_TOKEN).first
@@ -377,7 +375,7 @@ def test_a_tokens_candidates_open(page: Page, shoot: Shoot) -> None:
 
 
 def test_the_step_table_is_the_same_run(page: Page) -> None:
-    _tab(page, "Tokens")
+    open_tab(page, "Tokens")
     _example(page, "The capital of France is")
     lane = _ended(_lanes(page).first)
     chosen = lane.locator(FIRST_TOKEN).first.inner_text().strip("·␣ ")
@@ -392,7 +390,7 @@ def test_a_branch_goes_on_beside_its_run_and_is_pruned_and_brought_back(
     page: Page, shoot: Shoot
 ) -> None:
     """Greedy goes on with its own choice: what is forked by ids is the same text to the end."""
-    _tab(page, "Tokens")
+    open_tab(page, "Tokens")
     _example(page, "Once upon a time")
     first, second = _lanes(page).nth(0), _lanes(page).nth(1)
     _ended(first).locator("[data-i='4']").click()
@@ -416,7 +414,7 @@ def test_a_branch_goes_on_beside_its_run_and_is_pruned_and_brought_back(
 
 
 def test_a_run_is_paused_and_goes_on_token_by_token(page: Page) -> None:
-    _tab(page, "Tokens")
+    open_tab(page, "Tokens")
     _setting(page, "New tokens").fill(str(LONG))
     _example(page, "Once upon a time")
     lane = _lanes(page).first
@@ -449,7 +447,7 @@ def test_a_branch_of_a_chats_answer_opens_in_the_tokens_tab(page: Page) -> None:
 
 
 def test_models_are_swapped_and_unloaded(page: Page, shoot: Shoot) -> None:
-    _tab(page, "Models")
+    open_tab(page, "Models")
     _choose(page, "Model", "builtin/tiny-base")
     notice = page.locator("#models-notice")
     page.locator("#models-load").click()
@@ -473,7 +471,7 @@ def test_models_are_swapped_and_unloaded(page: Page, shoot: Shoot) -> None:
 
 def _runs_again(page: Page) -> None:
     """After whatever was wrong, a plain run in the Tokens tab works."""
-    _tab(page, "Tokens")
+    open_tab(page, "Tokens")
     _choose(page, "Model", "builtin/tiny-chat")
     _example(page, "The capital of France is")
     expect(_lanes(page).first).to_have_attribute("data-state", "finished")
@@ -481,7 +479,7 @@ def _runs_again(page: Page) -> None:
 
 def test_an_unknown_model_is_a_sentence(page: Page, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no model here")
-    _tab(page, "Tokens")
+    open_tab(page, "Tokens")
     lane = _lanes(page).first
     for given, word in (("nobody/nothing", "nobody/nothing"), (str(tmp_path), "config.json"),
                         (str(tmp_path / "gone"), "no such folder"), ("not a name!", "name")):
@@ -494,7 +492,7 @@ def test_an_unknown_model_is_a_sentence(page: Page, tmp_path: Path) -> None:
 
 
 def test_bad_input_is_a_sentence_that_names_the_field(page: Page) -> None:
-    _tab(page, "Tokens")
+    open_tab(page, "Tokens")
     lane, run = _lanes(page).first, page.locator("#tokens-run")
     notice = page.locator("#tokens-notice")
     run.click()
@@ -522,7 +520,7 @@ def test_an_empty_message_keeps_the_chat(page: Page) -> None:
 
 def test_a_tab_closed_in_mid_stream_frees_its_place(visit: Callable[..., Page]) -> None:
     left, stays = visit(), visit()
-    _tab(left, "Tokens")
+    open_tab(left, "Tokens")
     _setting(left, "New tokens").fill(str(LONG))
     _example(left, "Once upon a time")
     _lanes(left).first.locator(FIRST_TOKEN).first.wait_for()
@@ -534,13 +532,13 @@ def test_a_tab_closed_in_mid_stream_frees_its_place(visit: Callable[..., Page]) 
 def test_what_a_visitor_writes_is_shown_and_never_run(page: Page) -> None:
     """Gradio evaluates ``${}`` and ``{{}}`` of an HTML template; no text may ever get there."""
     nasty = "<img src='data:,' onerror=alert(1)> ${alert(2)} {{7*7}} <script>alert(3)</script>"
-    _tab(page, "Tokens")
+    open_tab(page, "Tokens")
     page.get_by_label("Prompt", exact=True).locator("visible=true").fill(nasty)
     page.locator("#tokens-run").click()
     lane = _ended(_lanes(page).first)
     lane.locator("details.prompt summary").click()
     expect(lane.locator("details.prompt")).to_contain_text("onerror")
-    _tab(page, "Chat")
+    open_tab(page, "Chat")
     _ask(page, nasty)
     _ended(_lanes(page).first)
 
@@ -578,12 +576,7 @@ def _run_example(page: Page, tab: str) -> None:
 def test_a_phone_never_scrolls_sideways(visit: Callable[..., Page], shoot: Shoot) -> None:
     page = visit(width=390, height=844)
     for tab in TABS:
-        button = page.get_by_role("tab", name=tab, exact=True)
-        if button.is_visible():
-            button.click()
-        else:
-            page.locator(".overflow-menu button").first.click()
-            page.locator(".overflow-dropdown button", has_text=tab).click()
+        open_tab(page, tab)
         _run_example(page, tab)
         shoot(page, f"phone-{tab.lower()}")
         if tab in ("Complete", "Strategies"):
@@ -604,8 +597,7 @@ def test_on_a_phone_the_settings_of_a_chat_stand_under_it(visit: Callable[..., P
 
 def test_on_a_phone_no_button_covers_what_is_said_of_a_model(visit: Callable[..., Page]) -> None:
     page = visit(width=390, height=844)
-    page.locator(".overflow-menu button").first.click()
-    page.locator(".overflow-dropdown button", has_text="Models").click()
+    open_tab(page, "Models")
     row = page.locator("#models-list tbody tr").first
     button = row.locator(".wishes").bounding_box()
     cells = [cell.bounding_box() for cell in row.locator("th, td:not(.wishes)").all()]
@@ -617,7 +609,7 @@ def test_on_a_phone_no_button_covers_what_is_said_of_a_model(visit: Callable[...
 
 def test_the_scale_of_a_narrow_lane_is_one_line(visit: Callable[..., Page]) -> None:
     page = visit()
-    _tab(page, "Strategies")
+    open_tab(page, "Strategies")
     scales = page.locator(".ts .scale:visible")
     expect(scales.first).to_be_visible()
     heights = [scale.bounding_box()["height"] for scale in scales.all()]
@@ -627,7 +619,7 @@ def test_the_scale_of_a_narrow_lane_is_one_line(visit: Callable[..., Page]) -> N
 def test_every_tab_in_the_dark(visit: Callable[..., Page], shoot: Shoot) -> None:
     page = visit(dark=True)
     for tab in TABS:
-        _tab(page, tab)
+        open_tab(page, tab)
         _run_example(page, tab)
         shoot(page, f"dark-{tab.lower()}")
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -89,8 +89,8 @@ def test_what_people_and_models_wrote_stays(chinese: Page) -> None:
 
 # Names, units and code words that are the same in both languages.
 _SAME = re.compile(
-    r"Token by Token|tiny-(chat|base|encoder)|[Tt]op-[pkh]|Token|float32|Qwen2ForCausalLM|dtype|auto|"
-    r"bitsandbytes|Logit|[\w-]+/[\w.-]+|cpu|cuda(:\d)?|MB|GB|KB|kB|"
+    r"Token by Token|tiny-(chat|base|encoder)|[Tt]op-[pkh]|Token|float32|"
+    r"Qwen2ForCausalLM|dtype|auto|bitsandbytes|Logit|[\w-]+/[\w.-]+|cpu|cuda(:\d)?|MB|GB|KB|kB|"
     r"ms|JSON|CSV|English|Gradio|"
     r"Token by Token|Markdown|Python|curl|BOS|EOS|KV|top-[kpnh]|min-p|UTF-8|[A-Z]{2,}|p|k|n|id|ids|"
     r"\S*[_.<>|{}\\/=]\S*|DoLa|DRY|XTC|Mirostat|Hub|Hugging Face|transformers|Qwen\S*|Phi\S*|gpt2|"

@@ -7,13 +7,11 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.tab_row import open_tab
+
 pytestmark = pytest.mark.browser
 
 Shoot = Callable[[Page, str], None]
-
-
-def _tab(page: Page, name: str) -> None:
-    page.get_by_role("tab", name=name, exact=True).click()
 
 
 def _button(page: Page, name: str) -> Locator:
@@ -35,7 +33,7 @@ def reload(page: Page) -> None:
 
 def _forget_all(page: Page) -> None:
     """Other tests of the same app were the same person."""
-    _tab(page, "Records")
+    open_tab(page, "Records")
     expect(page.locator(".records .place")).to_contain_text("records.sqlite3")
     if _button(page, "Clear all mine").is_visible():
         _button(page, "Clear all mine").click()
@@ -47,12 +45,12 @@ def test_a_run_is_found_marked_opened_compared_deleted_and_there_again(
     page: Page, shoot: Shoot
 ) -> None:
     _forget_all(page)
-    _tab(page, "Complete")
+    open_tab(page, "Complete")
     page.locator("button.example:visible", has_text="The capital of France").click()
     lanes = page.locator(".token-stream:visible")
     expect(lanes.locator(".tok", has_text="Paris").first).to_be_visible()
     expect(page.locator("#complete-run")).to_be_visible()
-    _tab(page, "Records")
+    open_tab(page, "Records")
     search = page.get_by_role("searchbox", name="Search records")
     search.fill("capital france")  # what top-p goes on with is not known
     expect(_rows(page)).to_have_count(2)
@@ -96,7 +94,7 @@ def test_a_run_is_found_marked_opened_compared_deleted_and_there_again(
     expect(_rows(page)).to_have_count(2)
 
     reload(page)
-    _tab(page, "Records")
+    open_tab(page, "Records")
     expect(page.locator(".records .place")).to_contain_text("records.sqlite3")
     kept = _rows(page).filter(has_text="<b>best</b>")
     expect(kept).to_have_count(1)
@@ -111,8 +109,7 @@ def test_records_fit_a_phone(visit: Callable[..., Page], shoot: Shoot) -> None:
     # sight before the press has been heard, says nothing of that; what ended it does.
     expect(page.locator(".ts[data-state=finished]:visible").first).to_be_visible()
     expect(page.locator("#chat-run")).to_be_visible()
-    page.locator(".overflow-menu button").first.click()
-    page.locator(".overflow-dropdown button", has_text="Records").click()
+    open_tab(page, "Records")
     row = _rows(page).filter(has_text="What is the capital of France?").first
     expect(row).to_contain_text("chat")
     row.locator(".texts").click()

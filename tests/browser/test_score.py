@@ -7,11 +7,9 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.tab_row import open_tab
+
 pytestmark = pytest.mark.browser
-
-
-def _tab(page: Page, name: str) -> None:
-    page.get_by_role("tab", name=name, exact=True).click()
 
 
 def _example(page: Page, text: str) -> None:
@@ -20,7 +18,7 @@ def _example(page: Page, text: str) -> None:
 
 def test_a_text_is_scored_compared_and_opened(visit: Callable[..., Page]) -> None:
     page = visit()
-    _tab(page, "Score")
+    open_tab(page, "Score")
     _example(page, "One answer after two questions")
     first, second = (page.locator(".score-lanes .lane-column:visible").nth(n) for n in range(2))
     wrong = second.locator(".body .tok", has_text="France")
@@ -42,9 +40,7 @@ def test_a_text_is_scored_compared_and_opened(visit: Callable[..., Page]) -> Non
 
 def test_a_contest_shows_a_winner_by_each_rule(visit: Callable[..., Page]) -> None:
     page = visit(width=390, dark=True)
-    page.locator(".overflow-menu button").first.click()
-    page.locator(".overflow-dropdown button", has_text="Score").click()
-    _tab(page, "Contest")
+    open_tab(page, "Score", "Contest")
     _example(page, "Capital of France")
     rows = page.locator("#contest-ranking tbody tr")
     expect(rows).to_have_count(5)

@@ -9,13 +9,15 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.tab_row import open_tab
+
 pytestmark = pytest.mark.browser
 
 Shoot = Callable[[Page, str], None]
 
 
 def _open(page: Page) -> None:
-    page.get_by_role("tab", name="Strategies", exact=True).click()
+    open_tab(page, "Strategies")
     expect(page.locator(".decoding-head:visible")).to_have_count(5)
 
 
@@ -186,8 +188,7 @@ def test_presets_that_somebody_tampered_with_are_a_sentence(page: Page) -> None:
 
 def test_many_lanes_on_a_phone(visit: Callable[..., Page], shoot: Shoot) -> None:
     page = visit(width=390, height=844)
-    page.locator(".overflow-menu button").first.click()
-    page.locator(".overflow-dropdown button", has_text="Strategies").click()
+    open_tab(page, "Strategies")
     _button(page, "Choose lanes").click()
     # One preset more than lanes: "All" could only end in a button that cannot be pressed.
     _button(page, "The first 24").click()
