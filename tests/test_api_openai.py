@@ -90,7 +90,8 @@ def test_a_completion_is_the_engines_own_run(served: Served, name: str, stream: 
     assert "".join(part.choices[0].text for part in parts) == trace.text
     last = parts[-1].choices[0]
     assert trace.finished and last.finish_reason == ENDS[trace.finished.reason]
-    assert last.model_extra["token_ids"] == list(trace.ids)
+    assert [id for part in parts for id in part.choices[0].model_extra["token_ids"]] == list(
+        trace.ids)
     logprobs = [part.choices[0].logprobs for part in parts if part.choices[0].logprobs]
     joined: dict[str, list[Any]] = {"tokens": [], "token_logprobs": [], "text_offset": [],
                                     "top_logprobs": []}
@@ -121,7 +122,7 @@ def test_a_chat_is_the_engines_own_run(served: Served, stream: bool) -> None:
         assert messages[0].role == "assistant"
         assert "".join(message.content or "" for message in messages) == trace.text
         assert trace.finished and mine[-1].finish_reason == ENDS[trace.finished.reason]
-        assert mine[-1].model_extra["token_ids"] == list(trace.ids)
+        assert [id for c in mine for id in c.model_extra["token_ids"]] == list(trace.ids)
         assert mine[-1].model_extra["seed"] == 3 + place
         content = [one for c in mine if c.logprobs for one in c.logprobs.content]
         assert [one.token for one in content] == [step.piece for step in trace.steps]
@@ -200,9 +201,12 @@ def test_a_stop_string_is_no_part_of_the_text(served: Served, stream: bool) -> N
     whole = served.trace(BASE, Raw(FRANCE), Decoding(max_new_tokens=16)).text
     stop = whole[20:26]
     told = served.openai.completions.create(
-        model=BASE, prompt=FRANCE, temperature=0, max_tokens=16, stop=[stop, "never"],
-        stream=stream)
+        model=BASE, prompt=FRANCE, temperature=0, max_tokens=16, stop=[stop, "never"], logprobs=0,
+        stream=stream, extra_body={"return_token_ids": True})
     parts = list(told) if stream else [told]
+    for choice in (part.choices[0] for part in parts):
+        tokens = choice.logprobs.tokens if choice.logprobs else []
+        assert len(choice.model_extra["token_ids"]) == len(tokens)
     assert "".join(part.choices[0].text for part in parts) == whole[: whole.index(stop)]
     assert parts[-1].choices[0].finish_reason == "stop"
 

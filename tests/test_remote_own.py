@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from playground.core.decoding import Decoding
 from playground.core.prompt import Chat, Message, Raw
 from playground.core.remote import remote_from, repo_of
-from playground.core.run import ModelSpec, Run
+from playground.core.run import Fork, ModelSpec, Run
 from playground.core.score import ScoreRequest
 from playground.core.trace import Trace
 from playground.engine.engine import Engine
@@ -61,8 +62,7 @@ def far(near: Engine) -> Iterator[Engine]:
 def _both(near: Engine, far: Engine, repo: str, run: Run) -> tuple[Trace, Trace]:
     traces = []
     for engine, name in ((near, repo), (far, repo_of("own", repo))):
-        spec = ModelSpec(name)
-        trace = Trace(Run(spec, run.prompt, run.decoding, run.seed))
+        trace = Trace(replace(run, model=ModelSpec(name)))
         for event in engine.run(trace.run):
             trace = trace.add(event)
         assert trace.state == "finished", trace.problem
@@ -94,6 +94,16 @@ def test_any_settings_and_dice_give_the_same_text_far_away(
     run = Run(ModelSpec("any"), TEXT, decoding, seed=5)
     here, there = _both(near, far, "builtin/tiny-base", run)
     assert here.text == there.text != ""
+    assert here.ids == there.ids
+
+
+def test_a_raw_text_can_be_branched_from_far_away(near: Engine, far: Engine) -> None:
+    run = Run(ModelSpec("any"), TEXT, Decoding(max_new_tokens=8))
+    here, there = _both(near, far, "builtin/tiny-base", run)
+    taken = here.steps[3].candidates[1].id
+    branch = replace(run, fork=Fork(there.ids[:3], (taken,)))
+    one, other = _both(near, far, "builtin/tiny-base", branch)
+    assert one.ids == other.ids != here.ids[3:] and one.ids[0] == taken
 
 
 def test_a_text_is_as_likely_there_as_here(near: Engine, far: Engine) -> None:

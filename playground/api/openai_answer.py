@@ -1,7 +1,8 @@
 """What came of a request as OpenAI's objects, whole or as chunks; it knows no route and no engine.
 
-Beyond OpenAI's own fields: ``notices`` (sentences), a choice's ``seed`` where dice were thrown, its
-``token_ids`` and ``prompt_token_ids`` on request, and the ``token_id`` of each log-probability.
+Beyond OpenAI's own fields: ``notices`` (sentences), a choice's ``seed`` where dice were thrown, on
+request its ``token_ids`` (in a stream, those of a chunk's own tokens) and ``prompt_token_ids``, and
+the ``token_id`` of each log-probability in a chat.
 """
 
 from __future__ import annotations
@@ -102,7 +103,8 @@ class Answer:
         return {**self._head(kind), "choices": choices, "usage": self.usage(), **self._notices()}
 
     def _choice(self, place: int, text: str, told: list[Told], reason: str) -> dict[str, Any]:
-        made: dict[str, Any] = {"index": place, "finish_reason": reason, **self._beside(place)}
+        made: dict[str, Any] = {"index": place, "finish_reason": reason,
+                                **self._ids(told), **self._beside(place)}
         if self.asked.chat:
             made["message"] = {"role": "assistant", "content": text, "refusal": None}
             made["logprobs"] = self._logprobs(told)
@@ -115,7 +117,7 @@ class Answer:
         text = delta.text
         reason = delta.reason if isinstance(delta, Delta) else None
         told = list(delta.told) if isinstance(delta, Delta) else []
-        made: dict[str, Any] = {"index": place, "finish_reason": reason}
+        made: dict[str, Any] = {"index": place, "finish_reason": reason, **self._ids(told)}
         if not self.asked.runs and reason is None:
             made["finish_reason"] = "length"  # an echo alone
         if reason is not None or not self.asked.runs:
@@ -145,6 +147,10 @@ class Answer:
         return {"id": self.id, "object": kind, "created": self.created,
                 "model": self.asked.model.repo}
 
+    def _ids(self, told: Sequence[Told]) -> dict[str, Any]:
+        """The ids of the tokens that are told, one for each log-probability of an answer."""
+        return {"token_ids": [one.step.id for one in told]} if self.asked.token_ids else {}
+
     def _beside(self, place: int) -> dict[str, Any]:
         """What OpenAI does not tell of a choice."""
         made: dict[str, Any] = {}
@@ -152,7 +158,6 @@ class Answer:
         if choice is not None and choice.run.decoding.draws:
             made["seed"] = choice.run.seed
         if self.asked.token_ids:
-            made["token_ids"] = list(choice.ids) if choice else []
             made["prompt_token_ids"] = [one.id for one in self._prompt(place // self.asked.n)]
         return made
 

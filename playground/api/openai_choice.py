@@ -41,7 +41,6 @@ class Choice:
     started: Started | None = None
     finished: Finished | None = None
     problem: Problem | None = None
-    ids: list[int] = field(default_factory=list)
     _text: str = ""  # all of it, with what is held back
     _sent: int = 0
     _held: list[Told] = field(default_factory=list)
@@ -52,7 +51,6 @@ class Choice:
             case Started():
                 self.started = event
             case Step():
-                self.ids.append(event.id)
                 self._held.append(Told(event, len(self._text)))
                 self._text += "" if event.special else event.text
                 return self._release(self._safe())
