@@ -50,7 +50,7 @@ def test_the_first_state_is_said_to_be_what_it_was_measured_to_be() -> None:
 def test_massive_activations_are_said_with_their_place() -> None:
     (words,) = giants(FOUND)
     assert "in one layer" in words and "3,000 times its layer's median" in words
-    assert "position 1, dimension 3 of layer 1" in words
+    assert "position 2, dimension 3 of layer 1" in words
     (words,) = giants(replace(FOUND, peaks=(FOUND.peaks[0],) * 3))
     assert words.startswith("No massive activation")
 

@@ -140,14 +140,14 @@ def giants(found: HiddenFound) -> Iterator[str]:
     if not massive:
         name, peak = max(zip(names, found.peaks, strict=True), key=lambda one: abs(one[1].value))
         yield (f"No massive activation ({rule}). The largest value is {_short(peak.value)}: "
-               f"{name}, position {peak.position}, dimension {peak.dimension}.")
+               f"{name}, position {peak.position + 1}, dimension {peak.dimension}.")
         return
     name, peak = max(massive, key=lambda one: abs(one[1].value))
     where = "in one layer" if len(massive) == 1 else f"in {len(massive)} layers"
     times = "" if not peak.median else (
         f", {abs(peak.value) / peak.median:,.0f} times its layer's median")
     yield (f"Massive activations {where} ({rule}): the largest is {_short(peak.value)}{times}, at "
-           f"position {peak.position}, dimension {peak.dimension} of {name}. The colours end below "
+           f"position {peak.position + 1}, dimension {peak.dimension} of {name}. The colours end below "
            "them.")
 
 

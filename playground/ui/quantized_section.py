@@ -120,6 +120,6 @@ def said(one: ExpectedFound, other: ExpectedFound, between: Sequence[Apart]) -> 
         " Embeddings, norms and the head are not quantized, and of a small model they are much.")
     yield (f"The weights of the second take {100 * other.weights / one.weights:.0f} % of the bytes "
            f"of the first.{small}")
-    yield ("The seconds are one measurement of this look, of a pass over this text, and no "
-           "benchmark.")
+    yield ("The milliseconds are one measurement of one pass over this text and no benchmark: "
+           "writing token by token takes other ways, and other times.")
     yield from dict.fromkeys((*one.notices, *other.notices))

@@ -54,7 +54,7 @@ def build_tokenizer(stage: Stage, settings: Settings) -> Section:
             )
             beside = gr.Textbox(
                 "", label="A second text, for a batch of two", lines=1, max_lines=4, min_width=200,
-                placeholder="Shorter or longer than the first", elem_id="inside-beside",
+                placeholder="Any other text", elem_id="inside-beside",
                 elem_classes="prompt-box",
             )
             ids = gr.Textbox(

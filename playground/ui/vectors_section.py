@@ -60,7 +60,7 @@ def build_vectors(stage: Stage, settings: Settings) -> Section:
             )
             sentences = gr.Textbox(
                 _BANK, label="Sentences with it, one a line; a label in front names the sense",
-                lines=4, max_lines=12, scale=4, elem_id="inside-sentences",
+                lines=4, max_lines=8, scale=4, elem_id="inside-sentences",
                 elem_classes="prompt-box",
             )
         examples = examples_row([one.label for one in made])

@@ -54,7 +54,7 @@ function hiddenCell(found, layer, position) {
   const [, text, special] = found.pieces[position];
   const cosine = found.cosines[layer]?.[position] ?? null;
   const firsts = found.firsts[layer][position];
-  cell.append(h('b', '', found.labels[layer]), ' · position ', String(position), ' ', quoted(text, { special: special === 1 }),
+  cell.append(h('b', '', found.labels[layer]), ' · position ', String(position + 1), ' ', quoted(text, { special: special === 1 }),
     ' · norm ', h('b', '', threeDigits(found.norms[layer][position])));
   if (cosine !== null) cell.append(' · cosine with the next ', h('b', '', figure(cosine, 3)));
   const values = h('span', 'values', `[${firsts.map(threeDigits).join(', ')}${found.widths[layer] > firsts.length ? ', …' : ''}]`);
@@ -91,7 +91,7 @@ function hiddenTable(found) {
     const name = h('th', '', found.labels[layer]);
     name.scope = 'row';
     const where = h('td');
-    where.append(`dimension ${dimension} at ${position} `, quoted(found.pieces[position][1], { special: found.pieces[position][2] === 1 }));
+    where.append(`dimension ${dimension} at position ${position + 1} `, quoted(found.pieces[position][1], { special: found.pieces[position][2] === 1 }));
     line.append(name, h('td', '', `[1, ${found.pieces.length}, ${found.widths[layer]}]`), h('td', '', threeDigits(norm)),
       h('td', '', turn === null ? '' : figure(turn, 3)), h('td', '', threeDigits(value) + (massive ? ' massive' : '')), where);
     body.append(line);

@@ -51,7 +51,7 @@ function expectedOf({ pieces, first, sides, between }) {
   const largest = Math.max(...between.map(([forward]) => forward ?? 0), 1e-9);
   const table = h('table', 'figures expected');
   const head = h('tr');
-  for (const name of ['', 'behind', `${sides[0].name} expects`, `${sides[1].name} expects`, 'apart, in nats']) {
+  for (const name of ['', 'after', `${sides[0].name} expects`, `${sides[1].name} expects`, 'apart, in nats']) {
     const cell = h('th', '', name);
     cell.scope = 'col';
     head.append(cell);
@@ -69,7 +69,7 @@ function expectedOf({ pieces, first, sides, between }) {
     const size = h('i', 'bar');
     size.style.setProperty('--share', (forward ?? largest) / largest);
     bar.append(figure(forward, forward !== null && forward < 0.01 ? 5 : 3), size);
-    line.append(h('td', 'place', String(first + n)), name, topOf(sides[0].tops[n]), topOf(sides[1].tops[n]), bar);
+    line.append(h('td', 'place', String(first + n + 1)), name, topOf(sides[0].tops[n]), topOf(sides[1].tops[n]), bar);
     body.append(line);
   });
   table.append(top, body);
