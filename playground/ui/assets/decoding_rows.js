@@ -147,6 +147,7 @@ class TextRow extends Row {
     this.finish(this.head(), area);
     if (!examples.length) return;
     const box = h('div', 'tries');
+    box.dataset.verbatim = '';  // they are prompts, in whatever language the page is
     for (const text of examples) {
       const button = h('button', 'small', text);
       button.type = 'button';

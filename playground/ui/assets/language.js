@@ -58,7 +58,7 @@ class Translator {
     for (const list of [this.patterns.get(first), first && this.patterns.get('')]) {
       for (const { match, other, quoted, weight } of list || []) {
         const parts = match.exec(text)?.slice(1);
-        if (parts && (weight > 9 || this.small(parts, quoted, depth))) {
+        if (parts && (weight > 9 || this.small(parts, quoted, weight, depth))) {
           return this.put(other, parts, quoted, depth);
         }
       }
@@ -68,8 +68,9 @@ class Translator {
 
   // "{} of {}" fits half of all sentences: around so few letters stand single words, or what is
   // known itself.
-  small(parts, quoted, depth) {
-    return parts.every((part, n) => quoted[n] || !/[A-Za-z]{2}.*\s.*[A-Za-z]{2}/.test(part)
+  small(parts, quoted, weight, depth) {
+    const wordy = weight > 4 ? /[A-Za-z]{2}.*\s.*[A-Za-z]{2}/ : /[A-Za-z]{2}/;
+    return parts.every((part, n) => quoted[n] || !wordy.test(part)
       || (depth < 3 && this.look(part, depth + 1) !== null));
   }
 
