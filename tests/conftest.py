@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 _HOME = tempfile.TemporaryDirectory(prefix="playground-tests-")
 
@@ -24,6 +25,10 @@ os.environ.update(
 for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "SPACE_ID",
              "PLAYGROUND_DATA"):
     os.environ.pop(name, None)
+
+# A slow machine is no fault of what is tested; the rest is as the machine's own profile says.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
