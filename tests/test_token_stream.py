@@ -488,7 +488,8 @@ def test_a_lane_has_a_branch_event() -> None:
     assert callable(token_stream.token_stream("T", branch=True).branch)
 
 
-@pytest.mark.parametrize("asset", sorted(ASSETS.glob("token_*")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "asset", sorted([*ASSETS.glob("token_*"), *ASSETS.glob("copy_*")]), ids=lambda path: path.name)
 def test_no_asset_makes_html_or_asks_another_host(asset: Path) -> None:
     """The namespace of SVG is a name that nobody asks for."""
     text = asset.read_text(encoding="utf-8").replace("'http://www.w3.org/2000/svg'", "")
