@@ -447,7 +447,8 @@ def test_a_prompt_is_shown_as_the_model_will_see_it(engine: Engine, shelf: Shelf
 
 def test_the_models_are_listed_in_every_state(make: Make, shelf: Shelf) -> None:
     engine = make()
-    assert [row.state for row in engine.models()] == ["absent", "absent"]
+    assert [(row.spec, row.state) for row in engine.models()] == [
+        (spec, "absent") for spec in (shelf.one, shelf.two, ModelSpec("builtin/tiny-encoder"))]
     seen = [type(said) for said in engine.load(shelf.one)]
     assert seen[-1] is ModelCard and set(seen[:-1]) == {Loading}
     assert status(engine, shelf.one) == ("ready", 0)

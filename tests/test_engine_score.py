@@ -80,8 +80,7 @@ def make(spec: ModelSpec) -> Iterator[Make]:
 
 
 def leases(engine: Engine) -> int:
-    (row,) = engine.models()
-    return row.leases
+    return sum(row.leases for row in engine.models())
 
 
 def eventually(true: Callable[[], bool]) -> None:
