@@ -148,7 +148,7 @@ def test_an_encoder_guesses_each_place_itself() -> None:
     assert head.code == "logits = model.cls(hidden)" and "stand between" in head.said
     assert argmax.code == "token = logits[0, 2].argmax()"
     assert argmax.values[0] == int(logits[2].argmax())
-    assert "writes nothing on" in summary(found)
+    assert "does not go on with a text" in summary(found)
 
 
 def test_without_a_head_there_are_no_predictions() -> None:

@@ -90,7 +90,8 @@ class LensFound(Finding):
 
     ``read`` are the window's tokens, ``next`` the one behind it where the text goes on, ``tokens``
     how many the text has. ``end``: the modules between the last layer and the head, by their class,
-    which were put on every layer's state. ``notices`` say what is to be known of it.
+    which were put on every layer's state. ``notices`` say what is to be known of it. ``masked``: an
+    encoder, whose cells guess the token of their own place and not the next one.
     """
 
     tokens: int
@@ -102,6 +103,7 @@ class LensFound(Finding):
     rows: tuple[tuple[LensCell, ...], ...]
     end: str = ""
     notices: tuple[str, ...] = ()
+    masked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from playground.errors import InvalidInput, PlaygroundError
 from playground.inside.passes import hidden_of
 from playground.inside.readout import Readout, readout_of
 from playground.inside.subject import Look, Subject
+from playground.models.kinds import ENCODER
 from playground.models.pieces import pieces_of
 from playground.models.text import encode, tokenize
 
@@ -62,6 +63,7 @@ def look_at_lens(subject: Subject, request: LensRequest) -> Look:
         len(ids), first, tuple(pieces[i] for i in ids[window]),
         pieces[ids[window.stop]] if window.stop < len(ids) else None,
         pieces[wanted], layers, tuple(rows), text.end.said, tuple(notices),
+        subject.model.card.kind == ENCODER,
     )
 
 

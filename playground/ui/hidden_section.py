@@ -147,8 +147,8 @@ def giants(found: HiddenFound) -> Iterator[str]:
     times = "" if not peak.median else (
         f", {abs(peak.value) / peak.median:,.0f} times its layer's median")
     yield (f"Massive activations {where} ({rule}): the largest is {_short(peak.value)}{times}, at "
-           f"position {peak.position + 1}, dimension {peak.dimension} of {name}. The colours end below "
-           "them.")
+           f"position {peak.position + 1}, dimension {peak.dimension} of {name}. The colours end "
+           "below them.")
 
 
 def _short(value: float) -> str:

@@ -130,7 +130,7 @@ def _grid(found: LensFound) -> dict[str, Any]:
         "read": [place(piece) for piece in found.read],
         "next": None if found.next is None else place(found.next),
         "watched": place(found.watched), "layers": found.layers, "end": found.end,
-        "notices": found.notices,
+        "notices": found.notices, "masked": found.masked,
         "came": [came_first([row[column].rank for row in found.rows])
                  for column in range(len(found.read))],
     }

@@ -103,8 +103,8 @@ def summary(found: PredictionsFound) -> str:
     known = [place for place in found.places if place.actual is not None]
     if found.masked:
         return (
-            "An encoder writes nothing on. At each place it guesses the token of that place, and "
-            "unless that is masked it sees it: it mostly says what stands there."
+            "An encoder does not go on with a text. At each place it guesses the token "
+            "of that place, and unless that is masked it sees it: it mostly says what stands there."
         )
     if not known:
         return "There is no next token in this text to compare with."

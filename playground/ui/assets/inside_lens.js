@@ -120,7 +120,9 @@ function lensCellElement(view, row, column) {
   const { found } = view;
   const [token, probability] = found.rows[row][column];
   const cell = h('td');
-  const next = column + 1 < found.read.length ? found.read[column + 1] : found.next;
+  // An encoder guesses what stands at the place, any other model what comes after it.
+  const behind = column + 1 < found.read.length ? found.read[column + 1] : found.next;
+  const next = found.masked ? found.read[column] : behind;
   if (next === token) cell.classList.add('right');
   cell.dataset.row = row;
   cell.dataset.column = column;
@@ -189,8 +191,8 @@ function lensVerdict(view) {
   const came = found.came[column];
   const ranks = found.rows.map((row) => row[column][4]);
   const last = found.layers.at(-1);
-  const where = found.first + column + 1 === found.count ? 'at the last position, after '
-    : `at position ${found.first + column + 1}, after `;
+  const where = found.first + column + 1 === found.count ? 'at the last position'
+    : `at position ${found.first + column + 1}`;
   line.append(lensToken(found, found.watched));
   if (came === null) {
     const best = Math.min(...ranks);
@@ -204,7 +206,7 @@ function lensVerdict(view) {
   } else {
     line.append(` is first from layer ${found.layers[came]} of ${last} on, `);
   }
-  line.append(where, lensToken(found, found.read[column]), '.');
+  line.append(where, found.masked ? ', where there stands ' : ', after ', lensToken(found, found.read[column]), '.');
   return line;
 }
 
@@ -260,7 +262,8 @@ function lensFoot(found) {
   const end = found.end ? `its own end (${found.end}, then the head)` : 'its head alone, as no norm stands before it';
   foot.append(said(
     `Each layer’s state is put through the model’s end: ${end}. The last layer is what the model says. `
-    + 'A line under a token: the text really goes on so.',
+    + (found.masked ? 'An encoder guesses the token of each place itself; a line under it: that stands there.'
+      : 'A line under a token: the text really goes on so.'),
   ));
   return foot;
 }

@@ -24,7 +24,7 @@ window.insideView = {
       drawn = props.value;
       const { waits = '', problems: wrong = [], found = null } = drawn ? JSON.parse(drawn) : {};
       status.textContent = waits;
-      problems.replaceChildren(...wrong.filter(Boolean).map((words) => h('p', 'problem', words)));
+      problems.replaceChildren(...[...new Set(wrong.filter(Boolean))].map((words) => h('p', 'problem', words)));
       root.classList.toggle('waits', waits !== '');
       const text = JSON.stringify(found);
       if (found === null && waits) return;  // what was found before stays, dimmed, until there is more
