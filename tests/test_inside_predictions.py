@@ -10,6 +10,7 @@ import gradio as gr
 import pytest
 import torch
 
+from playground.core.lens import LensRequest
 from playground.core.predictions import MOST_TOKENS, Predictions, PredictionsFound
 from playground.core.prompt import Ids, Raw
 from playground.core.run import ModelSpec
@@ -149,6 +150,7 @@ def test_an_encoder_guesses_each_place_itself() -> None:
     assert argmax.code == "token = logits[0, 2].argmax()"
     assert argmax.values[0] == int(logits[2].argmax())
     assert "does not go on with a text" in summary(found)
+    assert look(model, LensRequest(Ids(ids))).masked
 
 
 def test_without_a_head_there_are_no_predictions() -> None:
