@@ -34,6 +34,8 @@ def _complete(page: Page, prompt: str, again: bool = False) -> None:
     for lane in range(2):
         expect(lanes.nth(lane)).to_have_attribute("data-state", "finished", timeout=60_000)
     page.locator("#complete-vote-blind").click()
+    # The match is there before its tab is in sight, and only in sight it takes a key.
+    expect(_title(page)).to_be_visible()
 
 
 def _title(page: Page) -> Locator:
