@@ -191,8 +191,10 @@ function lensVerdict(view) {
   const came = found.came[column];
   const ranks = found.rows.map((row) => row[column][4]);
   const last = found.layers.at(-1);
-  const where = found.first + column + 1 === found.count ? 'at the last position'
-    : `at position ${found.first + column + 1}`;
+  const place = found.first + column + 1;
+  const after = place === found.count ? 'at the last position, after ' : `at position ${place}, after `;
+  const masked = place === found.count ? 'at the last position, where there stands '
+    : `at position ${place}, where there stands `;
   line.append(lensToken(found, found.watched));
   if (came === null) {
     const best = Math.min(...ranks);
@@ -206,7 +208,7 @@ function lensVerdict(view) {
   } else {
     line.append(` is first from layer ${found.layers[came]} of ${last} on, `);
   }
-  line.append(where, found.masked ? ', where there stands ' : ', after ', lensToken(found, found.read[column]), '.');
+  line.append(found.masked ? masked : after, lensToken(found, found.read[column]), '.');
   return line;
 }
 
