@@ -60,8 +60,8 @@ def build_vectors(stage: Stage, settings: Settings) -> Section:
             )
             sentences = gr.Textbox(
                 _BANK, label="Sentences with it, one a line; a label in front names the sense",
-                lines=4, max_lines=8, scale=4, elem_id="inside-sentences",
-                elem_classes="prompt-box",
+                lines=4, max_lines=8, scale=4, min_width=280,  # beneath the word on a phone
+                elem_id="inside-sentences", elem_classes="prompt-box",
             )
         examples = examples_row([one.label for one in made])
         view = inside_view("vectors", HINT)
