@@ -42,6 +42,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                      help="drive this app in the browser tests instead of starting one")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The journeys come last: Playwright's event loop stays in this thread once it has begun, and
+    whoever calls ``asyncio.run`` after it is refused."""
+    items.sort(key=lambda item: item.path.parent.name == "browser")
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The folder of the checkout."""

@@ -78,9 +78,11 @@ def _row(status: ModelStatus, may_manage: bool) -> str:
     card, spec = status.card, status.spec
     if status.server:
         return _served_row(status)
-    name = escape(spec.label) + (' <span class="pinned">pinned</span>' if status.pinned else "")
+    # A name is nobody's word: <bdi> keeps it as it is, in any language and direction.
+    pinned = ' <span class="pinned">pinned</span>' if status.pinned else ""
+    name = f"<bdi>{escape(spec.label)}</bdi>{pinned}"
     return (
-        f'<tr><th scope="row">{name}<small>{escape(spec.repo)}</small></th>'
+        f'<tr><th scope="row">{name}<small><bdi>{escape(spec.repo)}</bdi></small></th>'
         f'<td><span class="state {escape(status.state)}">{escape(_state(status))}</span></td>'
         f"<td>{escape(_memory(status))}</td>"
         f"<td>{escape(f'{card.device} · {card.dtype}') if card else '–'}</td>"
@@ -100,8 +102,8 @@ def _served_row(status: ModelStatus) -> str:
     elif status.asked_for is not None and status.asked_for >= 60:
         said += f", asked {_age(status.asked_for)} ago"
     known = not spec.repo.endswith("/?")
-    name = escape(spec.label if known else status.server)
-    small = escape(spec.repo) if known else "a server whose models are not known"
+    name = f"<bdi>{escape(spec.label if known else status.server)}</bdi>"
+    small = f"<bdi>{escape(spec.repo)}</bdi>" if known else "a server whose models are not known"
     return (
         f'<tr><th scope="row">{name}<small>{small}</small></th>'
         f'<td><span class="state {escape(status.state)}">{escape(said)}</span></td><td>–</td>'

@@ -78,7 +78,9 @@ class RecordRow {
     this.prompt.textContent = record.prompt;
     this.answer.textContent = record.answer || (record.state === 'failed' ? record.reason : 'It wrote nothing.');
     this.answer.classList.toggle('none', !record.answer);
-    this.how.replaceChildren(h('b', '', record.model), h('span', '', record.settings));
+    const model = h('b');
+    model.append(h('bdi', '', record.model));
+    this.how.replaceChildren(model, h('span', '', record.settings));
     this.how.title = `${record.model} · ${record.settings}`;
     const first = h('span');
     first.append(timeOf(record.at));
