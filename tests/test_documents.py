@@ -33,7 +33,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     app = subprocess.Popen(
         [sys.executable, "-u", ROOT / "app.py", "--port", str(port)], stdout=subprocess.PIPE,
         env={"HOME": str(home), "PATH": os.environ["PATH"]}, cwd=home, text=True,
-        start_new_session=True)
+        start_new_session=True,
+        # Where these tests run in the background, Ctrl+C is ignored, and by every child too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     try:
         assert app.stdout is not None
         assert app.stdout.readline().startswith("Open http")
