@@ -7,6 +7,7 @@ and its own generator wrapper, with the scheduler and CUDA taken out, forks a ch
 from __future__ import annotations
 
 import importlib
+import multiprocessing
 import os
 import sys
 import time
@@ -54,8 +55,13 @@ def models_held(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def forked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """The generator wrapper of the real package; each first call of a function forks its child."""
+def forked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """The generator wrapper of the real package; each first call of a function forks its child.
+
+    A child waits for its next call, as a ZeroGPU's does: what this process had open is open in it
+    too, so that one which outlives its test keeps a browser, or an app, from ending.
+    """
+    before = set(multiprocessing.active_children())
     for name in [name for name in sys.modules if name.startswith("spaces.zero.")]:
         monkeypatch.delitem(sys.modules, name)
     cuda = types.ModuleType("spaces.zero.torch")
@@ -78,7 +84,10 @@ def forked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     monkeypatch.setattr(wrappers.client, "get_duration_seconds", lambda *_: 60)
     made = partial(wrappers.generator_function_wrapper, duration=zero.seconds_of, gpu_size=None)
     made.asked = asked  # type: ignore[attr-defined]
-    return made
+    yield made
+    for child in set(multiprocessing.active_children()) - before:
+        child.kill()
+        child.join(10)
 
 
 def _engine(gpu: Any) -> Engine:
