@@ -468,8 +468,8 @@ def test_no_event_of_the_page_is_an_api() -> None:
 def test_the_page_stays_light() -> None:
     """A panel of sliders in each possible column once made it 582 components; 24 lanes that nobody
     has asked for yet are three each, and a browser that has them not on the page mounts none. The
-    sections of the Inside tab are some ten each, mounted when they are opened. With them and the
-    language its configuration has 42 to 45 kB on the wire, half as much as a picture of the page."""
+    sections of the Inside tab are some ten each, mounted when they are opened. With them its
+    configuration has 42 to 45 kB on the wire, half as much as a picture of the page."""
     made = page(FakeEngine())
     assert len(made.config["components"]) < 580
     told = json.dumps(made.get_config_file(), default=str).encode()
