@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -114,8 +115,10 @@ class Work:
             pass
         except PlaygroundError as error:
             self._tell(error.problem)
-        except Exception:  # nobody may wait for ever after a mistake of ours
-            LOG.exception("A request of the API failed.")
+        except Exception as error:  # nobody may wait for ever after a mistake of ours
+            # Its place and its kind, and not its words, which may quote a prompt.
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            LOG.error("Unexpected %s in a request of the API\n%s", type(error).__name__, frames)
             self._tell(UNEXPECTED)
         finally:
             self._tell(None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import traceback
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -68,7 +69,9 @@ class RemoteLink:
         if task.cancelled():
             listener(Finished("stopped", "", 0, 0, 0.0, 0.0))
         elif error := task.exception():
-            log.error("a remote run failed", exc_info=error)
+            # Its place and its kind, and not its words, which may quote a prompt.
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            log.error("Unexpected %s in a remote run\n%s", type(error).__name__, frames)
             listener(Failed(_MISTAKE))
 
     def cancel(self, key: int, /) -> None:
