@@ -61,7 +61,7 @@ GpuFunction = Callable[[ModelSpec, Sequence[Command]], Generator[tuple[Reply, ..
 def gpu_function() -> GpuFunction:
     """The function that the Hub gives a GPU to; off ZeroGPU ``spaces`` gives it back as it is."""
     # Only on a ZeroGPU is it there, and it must come before CUDA is touched.
-    import spaces  # type: ignore[import-not-found]
+    import spaces
 
     decorated: GpuFunction = spaces.GPU(duration=zero.seconds_of)(zero.session)
     return decorated
