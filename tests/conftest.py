@@ -35,11 +35,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """``--screenshots DIR`` keeps a picture of every view that the browser tests visit.
 
     ``--app-url URL`` drives an app that already runs, instead of starting one.
+    ``--models-on DEVICE`` tries the laws of decoding there: see ``tests/on_device.py``.
     """
     parser.addoption("--screenshots", metavar="DIR", default=None,
                      help="keep pictures of the page in this folder")
     parser.addoption("--app-url", metavar="URL", default=None,
                      help="drive this app in the browser tests instead of starting one")
+    parser.addoption("--models-on", metavar="DEVICE", default=None,
+                     help="make the models of the decoding tests on this device")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before any test module takes a model maker by its name."""
+    if device := config.getoption("--models-on"):
+        from tests.on_device import use
+
+        use(device)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
