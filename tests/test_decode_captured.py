@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import DynamicCache
 
 from playground.core.decoding import Decoding
 from playground.core.prompt import Ids
 from playground.core.run import Fork, ModelSpec, Run
 from playground.decode import captured
-from playground.decode.captured import CapturedStep
+from playground.decode.captured import CapturedStep, Recording
 from playground.decode.loop import DecodeLoop
-from playground.models.lanes import BATCH
+from playground.models.lanes import BATCH, cache_argument, new_cache
 from playground.models.loading import Model, assemble
 from tests.architectures import CORE, lane_of, tiny
 from tests.reference import decode, generate
@@ -30,6 +31,12 @@ SAMPLED = Decoding(do_sample=True, max_new_tokens=24, min_new_tokens=24)
 BATCHED = [kind for kind in CORE if lane_of(kind) == BATCH]
 # Those with a layer that holds a window only, or states, decode as before.
 FULL = {"llama", "gpt2", "qwen2", "qwen3", "phi", "gptj", "gpt_neox", "opt", "olmo2", "granite"}
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recorded from the second step of a shape on, because these texts are short."""
+    monkeypatch.setattr(captured, "PATIENCE", 1)
 
 
 def loop_of(model: Model) -> tuple[DecodeLoop, CapturedStep]:
@@ -45,7 +52,7 @@ def test_ids_are_those_of_generate(kind: str, decoding: Decoding) -> None:
     loop, steps = loop_of(model)
     (trace,) = decode(model, [Run(model.spec, Ids(PROMPT), decoding, 5)], loop=loop)
     assert trace.ids == generate(model, trace)[0]
-    assert steps.proven and steps.steps >= 20
+    assert steps.shapes == ((1, 256),) and steps.steps >= 20
 
 
 @pytest.mark.parametrize("kind", BATCHED)
@@ -70,6 +77,72 @@ def test_rows_join_and_leave_a_row_that_was_alone() -> None:
     for trace in traces:
         assert trace.ids == generate(model, trace)[0]
     assert steps.steps > 15
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_takes_them_too(kind: str) -> None:
+    """Prompts of several lengths, so padding on the left; ten rows leave one after the other, which
+    the shapes for twelve, eight, six, four, three, two and one hold in turn."""
+    model = tiny_model(kind)
+    loop, steps = loop_of(model)
+    runs = [Run(model.spec, Ids(PROMPT[: 3 + 2 * n]), replace(
+        SAMPLED, max_new_tokens=10 + 5 * n, min_new_tokens=10 + 5 * n, top_k=20 * n), n)
+        for n in range(10)]
+    for trace in decode(model, runs, loop=loop):
+        assert trace.ids == generate(model, trace)[0]
+    assert [rows for rows, _ in steps.shapes] == [12, 8, 6, 4, 3, 2, 1]
+    assert steps.steps > 25
+
+
+@pytest.mark.parametrize("decoding", [
+    Decoding(num_beams=4, max_new_tokens=20),
+    Decoding(do_sample=True, num_beams=3, max_new_tokens=20),
+    Decoding(guidance_scale=1.7, max_new_tokens=20),
+], ids=["beams", "beam sampling", "guidance"])
+def test_members_of_several_texts_take_them_too(decoding: Decoding) -> None:
+    model = tiny_model("qwen2")
+    loop, steps = loop_of(model)
+    runs = [Run(model.spec, Ids(PROMPT), decoding, 3), Run(model.spec, Ids(PROMPT[:9]), SAMPLED, 2)]
+    for trace in decode(model, runs, loop=loop):
+        assert trace.ids == generate(model, trace)[0]
+    assert steps.steps > 10
+
+
+def test_a_shape_is_recorded_once_it_was_asked_for_a_few_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A recording costs as much as some plain steps, which a run of three tokens never gets back;
+    many short runs do."""
+    monkeypatch.setattr(captured, "PATIENCE", 4)
+    model = tiny_model("llama")
+    loop, steps = loop_of(model)
+    short = replace(GREEDY, max_new_tokens=4, min_new_tokens=4)
+    decode(model, [Run(model.spec, Ids(PROMPT), short)], loop=loop)
+    assert steps.shapes == ()
+    decode(model, [Run(model.spec, Ids(PROMPT[:7]), short)], loop=loop)
+    assert steps.shapes == ((1, 256),)
+
+
+def test_what_was_not_used_for_longest_gives_its_buffers_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = tiny_model("llama")
+    each = sum(one.keys[0, :, :1].nbytes + one.values[0, :, :1].nbytes for one in _read(model).layers)
+    monkeypatch.setattr(captured, "MOST_BYTES", 256 * 3 * each)  # one and two rows, or three
+    loop, steps = loop_of(model)
+    run = Run(model.spec, Ids(PROMPT), SAMPLED, 1)
+    for count, shapes in ((1, [1]), (2, [1, 2]), (1, [2, 1]), (3, [3]), (4, [3])):
+        runs = [replace(run, seed=seed) for seed in range(count)]
+        for trace in decode(model, runs, loop=loop):
+            assert trace.ids == generate(model, trace)[0]
+        assert [rows for rows, _ in steps.shapes] == shapes
+
+
+def _read(model: Model) -> DynamicCache:
+    """A cache that holds the prompt."""
+    cache = new_cache(model.lm)
+    model.lm(torch.tensor([PROMPT]), **{cache_argument(model.lm): cache})
+    return cache
 
 
 def test_two_rows_that_take_turns_keep_each_their_own_cache() -> None:
@@ -112,18 +185,18 @@ def test_buffers_double_and_what_is_too_large_decodes_as_before(
     monkeypatch.setattr(captured, "LEAST", 16)
     loop, steps = loop_of(model)
     (trace,) = decode(model, [run], loop=loop)
-    assert trace.ids == expected.ids and steps._capacity == 64
+    assert trace.ids == expected.ids and steps.shapes == ((1, 32), (1, 64))
     monkeypatch.setattr(captured, "MOST_BYTES", 1)
     loop, steps = loop_of(model)
     (trace,) = decode(model, [run], loop=loop)
     assert trace.ids == expected.ids and steps.steps == 0
 
 
-def _wrong(step: CapturedStep, *_: Any) -> torch.Tensor:
-    return torch.randn(1, 400)
+def _wrong(step: Recording, newest: torch.Tensor, *_: Any) -> torch.Tensor:
+    return torch.randn(1, 400, device=newest.device)
 
 
-def _broken(step: CapturedStep, *_: Any) -> torch.Tensor:
+def _broken(step: Recording, *_: Any) -> torch.Tensor:
     raise RuntimeError("operation not permitted when stream is capturing")
 
 
@@ -134,7 +207,7 @@ def test_steps_that_are_not_to_be_believed_are_given_up(
     model = tiny_model("llama")
     run = Run(model.spec, Ids(PROMPT), SAMPLED, 7)
     (expected,) = decode(model, [run])
-    monkeypatch.setattr(CapturedStep, "_step", step)
+    monkeypatch.setattr(Recording, "step", step)
     loop, steps = loop_of(model)
     (trace,) = decode(model, [run], loop=loop)
     assert trace.ids == expected.ids and not steps.usable

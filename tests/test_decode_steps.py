@@ -51,8 +51,9 @@ def test_nan_and_infinity_are_seen(bad: float) -> None:
 
 
 def test_every_token_forbidden_is_no_choice() -> None:
-    assert draw(torch.full((1, 4), -math.inf), None) is None
-    assert draw(torch.tensor([[0.0, math.inf]]), torch.Generator()) is None
+    """Nor does it end the process, as the checks of ``torch.multinomial`` would on CUDA."""
+    assert draw(torch.full((1, 4), -math.inf), None)[1].isnan().all()
+    assert draw(torch.tensor([[0.0, math.inf]]), torch.Generator())[1].isnan().all()
 
 
 def test_candidates_are_a_softmax_of_the_models_logits() -> None:
@@ -95,9 +96,8 @@ def test_draws_follow_the_shown_probabilities() -> None:
     generator = torch.Generator().manual_seed(0)
     scores = torch.tensor([[1.0, 0.0, 2.0]])
     drawn = [draw(scores, generator) for _ in range(2000)]
-    assert drawn[0] is not None
-    p = float(drawn[0][1][2])
-    hits = sum(1 for d in drawn if d is not None and d[0] == 2)
+    p = float(drawn[0][1][0, 2])
+    hits = sum(1 for token, _ in drawn if token == 2)
     assert abs(hits - 2000 * p) < 4 * math.sqrt(2000 * p * (1 - p))
 
 

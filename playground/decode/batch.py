@@ -72,7 +72,7 @@ class Batch:
     """Members in the middle of decoding, one row of the cache for each of their texts."""
 
     def __init__(self, lm: Any, captured: CapturedStep | None = None) -> None:
-        """``captured`` reads the steps of a row that is alone here."""
+        """``captured`` reads the steps, where it can."""
         self._lm = lm
         self._captured = captured
         self.members: list[Member] = []
@@ -191,13 +191,13 @@ class Batch:
             return told
         newest = torch.cat([member.newest() for member in self.members])
         cache, lengths = self._cache, self.lengths
-        if self._captured is None or with_states or len(lengths) > 1:
+        if self._captured is None or with_states:
             return forward(self._lm, newest, cache, lengths, with_states)
 
         def plainly() -> torch.Tensor:
             return forward(self._lm, newest, cache, lengths).logits
 
-        return Read(self._captured.read(newest, cache, lengths[0], plainly))
+        return Read(self._captured.read(newest, cache, lengths, plainly))
 
     def _whole(self, with_states: bool) -> Read:
         """Without a cache every text is read from its begin, by itself."""

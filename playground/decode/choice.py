@@ -6,6 +6,7 @@ after them the probability that the token was really chosen with.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,7 @@ import torch
 
 from playground.core.decoding import Decoding
 from playground.core.events import Candidate, Draw, Effect
-from playground.decode.effects import Stage, draw_of, effects
+from playground.decode.effects import Stage, draw_of, effects, winner
 from playground.decode.processors import Chain
 from playground.models.pieces import Pieces
 
@@ -72,32 +73,37 @@ def report(
     reading: Reading,
     row: int,
     probabilities: torch.Tensor,
-    id: int,
+    id: int | torch.Tensor,
     count: int,
     pieces: Pieces,
     stages: Sequence[Stage] = (),
 ) -> Report:
     """What is told about the token ``id``; ``probabilities`` [vocabulary] are the final ones.
 
-    ``stages`` are given where it is asked what each processor did.
+    ``id`` may still be on the device, as [1]: all numbers come from there together, because each
+    look waits for a GPU to be done. ``stages`` are given where it is asked what each processor did.
     """
     logprobs = reading.logprobs[row]
     shown = reading.top[row, :count]
-    numbers = torch.stack([logprobs[shown], probabilities[shown]]).tolist()
-    own = logprobs[id]
-    chosen = torch.stack([own, probabilities[id], (logprobs > own).sum().to(own.dtype)]).tolist()
-    ids = shown.tolist()
+    place = id if isinstance(id, torch.Tensor) else shown.new_full((1,), id)
+    places = torch.cat([shown, place])
+    above = (logprobs > logprobs[place]).sum(dtype=logprobs.dtype)[None]
+    # As fp32 numbers, in which every id and every rank is exact.
+    told = [logprobs[places], probabilities[places], places.to(logprobs.dtype), above]
+    numbers, size = torch.cat(told).tolist(), len(places)
+    own, final = numbers[:size], numbers[size : 2 * size]
+    ids = [int(number) for number in numbers[2 * size : 3 * size]]
     return Report(
-        id=id,
-        logprob=chosen[0],
-        rank=int(chosen[2]) + 1,
-        probability=chosen[1],
+        id=ids[-1],
+        logprob=own[-1],
+        rank=int(numbers[-1]) + 1,
+        probability=final[-1],
         entropy=reading.entropy[row],
         candidates=tuple(
             Candidate(c, pieces[c].text, logprob, probability)
-            for c, logprob, probability in zip(ids, *numbers, strict=True)
+            for c, logprob, probability in zip(ids[:-1], own, final, strict=False)
         ),
-        effects=effects(stages, row, list(dict.fromkeys([*ids, id])), pieces) if stages else (),
+        effects=effects(stages, row, list(dict.fromkeys(ids)), pieces) if stages else (),
     )
 
 
@@ -118,14 +124,13 @@ def choose(
     scores = stages[-1].scores if stages else chain(ids, logits.float())
     # The same dice once more, to look at the draw that comes.
     dice = generator.clone_state() if generator is not None and decoding.effects else None
-    chosen = draw(scores, generator)
-    if chosen is None:
+    chosen, probabilities = draw(scores, generator)
+    told = report(reading, 0, probabilities[0], chosen, decoding.candidates, pieces, stages)
+    if math.isnan(told.probability):  # one is NaN where their sum is: then all are
         return None
-    id, probabilities = chosen
-    told = report(reading, 0, probabilities, id, decoding.candidates, pieces, stages)
     if dice is None:
         return told
-    return replace(told, draw=draw_of(probabilities[None], dice, id))
+    return replace(told, draw=draw_of(probabilities, dice, told.id))
 
 
 def judge(
@@ -148,17 +153,14 @@ def judge(
 
 def draw(
     scores: torch.Tensor, generator: torch.Generator | None
-) -> tuple[int, torch.Tensor] | None:
-    """The next token of ``scores`` [1, vocabulary] and the probabilities [vocabulary] it had.
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The next token [1] of ``scores`` [1, vocabulary], and the probabilities [1, vocabulary].
 
-    As ``generate()`` chooses: argmax without a generator, otherwise one draw from the softmax. None
-    where the scores make no distribution.
+    As ``generate()`` chooses: argmax without a generator, otherwise one draw from the softmax, in
+    the way of ``torch.multinomial`` but without its checks, which end a CUDA process. The
+    probabilities are NaN where the scores make no distribution.
     """
     probabilities = torch.softmax(scores, dim=-1)
-    if bool(torch.isnan(probabilities[0, 0])):  # one is NaN where their sum is: then all are
-        return None
     if generator is None:
-        chosen = torch.argmax(scores, dim=-1)
-    else:
-        chosen = torch.multinomial(probabilities, num_samples=1, generator=generator)
-    return int(chosen.item()), probabilities[0]
+        return torch.argmax(scores, dim=-1), probabilities
+    return winner(probabilities, generator), probabilities

@@ -79,13 +79,21 @@ class _Change:
         return self.shifts(by.masked_fill(~among, -1.0).topk(count).indices.tolist())
 
 
+def winner(probabilities: torch.Tensor, dice: torch.Generator) -> torch.Tensor:
+    """One token [1] of ``probabilities`` [1, vocabulary], drawn as ``torch.multinomial`` draws it.
+
+    On the CPU and on CUDA alike (ATen, ``multinomial_out``) every token gets a number q from the
+    exponential distribution with rate 1, and the largest p / q wins.
+    """
+    arrivals = torch.empty_like(probabilities).exponential_(1, generator=dice)
+    return torch.argmax(probabilities / arrivals, dim=-1)
+
+
 def race(probabilities: torch.Tensor, dice: torch.Generator) -> torch.Tensor:
     """The times [1, vocabulary] at which the tokens arrive; the first of them is drawn.
 
-    ``torch.multinomial`` draws one of ``probabilities`` [1, vocabulary] in this way, on the CPU
-    and on CUDA alike (ATen, ``multinomial_out``): every token gets a number q from the exponential
-    distribution with rate 1, and the largest p / q wins. So a token of probability p arrives at
-    q / p, which is exponentially distributed with rate p.
+    See ``winner``: a token of probability p arrives at q / p, which is exponentially distributed
+    with rate p.
     """
     return torch.empty_like(probabilities).exponential_(1, generator=dice) / probabilities
 

@@ -60,8 +60,7 @@ class DecodeLoop:
         """``drafts`` are models that may propose tokens for it; more may come while it runs.
 
         ``clock`` gives the seconds that a slowed run is held by. ``capture`` says whether the steps
-        of a row that is alone have fixed shapes; left open, they have on a CUDA device, where that
-        is faster.
+        have fixed shapes; left open, they have on a CUDA device, where that is faster.
         """
         self._model, self._drafts = model, drafts
         self._facts = facts_of(model)
@@ -406,7 +405,7 @@ class DecodeLoop:
 
 
 def _captured(model: Model, wanted: bool | None) -> CapturedStep | None:
-    """What records the steps of a row that is alone; None where nobody wants it or nothing can."""
+    """What records the steps; None where nobody wants it or nothing can."""
     on_cuda = model.lm.device.type == "cuda" and len(set(model.card.device.split())) == 1
     wants = on_cuda if wanted is None else wanted
     return CapturedStep(model.lm, on_cuda) if wants and model.card.lane == BATCH else None
