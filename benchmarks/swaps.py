@@ -2,12 +2,14 @@
 
     python -m benchmarks.swaps [SWAPS [ROUNDS]]
 
-Three measurements, each within one run. SWAPS (200) swaps between the two built-in models, each in
-a fresh process, with the app process's memory, files and threads. The gaps between the tokens of a
-stream: alone, beside another model that is loaded and ended over and over, and beside a process
-that only computes, which is what any neighbour costs on a machine of so few cores. And ROUNDS (3)
-loads of a random bf16 model of the shape of Qwen2.5 0.5B, each beside a plain read of its file into
-memory in the same numbers, both with the file out of the page cache. This process imports no torch.
+Each within one run, on the GPU where there is one. SWAPS (200) swaps between the two built-in
+models, with the app process's memory, files and threads: each in a fresh process, or with a GPU
+parked in turn, with what is taken of it. The gaps between the tokens of a stream: alone, beside
+another model that is loaded and ended (with a GPU also parked and brought back) over and over, and
+beside a process that only computes, which is what any neighbour costs on a machine of few cores.
+ROUNDS (3) loads of a random bf16 model of the shape of Qwen2.5 0.5B, each beside a plain read of
+its file onto the device in the same numbers, both with the file out of the page cache. And with a
+GPU the return of that model from host memory beside the bare copy. This process imports no torch.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -31,12 +33,13 @@ from playground.core.events import Failed, Finished, Step
 from playground.core.prompt import Raw
 from playground.core.run import ModelSpec, Run
 from playground.engine.engine import Engine
-from playground.models import footprint
+from playground.models import footprint, memory
 from playground.models.place import place
 from playground.settings import Settings
 
 CHAT, BASE = ModelSpec("builtin/tiny-chat"), ModelSpec("builtin/tiny-base")
 WARM_UP = 10
+DEVICE = memory.kind_of("auto")
 PROMPT = Raw("Once upon a time there was a little dragon named")
 
 _MAKE = """
@@ -64,7 +67,8 @@ import torch, playground.worker.preload
 from safetensors.torch import load_file
 from playground.core.run import ModelSpec
 from playground.models.loading import load
-folder, way, dtype = sys.argv[1:]
+folder, way, dtype, device = sys.argv[1:]
+torch.zeros(1, device=device)
 file = Path(folder) / "model.safetensors"
 opened = os.open(file, os.O_RDONLY)
 os.posix_fadvise(opened, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -72,17 +76,46 @@ os.close(opened)
 began, busy = time.perf_counter(), time.process_time()
 if way == "plain":
     wanted = getattr(torch, dtype)
-    kept = {name: one.to(wanted, copy=True) for name, one in load_file(file).items()}
+    kept = {name: one.to(device, wanted, copy=True) for name, one in load_file(file).items()}
 else:
-    kept = load(ModelSpec("made/half-b", dtype=dtype), folder, "cpu")
+    kept = load(ModelSpec("made/half-b", dtype=dtype), folder, device)
+if device == "cuda":
+    torch.cuda.synchronize()
 print(json.dumps([time.perf_counter() - began, time.process_time() - busy]))
+"""
+_PARK = """
+import json, sys, time
+import torch
+from playground.core.run import ModelSpec
+from playground.models.loading import load
+from playground.models.parking import Parking
+folder, rounds = sys.argv[1:]
+lm = load(ModelSpec("made/half-b", dtype="bfloat16"), folder, "cuda").lm
+parking = Parking()
+
+def seconds(work):
+    torch.cuda.empty_cache()
+    torch.cuda.synchronize()
+    began = time.perf_counter()
+    kept = work()
+    torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+told = []
+for _ in range(int(rounds) + 1):
+    there = seconds(lambda: parking.park([lm]))
+    host = [one.data for one in lm.parameters()]
+    bare = seconds(lambda: [one.to("cuda", non_blocking=True) for one in host])
+    told.append((there, seconds(parking.unpark), bare))
+print(json.dumps([sum(one.nbytes for one in host), told[1:]]))
 """
 
 
 def room_for_one() -> int:
     """Bytes in which one of the built-in models fits, and not both."""
     folders = {spec: place(spec, (spec.repo,), any_model=False) for spec in (CHAT, BASE)}
-    needs = [footprint.needed_bytes(Path(str(folder)), spec) for spec, folder in folders.items()]
+    needs = [footprint.needed_bytes(Path(str(folder)), spec, DEVICE)
+             for spec, folder in folders.items()]
     return int(1.2 * max(needs))
 
 
@@ -90,7 +123,7 @@ def swaps(count: int) -> None:
     """Swap ``count`` times and tell what has grown."""
     engine = Engine(Settings(memory_bytes=room_for_one()))
     here = psutil.Process()
-    sizes, files, threads, seconds = [], [], [], []
+    sizes, files, threads, seconds, on_gpu = [], [], [], [], []
     short = Decoding(max_new_tokens=1)
     for number in range(WARM_UP + count):
         spec = (CHAT, BASE)[number % 2]
@@ -103,12 +136,23 @@ def swaps(count: int) -> None:
             files.append(here.num_fds())
             threads.append(here.num_threads())
             seconds.append(time.perf_counter() - began)
+            if DEVICE == "cuda" and number % 10 == 0:
+                on_gpu.append(_taken_of_gpu())
     engine.close()
     slope = _slope([size / 1e6 for size in sizes])
     print(f"{count} swaps, median {statistics.median(seconds):.2f} s each: the app process takes "
           f"{sizes[0] / 1e6:.1f} MB at first and {sizes[-1] / 1e6:.1f} MB at last")
     print(f"  slope {slope * 1000:+.1f} kB a swap; files {min(files)} to {max(files)}, "
           f"threads {min(threads)} to {max(threads)}")
+    if on_gpu:
+        print(f"  of the GPU {on_gpu[0]} MB at first and {on_gpu[-1]} MB at last, {min(on_gpu)} to "
+              f"{max(on_gpu)} MB")
+
+
+def _taken_of_gpu() -> int:
+    """Megabytes of the first GPU that anybody has."""
+    ask = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    return int(subprocess.run(ask, check=True, capture_output=True, text=True).stdout.split()[0])
 
 
 def _slope(values: Sequence[float]) -> float:
@@ -123,11 +167,11 @@ def gaps(tokens: int = 400) -> None:
     over = threading.Event()
     swapped = 0
 
-    def swap() -> None:
+    def swap(away: Callable[[ModelSpec], object]) -> None:
         nonlocal swapped
         while not over.is_set():
             list(engine.load(BASE))
-            engine.unload(BASE)
+            away(BASE)
             swapped += 1
 
     def stream() -> list[float]:
@@ -138,6 +182,9 @@ def gaps(tokens: int = 400) -> None:
                 times.append(time.perf_counter())
         return [1000 * (b - a) for a, b in zip(times, times[1:], strict=False)]
 
+    ways: dict[str, Callable[[ModelSpec], object]] = {"loads": engine.unload}
+    if DEVICE == "cuda":
+        ways["returns"] = engine.park
     list(engine.load(CHAT))
     stream()
     print(f"{'gaps between tokens, ms':30} {'median':>8} {'99 %':>8} {'longest':>8}")
@@ -146,14 +193,15 @@ def gaps(tokens: int = 400) -> None:
         with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as neighbour:
             _tell_gaps("beside a busy process", stream())
             neighbour.kill()
-        before = swapped
-        swapper = threading.Thread(target=swap)
-        swapper.start()
-        busy = stream()
-        over.set()
-        swapper.join()
-        over.clear()
-        _tell_gaps(f"beside {swapped - before} swaps", busy)
+        for name, away in ways.items():
+            before = swapped
+            swapper = threading.Thread(target=swap, args=(away,))
+            swapper.start()
+            busy = stream()
+            over.set()
+            swapper.join()
+            over.clear()
+            _tell_gaps(f"beside {swapped - before} {name}", busy)
     engine.close()
 
 
@@ -171,12 +219,19 @@ def loads(rounds: int) -> None:
         for dtype in ("bfloat16", "float32"):
             pairs = []
             for _ in range(rounds):
-                told = [json.loads(_python(_LOAD, folder, way, dtype)) for way in ("plain", "ours")]
+                told = [json.loads(_python(_LOAD, folder, way, dtype, DEVICE))
+                        for way in ("plain", "ours")]
                 pairs.append((*told[0], *told[1]))
             plain, ours = (statistics.median(p[i] for p in pairs) for i in (0, 2))
             ratio = statistics.median(p[2] / p[0] for p in pairs)
             busy = statistics.median(p[3] / p[1] for p in pairs)
             print(f"{dtype:30} {plain:8.2f} {ours:8.2f} {ratio:8.2f} {busy:8.2f}")
+        if DEVICE == "cuda":
+            size, told = json.loads(_python(_PARK, folder, str(rounds)))
+            there, back, bare = (statistics.median(column) for column in zip(*told, strict=True))
+            ratio = statistics.median(back / bare for _, back, bare in told)
+            print(f"parking {size / 1e9:.2f} GB: away {there * 1000:.0f} ms, back "
+                  f"{back * 1000:.1f} ms, bare copy {bare * 1000:.1f} ms, ratio {ratio:.2f}")
 
 
 def _python(script: str, *arguments: str) -> str:

@@ -21,6 +21,8 @@ def use(device: str) -> None:
     from tests import architectures, tiny_models
 
     torch.set_default_device(device)
+    made = torch.Generator
+    torch.Generator = lambda device=device: made(device)  # type: ignore[misc, assignment]
     tiny_models.tiny_lm = _moved(tiny_models.tiny_lm, device)
     architectures.tiny = _moved(architectures.tiny, device)
     for owner, names in (

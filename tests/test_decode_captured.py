@@ -127,7 +127,8 @@ def test_what_was_not_used_for_longest_gives_its_buffers_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = tiny_model("llama")
-    each = sum(one.keys[0, :, :1].nbytes + one.values[0, :, :1].nbytes for one in _read(model).layers)
+    layers = _read(model).layers
+    each = sum(one.keys[0, :, :1].nbytes + one.values[0, :, :1].nbytes for one in layers)
     monkeypatch.setattr(captured, "MOST_BYTES", 256 * 3 * each)  # one and two rows, or three
     loop, steps = loop_of(model)
     run = Run(model.spec, Ids(PROMPT), SAMPLED, 1)
@@ -214,7 +215,8 @@ def test_steps_that_are_not_to_be_believed_are_given_up(
 
 
 def test_off_a_cuda_device_nobody_pays_for_them() -> None:
-    assert DecodeLoop(tiny_model("llama"))._captured is None
+    loop = DecodeLoop(replace(tiny_model("llama"), lm=tiny_model("llama").lm.cpu()))
+    assert loop._captured is None
 
 
 @pytest.mark.gpu

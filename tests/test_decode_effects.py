@@ -119,7 +119,7 @@ def test_no_processor_writes_into_the_scores_that_it_is_given() -> None:
     phrases = Phrases(((9, 8), (7,)), (((6,), 1.0), ((9, 5), 1.0)), (3,))
     ids = torch.tensor([[4, 9, 9, 1, 4, 9]])
     for more in ({}, {"mirostat_tau": 1.0}):
-        chain = build(replace(EVERYTHING, **more), 5, (2,), CPU, dice, {":": 1}, phrases)
+        chain = build(replace(EVERYTHING, **more), 5, (2,), ids.device, dice, {":": 1}, phrases)
         for link in chain.links:
             scores = torch.randn(1, 40) * 3
             kept = scores.clone()

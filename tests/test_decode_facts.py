@@ -31,7 +31,8 @@ def test_a_run_tells_its_model_as_it_runs() -> None:
     told = decode(model, [run()])[0].started
     assert told is not None and told.facts is not None
     facts = told.facts
-    assert (facts.dtype, facts.device, facts.quantization) == ("float32", "cpu", "none")
+    device = str(model.lm.device)
+    assert (facts.dtype, facts.device, facts.quantization) == ("float32", device, "none")
     assert facts.lane == "batch" and facts.attention == "sdpa" and facts.ends == model.ends
     assert (facts.torch, facts.transformers) == (torch.__version__, transformers.__version__)
     assert facts.package == __version__

@@ -398,7 +398,7 @@ class Loop:
     """A loop whose runs join when they are told to."""
 
     def __init__(self, on: Model) -> None:
-        self.loop = DecodeLoop(on)
+        self.loop = DecodeLoop(on, capture=False)  # what is replayed calls no forward
         self.traces: list[Trace] = []
 
     def join(self, made: Run) -> int:

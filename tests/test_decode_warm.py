@@ -32,7 +32,7 @@ SAMPLED = Decoding(do_sample=True, max_new_tokens=10, min_new_tokens=10)
 
 def one_after_the_other(model: Model, runs: list[Run]) -> list[Trace]:
     """In one loop, each after the end of the one before."""
-    loop, traces = DecodeLoop(model), []
+    loop, traces = DecodeLoop(model, capture=False), []  # what is replayed calls no forward
     for run in runs:
         trace = Trace(run)
         loop.join(0, run)

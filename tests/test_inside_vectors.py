@@ -108,10 +108,10 @@ def test_static_vectors_are_rows_of_the_embedding_matrix() -> None:
 def test_principal_components_by_hand() -> None:
     """Three to either side along one axis, one along another: 18 and 2 of 20 in squares."""
     points, shares = principal(torch.tensor([[3.0, 0, 5], [-3, 0, 5], [0, 1, 5], [0, -1, 5]]))
-    assert shares == (0.9, 0.1)
+    assert shares == pytest.approx((0.9, 0.1))
     assert points.abs().tolist() == [pytest.approx(p) for p in ([3, 0], [3, 0], [0, 1], [0, 1])]
     largest = points.abs().argmax(dim=0)
-    assert all(points[largest[axis], axis] > 0 for axis in range(2))
+    assert all(float(points[largest[axis], axis]) > 0 for axis in range(2))
     turned, _ = principal(torch.tensor([[3.0, 0, 5], [-3, 0, 5], [0, 1, 5], [0, -1, 5]]), -points)
     assert torch.allclose(turned, -points)  # as the layer before
     same, none = principal(torch.ones(5, 7))

@@ -120,6 +120,7 @@ def test_only_the_latest_filters_are_kept(builtin: Inspector) -> None:
 
 
 def test_who_decodes_beside_waits_for_smaller_parts(large: Inspector) -> None:
+    _ask(large, VocabularyRequest(find="xyz"))  # every token is decoded once, whoever asks first
     alone = _ask(large, VocabularyRequest(find="abc"))[1]
     large.join(0, VocabularyRequest(find="bcd"))
     beside = 1
