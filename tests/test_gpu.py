@@ -6,7 +6,6 @@ The laws of decoding themselves are tried there with ``--models-on cuda``.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,7 +89,7 @@ def test_memory_that_ends_ends_one_run_and_the_model_goes_on() -> None:
     model = loaded(replace(BASE, dtype="float32"))
     small = Run(BASE, TEXT, SAMPLED, 1)
     (expected,) = decode(model, [small], loop=DecodeLoop(model, capture=False))
-    ids = Ids(tuple(range(100, 1000)))
+    ids = Ids(tuple(range(100, 500)))
     torch.cuda.empty_cache()
     room = torch.cuda.memory_reserved() + 12 * 2**20
     torch.cuda.set_per_process_memory_fraction(room / torch.cuda.mem_get_info()[1])
@@ -143,7 +142,7 @@ def test_a_worker_on_the_gpu_streams_parks_and_comes_back(engine: Engine) -> Non
     assert status.state == "parked" and status.parked > 5e6
     third = ran(engine, run)
     assert third.ids == first.ids
-    assert [one.state for one in engine.models() if one.spec == BASE] == ["ready"]
+    assert "parked" not in [one.state for one in engine.models() if one.spec == BASE]
 
 
 def test_the_budget_is_the_gpus_own(engine: Engine) -> None:
@@ -171,11 +170,9 @@ def test_several_strategies_share_recorded_steps_in_the_worker(engine: Engine) -
     runs = [Run(BASE, TEXT, replace(SAMPLED, top_k=k), 5) for k in (0, 5, 50, 500)]
     alone = [ran(engine, run) for run in runs]
     traces = {n: Trace(run) for n, run in enumerate(runs)}
-    with closing(engine.together(runs)) as stream:
-        while not stream.done:
-            for column, event in stream.read(0.2):
-                assert not isinstance(event, Failed), event
-                traces[column] = traces[column].add(event)
+    for column, event in engine.together(runs):
+        assert not isinstance(event, Failed), event
+        traces[column] = traces[column].add(event)
     for n, trace in traces.items():
         assert isinstance(trace.finished, Finished) and len(trace.ids) == 60
         # In 16 bits company may turn a near tie; the beginning is the same.
