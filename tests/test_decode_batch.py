@@ -62,7 +62,9 @@ def without_mask(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mutation: padding is read as if it were text."""
     original = batch_module.forward
 
-    def forward(lm: Any, ids: torch.Tensor, cache: Any, lengths: Any, with_states: bool) -> Any:
+    def forward(
+        lm: Any, ids: torch.Tensor, cache: Any, lengths: Any, with_states: bool = False
+    ) -> Any:
         columns = (kv.width(cache) if cache is not None else 0) + ids.shape[1]
         return original(lm, ids, cache, [columns] * len(lengths), with_states)
 

@@ -103,7 +103,7 @@ def test_memory_that_ends_takes_the_longest_row_only(model: Model, error: BaseEx
     runs = [Run(model.spec, prompt, GREEDY) for prompt in (SHORT, LONG)]
     whole = [trace.ids for trace in decode(model, runs)]
     spoil(model, 5, raising(error))
-    short, long = decode(model, runs)
+    short, long = decode(model, runs, loop=DecodeLoop(model, capture=False))
     assert long.problem is not None and long.problem.code == "OOM"
     assert 0 < len(long.ids) < 20 and long.ids == whole[1][: len(long.ids)]
     # The forward that broke off had grown the cache of some layers: it is rolled back.
@@ -124,7 +124,7 @@ def test_a_forward_that_breaks_off_in_the_middle_is_rolled_back(model: Model) ->
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     layer.register_forward_pre_hook(hook)
-    short, long = decode(model, runs)
+    short, long = decode(model, runs, loop=DecodeLoop(model, capture=False))
     assert long.problem is not None and long.problem.code == "OOM"
     assert short.ids == whole[0]
 

@@ -507,6 +507,7 @@ def test_a_fork_of_a_running_beam_search_finds_its_beam() -> None:
 def test_dola_needs_the_states_of_the_newest_token_alone() -> None:
     """So it reads one token of a prompt that others have read, and of a fork of its own."""
     dola = GREEDY["dola"]
+    decode(model(), [run(dola)])  # once for each model it is tried out whether DoLa may read it
     reads = Reads(model())
     greedy, parent = decode(model(), [run(), run(dola)])
     assert (reused(greedy), reused(parent)) == (0, 29) and reads.close()[:2] == [30, 1]

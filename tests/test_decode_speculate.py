@@ -236,15 +236,16 @@ def test_a_draft_proposes_what_it_would_write_itself() -> None:
     """Its cache is rolled back to where the texts part, so each guess is that of a fresh read."""
     target, draft = pair()
     decoding = replace(SAMPLED, draft_tokens=4, temperature=0.5, max_new_tokens=40)
-    run = Run(target.spec, PROMPT, decoding, 5, draft.spec)
-    trace = decode(target, [run], {draft.spec: draft})[0]
-    accepted = {p.accepted for p in trace.proposals}
-    assert accepted >= {0, 1, 4}, "none, some and all are taken"
-    for proposed in trace.proposals:
-        text = [*PROMPT.ids, *trace.ids[: proposed.position]]
-        for id in proposed.ids:
-            assert id == int(draft.lm(torch.tensor([text])).logits[0, -1].argmax())
-            text.append(id)
+    runs = [Run(target.spec, PROMPT, decoding, seed, draft.spec) for seed in (5, 6)]
+    traces = decode(target, runs, {draft.spec: draft})
+    accepted = {p.accepted for trace in traces for p in trace.proposals}
+    assert accepted & {0} and accepted & {1, 2, 3} and accepted & {4}, "none, some and all"
+    for trace in traces:
+        for proposed in trace.proposals:
+            text = [*PROMPT.ids, *trace.ids[: proposed.position]]
+            for id in proposed.ids:
+                assert id == int(draft.lm(torch.tensor([text])).logits[0, -1].argmax())
+                text.append(id)
 
 
 def test_a_draft_that_is_the_model_itself_is_always_right() -> None:

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 LEAST = 256              # tokens that the buffers hold, at least; they double
 ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # so many are recorded; a few idle ones fill them up
-MOST_BYTES = 2**30       # of all buffers; what does not fit decodes step by step as elsewhere
+MOST_BYTES = 2**29       # of all buffers; what does not fit decodes step by step as elsewhere
 WARM_UP = 3              # forwards before a capture: kernels are chosen and memory is set aside
 # Plain steps of a shape before it is recorded, which costs about as much as these: what ends
 # sooner is not worth it.
@@ -151,7 +151,8 @@ class Recording:
                 self._forward()
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # Another thread of the worker, which brings an adapter, may use the device meanwhile.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             self._forward()
         return graph.replay
 

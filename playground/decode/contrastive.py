@@ -25,6 +25,7 @@ from playground.decode.effects import MOST_TOLD, Stage
 from playground.decode.member import Forwarded, States, Turn
 from playground.decode.recent import RecentSteps
 from playground.decode.row import Row
+from playground.models.placement import exact
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -185,7 +186,7 @@ class ContrastiveSearch:
                 for shift in others[-1].watched
             ),
             removed=int((rest > 0).sum()),
-            mass=float(rest.double().sum()),
+            mass=float(exact(rest).sum()),
             gone=tuple(
                 Shift(id, pieces[id].text, p, 0.0)
                 for id, p in zip(gone.indices.tolist(), gone.values.tolist(), strict=True)

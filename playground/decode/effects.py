@@ -10,6 +10,7 @@ import torch
 
 from playground.core.events import Draw, Effect, Shift
 from playground.models.pieces import Pieces
+from playground.models.placement import exact
 
 MOST_TOLD = 5  # tokens that a processor ruled out, or moved
 
@@ -46,7 +47,7 @@ def effects(
                 name=stage.name,
                 watched=change.shifts(watched),
                 removed=int(out.sum()),
-                mass=float(before[out].double().sum()),
+                mass=float(exact(before[out]).sum()),
                 gone=change.largest(before, out),
                 moved=int(moved.sum()),
                 most_moved=change.largest((after - before).abs(), moved),
@@ -112,7 +113,7 @@ def draw_of(probabilities: torch.Tensor, dice: torch.Generator, id: int) -> Draw
     over all draws: the point that inverse transform sampling would have used for this token.
     """
     time = float(race(probabilities, dice)[0, id])
-    p = probabilities[0].double()
+    p = exact(probabilities[0])
     place = torch.arange(p.shape[0], device=p.device)
     ahead = (p > p[id]) | ((p == p[id]) & (place < id))
     low, width, total = torch.stack([p[ahead].sum(), p[id], p.sum()]).tolist()

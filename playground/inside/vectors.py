@@ -171,7 +171,7 @@ def principal(
     is positive, the first of them where several are. Where all vectors are the same, all points
     are 0.
     """
-    double = vectors.double()
+    double = vectors.cpu().double()  # few, and alike wherever they come from
     centred = double - double.mean(dim=0)
     variance = float(centred.square().sum())
     if variance <= _NO_SPREAD * float(double.square().sum()):

@@ -105,6 +105,11 @@ def _gpus(device: torch.device) -> range:
     return range(device.index, device.index + 1)
 
 
+def exact(tensor: torch.Tensor) -> torch.Tensor:
+    """The numbers in fp64; on the host where their device (MPS) has none of these."""
+    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
+
+
 def dtype_of(spec: ModelSpec, device: torch.device, stored: str = "") -> torch.dtype:
     """What was asked for; by itself 16 bits on a GPU and fp32 on a CPU, the fastest there.
 

@@ -17,7 +17,7 @@ import psutil  # noqa: F401
 import torch  # noqa: F401
 import transformers.modeling_layers
 from tqdm import tqdm
-from transformers import Qwen2ForCausalLM, Qwen2TokenizerFast  # noqa: F401
+from transformers import Qwen2ForCausalLM, Qwen2TokenizerFast, conversion_mapping  # noqa: F401
 
 import playground.worker.serve  # noqa: F401
 
@@ -34,6 +34,9 @@ spawn._fixup_main_from_path = _stay_out  # type: ignore[attr-defined]
 # What is imported is never garbage, and a worker that does not look at it does not copy it either.
 gc.freeze()
 gc.enable()
+
+# Names of weights that old files have otherwise: hundreds of patterns, compiled once.
+conversion_mapping.get_checkpoint_conversion_mapping("qwen2")
 
 # The page shows how far loading is; bars in the log of the app say it to nobody.
 transformers.utils.logging.disable_progress_bar()
