@@ -23,7 +23,7 @@ os.environ.update(
     XDG_DATA_HOME=f"{_HOME.name}/data",
 )
 for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "SPACE_ID",
-             "PLAYGROUND_DATA"):
+             "PLAYGROUND_DATA", "HF_HUB_OFFLINE"):
     os.environ.pop(name, None)
 
 # A slow machine is no fault of what is tested; the rest is as the machine's own profile says.

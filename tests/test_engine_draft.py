@@ -37,7 +37,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelSpec]:
 @pytest.fixture(scope="module")
 def engine(shelf: dict[str, ModelSpec]) -> Iterator[Engine]:
     """With room for the model and its draft, and for nothing more."""
-    made = Engine(Settings(models=tuple(spec.repo for spec in shelf.values()),
+    made = Engine(Settings(device="cpu", models=tuple(spec.repo for spec in shelf.values()),
                            memory_bytes=need(shelf["model"]) + need(shelf["draft"])))
     yield made
     made.close()

@@ -68,6 +68,7 @@ def make(shelf: Shelf) -> Iterator[Make]:
 
     def made(patience: Patience = Patience(), **settings: object) -> Engine:
         settings.setdefault("models", (shelf.one.repo, shelf.two.repo))
+        settings.setdefault("device", "cpu")  # what is set aside is counted for it
         engines.append(Engine(Settings(**settings), patience))  # type: ignore[arg-type]
         return engines[-1]
 

@@ -18,9 +18,9 @@ from playground.models.weights import Config, Weights, json_object, number, of_f
 __all__ = ["Fit", "Footprint", "available_bytes", "fit", "needed_bytes", "of", "size", "too_big"]
 
 USUAL_CONTEXT = 4096  # tokens, where nobody has chosen a context and the model has so many
-# Before any weight is in it. With CUDA it has a context, kernels, and graphs of some steps: 760 MB
-# on an H100, less on smaller cards.
-PROCESS = {"cpu": 50_000_000, "cuda": 750_000_000, "mps": 200_000_000}
+# Before any weight is in it. With CUDA it has a context, kernels, their workspaces, and graphs of
+# some steps: 900 MB on an H100, less on smaller cards.
+PROCESS = {"cpu": 50_000_000, "cuda": 900_000_000, "mps": 200_000_000}
 _CHUNK = 512  # tokens of a prompt that are read in one forward
 _KEPT = 256 * 2**20  # bytes of caches of runs that ended
 _ROWS = 12  # rows of logits in fp32 that a step of some runs may hold at once
@@ -112,7 +112,7 @@ def of(
     return Footprint(
         weights=weights.bytes(width, spec.quantization),
         cache=cache,
-        room=_room(text_config(config), kind, width, spec.quantization) + _beside(cache),
+        room=_room(text_config(config), kind, width, spec.quantization) + _beside(cache, kind),
         context=tokens,
         each=(kept.numbers(tokens + 1) - kept.numbers(tokens)) * width,
         dtype=dtype,
@@ -132,10 +132,11 @@ def _room(text: Config, kind: str, width: int, quantization: Quantization) -> in
     return PROCESS.get(kind, PROCESS["cpu"]) + chunk + logits + unpacked
 
 
-def _beside(cache: int) -> int:
+def _beside(cache: int, kind: str) -> int:
     """What stands beside a cache: the quarter that it grows by, and the cache of the run before,
-    which is kept for the next turn of a chat."""
-    return cache // 4 + min(cache, _KEPT)
+    which is kept for the next turn of a chat; with CUDA also the buffers of recorded steps, and the
+    holes that grown caches have left."""
+    return cache // 4 + (3 if kind == "cuda" else 1) * min(cache, _KEPT)
 
 
 def fit(
