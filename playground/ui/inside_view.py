@@ -16,6 +16,7 @@ from playground.ui.scripted import Bundle, scripted_view
 # They share one scope. How a token is written down is the token view's.
 BUNDLE = Bundle(
     "insideView",
+    "inside-view",
     scripts=(
         "token_marks.js",
         "copy_text.js",
@@ -54,6 +55,6 @@ def inside_view(
     which may be anything.
     """
     return scripted_view(
-        BUNDLE, css_class="inside-view", server=server, elem_id=f"inside-{mode}",
+        BUNDLE, events=("chosen",), server=server, elem_id=f"inside-{mode}",
         told={"mode": mode, "hint": hint}, **props,
     )

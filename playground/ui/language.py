@@ -15,7 +15,7 @@ from playground.ui.scripted import Bundle, scripted_view
 
 _ASSETS = Path(__file__).parent / "assets"
 LANGUAGES = ("zh",)
-BUNDLE = Bundle("languagePicker", ("language.js",), ("language.css",))
+BUNDLE = Bundle("languagePicker", "language-picker", ("language.js",), ("language.css",))
 
 
 @cache
@@ -31,4 +31,4 @@ def words_in(request: object) -> str:
 
 def language_picker() -> gr.HTML:
     """The choice, at the end of the header."""
-    return scripted_view(BUNDLE, css_class="language-picker", server=(words_in,))
+    return scripted_view(BUNDLE, server=(words_in,))

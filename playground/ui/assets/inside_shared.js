@@ -6,8 +6,7 @@
 const INSIDE = {};
 
 window.insideView = {
-  mount(element, { props, watch, server, tell }) {
-    const root = element.querySelector('.inside-view');
+  mount(root, { props, watch, server, chosen }) {
     const { mode, hint } = root.dataset;
     root.classList.add(mode);
     const status = h('p', 'said status');
@@ -16,7 +15,7 @@ window.insideView = {
     problems.setAttribute('role', 'alert');
     const body = h('div', 'found');
     root.append(status, problems, body);
-    const ways = { props, server, tell, kept: {} };
+    const ways = { props, server, tell: chosen, kept: {} };
     let drawn = null;
     let shown;
     const show = () => {

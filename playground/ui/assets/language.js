@@ -202,8 +202,7 @@ function preferred() {
 
 window.languagePicker = {
   Translator,
-  mount(element, { server }) {
-    const root = element.querySelector('.language-picker');
+  mount(root, { server }) {
     const select = document.createElement('select');
     select.setAttribute('aria-label', 'Language');
     for (const [code, name] of NAMES) {
