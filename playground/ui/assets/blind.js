@@ -14,8 +14,7 @@ function newer(text) {
 }
 
 window.blindView = {
-  mount(element, { props, watch, act, write, server }) {
-    const root = element.querySelector('.blind');
+  mount(root, { props, watch, act, write, server }) {
     let drawn = null;
     let value = { state: 'idle' };
     let waits = false; // for the answer to what was pressed last
