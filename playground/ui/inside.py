@@ -16,7 +16,6 @@ from playground.errors import PlaygroundError
 from playground.settings import Settings
 from playground.ui.actions import Actions, action_row, resting, running, sentence
 from playground.ui.attention_section import build_attention
-from playground.ui.branch_tree import event_of
 from playground.ui.controls import model_picker, prompt_box
 from playground.ui.hidden_section import build_hidden
 from playground.ui.lens_section import build_lens, watching
@@ -24,6 +23,7 @@ from playground.ui.logits_section import build_logits
 from playground.ui.looked_at import NOBODYS, given_of, given_words, read_subject
 from playground.ui.quantized_section import build_quantized
 from playground.ui.scoring import Ask, News, is_over, play
+from playground.ui.scripted import event_of
 from playground.ui.section import Example, Section
 from playground.ui.seen import Seen
 from playground.ui.streaming import Stage

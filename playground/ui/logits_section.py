@@ -18,9 +18,9 @@ from playground.core.prompt import check_text
 from playground.errors import InvalidInput
 from playground.settings import Settings
 from playground.ui.actions import examples_row
-from playground.ui.branch_tree import event_of
 from playground.ui.inside_view import inside_view
 from playground.ui.scoring import Ask, News
+from playground.ui.scripted import event_of
 from playground.ui.section import Example, Section, Subject, stated
 from playground.ui.streaming import Stage
 from playground.ui.token_store import encode, number

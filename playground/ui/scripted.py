@@ -105,3 +105,12 @@ def scripted_view(
         elem_classes=[f"{bundle.css_class}-block", *elem_classes],
         **props,
     )
+
+
+def event_of(view: gr.HTML, name: str) -> Any:
+    """A view's own event as ``gr.on`` takes it: Gradio gives those of its components what it gives
+    no event of a gr.HTML."""
+    event = getattr(view, name)
+    event.__self__, event.event_name, event.has_trigger = view, name, True
+    event.callback, event.connection, event.event_specific_args = None, "sse", []
+    return event

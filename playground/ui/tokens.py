@@ -12,7 +12,7 @@ import gradio as gr
 from playground.errors import InvalidInput
 from playground.settings import Settings
 from playground.ui.actions import action_row, examples_row, resting, running, sentence
-from playground.ui.branch_tree import branch_part, event_of
+from playground.ui.branch_tree import branch_part
 from playground.ui.branch_view import Frame, frame_of
 from playground.ui.branches import Branches
 from playground.ui.columns import describe, make_run, prompt_form, prompt_of
@@ -22,6 +22,7 @@ from playground.ui.decoding_panel import decoding_panel
 from playground.ui.desk import Act, Desks
 from playground.ui.lanes import LANES
 from playground.ui.parting import parting_panel
+from playground.ui.scripted import event_of
 from playground.ui.streaming import Stage
 from playground.ui.token_store import run_of
 from playground.ui.token_stream import token_stream

@@ -1,8 +1,7 @@
 // The door: what Gradio calls when a part is mounted.
 
 window.branches = {
-  mount(element, { props, watch, act, amend, draw }) {
-    const root = element.querySelector('.branches');
+  mount(root, { props, watch, act, amend, draw }) {
     const parts = {
       strip: () => new Strip(root, act),
       tree: () => new Tree(root, act),
