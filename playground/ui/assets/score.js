@@ -3,8 +3,7 @@
 const DRAW = { sheet: drawSheet, difference: drawDifference, contest: drawContest };
 
 window.scoreView = {
-  mount(element, { props, watch, open }) {
-    const root = element.querySelector('.score-view');
+  mount(root, { props, watch, open }) {
     root.classList.add(props.mode);
     let drawn = null;
     const show = () => {
