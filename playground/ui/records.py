@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -14,53 +12,18 @@ from playground.ui.keeping import Keeper
 from playground.ui.parting import parting_panel
 from playground.ui.record_lanes import can_compare, differences_in_words
 from playground.ui.record_list import BESIDE, RecordList
+from playground.ui.scripted import Bundle, scripted_view
 from playground.ui.token_store import encode
 from playground.ui.token_stream import idle, token_stream
 
 TAB = "records"
-_ASSETS = Path(__file__).parent / "assets"
-_SCRIPTS = ("record_row.js", "records.js")
-
-# The quoted names are how Gradio finds out which events the list has.
-_LOADER = """
-const page = window;
-page.recordsReady ??= server.records_code({}).then((code) => {
-  const style = document.createElement('style');
-  style.textContent = code.css;
-  document.head.append(style);
-  const script = document.createElement('script');
-  script.textContent = code.js;
-  document.head.append(script);
-});
-page.recordsReady.then(
-  () => page.recordList.mount(element, {
-    props, watch, ask: (wish) => trigger('ask', wish), show: (wish) => trigger('show', wish),
-  }),
-  (error) => { page.recordsReady = undefined; throw error; },
-);
-"""
-
-
-@cache
-def _code() -> dict[str, str]:
-    parts = "\n".join((_ASSETS / name).read_text("utf-8") for name in _SCRIPTS)
-    css = (_ASSETS / "records.css").read_text("utf-8")
-    return {"js": f"(() => {{\n'use strict';\n{parts}\n}})();", "css": css}
-
-
-def records_code(request: object) -> dict[str, str]:
-    """Server function: script and style, asked for once a page."""
-    return _code()
+BUNDLE = Bundle("recordList", "records", ("record_row.js", "records.js"), ("records.css",))
 
 
 def build_records(keeper: Keeper) -> None:
     """Build the tab inside the open Blocks."""
     listed = RecordList(keeper)
-    view = gr.HTML(
-        value="", html_template='<div class="records"></div>', js_on_load=_LOADER,
-        apply_default_css=False, server_functions=[records_code], elem_id="records-list",
-        elem_classes=["records-block"],
-    )
+    view = scripted_view(BUNDLE, events=("ask", "show"), elem_id="records-list")
     boxes, lanes = [], []
     with gr.Row(elem_classes=["lanes", "record-lanes"]):
         for _ in range(BESIDE):

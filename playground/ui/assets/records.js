@@ -307,7 +307,5 @@ function save({ name, kind, text }) {
 }
 
 window.recordList = {
-  mount(element, gradio) {
-    return new RecordList(element.querySelector('.records'), gradio);
-  },
+  mount(root, ways) { return new RecordList(root, ways); },
 };
