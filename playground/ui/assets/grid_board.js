@@ -12,7 +12,7 @@ const remembered = {
 };
 
 class GridBoard {
-  constructor(root, { props, server, watch, find, over, open }) {
+  constructor(root, { props, server, watch, find_grid: find, grid_over: over, open_cells: open }) {
     Object.assign(this, { root, props, server, over, open });
     Object.assign(this, { key: '', version: 0, revision: 0, axes: [], cells: [], opened: [], figure: 'perplexity' });
     this.sort = { by: '', turned: false, column: null };
@@ -202,5 +202,5 @@ class GridBoard {
 }
 
 window.gridBoard = {
-  mount(element, parts) { return new GridBoard(element.querySelector('.grid-board'), parts); },
+  mount(root, ways) { return new GridBoard(root, ways); },
 };
