@@ -12,10 +12,9 @@ import pytest
 from playground.core.decoding import KNOBS, Decoding
 from playground.settings import LOCAL_LIMITS, Settings
 from playground.ui.decoding_form import DEFAULTS, OWN, read_form
-from playground.ui.decoding_panel import GROUPS, OTHERS, column_head, decoding_code, decoding_panel
+from playground.ui.decoding_panel import GROUPS, OTHERS, column_head, decoding_panel, facts
 
-CODE = decoding_code({})
-ROWS = {row["name"]: row for _, rows in CODE["schema"]["groups"] for row in rows}
+ROWS = {row["name"]: row for _, rows in facts()["groups"] for row in rows}
 
 
 @pytest.fixture(scope="module")

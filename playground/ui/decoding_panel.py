@@ -9,10 +9,8 @@ server is only asked what is wrong with them, what has no effect, and which mode
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -33,13 +31,8 @@ from playground.ui.decoding_form import (
 )
 from playground.ui.lane_form import CHAT, OWN, RAW, LaneForm, read_lane, write_lane
 from playground.ui.own_presets import read_presets
+from playground.ui.scripted import Bundle, scripted_view
 from playground.ui.token_store import encode
-
-_ASSETS = Path(__file__).parent / "assets"
-_SCRIPTS = ("decoding_settings.js", "decoding_presets.js", "decoding_notes.js", "decoding_rows.js",
-            "lane_fields.js", "lane_tabs.js", "lane_head.js", "lane_figures.js", "lane_picker.js",
-            "lane_board.js", "lane_table.js", "decoding_panel.js")
-_STYLES = ("lane_board.css", "lane_settings.css")
 
 # Groups of settings, in the order of the page; the first is always in sight.
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -103,29 +96,23 @@ LANE_FIELDS: dict[str, tuple[str, str, str, Any]] = {
     }),
 }
 
-_LOADER = """
-const page = window;
-page.decodingReady ??= server.decoding_code({}).then((code) => {
-  const style = document.createElement('style');
-  style.textContent = code.css;
-  const script = document.createElement('script');
-  script.textContent = code.js;
-  document.head.append(style, script);
-  page.decoding.schema = code.schema;
-});
-page.decodingReady.then(
-  () => page.decoding.mount(element, { props, watch, server, %s }),
-  (error) => { page.decodingReady = undefined; throw error; },
-);
-"""
+
+def facts() -> dict[str, Any]:
+    """What the scripts know of settings, presets and strategies."""
+    return {
+        "groups": [[title, [_row(name) for name in names]] for title, names in GROUPS],
+        "presets": preset_values(),
+        "neutral": {**neutral_values(), **OWN},
+        "fields": {name: _row(name) for name in LANE_FIELDS},
+        "notes": {name: asdict(note) for name, note in NOTES.items()},
+    }
 
 
-def loader(events: Mapping[str, str] | None = None) -> str:
-    """The script of a component of this family; ``events`` are what its own script calls each one,
-    and the name under which Gradio knows it."""
-    triggers = (f"{name}: (told) => trigger('{event}', told)"
-                for name, event in (events or {}).items())
-    return _LOADER % ", ".join(triggers)
+BUNDLE = Bundle("decoding", "decoding", (
+    "decoding_settings.js", "decoding_presets.js", "decoding_notes.js", "decoding_rows.js",
+    "lane_fields.js", "lane_tabs.js", "lane_head.js", "lane_figures.js", "lane_picker.js",
+    "lane_board.js", "lane_table.js", "decoding_panel.js",
+), ("lane_board.css", "lane_settings.css"), facts)
 
 
 def decoding_panel(
@@ -178,10 +165,8 @@ def lane_plan(settings: Settings, tab: str, plan: Callable[[Any], str]) -> gr.HT
         """Which lanes run first, where their models do not fit in memory together; else nothing."""
         return plan(models)
 
-    return gr.HTML(
-        value="", html_template='<div class="lane-plan" role="status"></div>',
-        js_on_load=loader(), apply_default_css=False, elem_classes=["decoding-block"],
-        server_functions=[decoding_code, decoding_plan], mode="plan", tab=tab, padding=False,
+    return scripted_view(
+        BUNDLE, server=(decoding_plan,), css_class="lane-plan", mode="plan", tab=tab,
     )
 
 
@@ -197,17 +182,9 @@ def start_form(preset: str, new_tokens: int) -> DecodingForm:
 
 def _component(settings: Settings, kind: str, value: str, **props: Any) -> gr.HTML:
     check = _checker(settings)
-    return gr.HTML(
-        value=value,
-        html_template=f'<div class="decoding-{kind}"></div>',
-        js_on_load=loader(),
-        apply_default_css=False,
-        server_functions=[decoding_code, decoding_presets, check],
-        elem_classes=["decoding-block"],
-        mode=kind,
-        begins=value,
-        verdict=check(value) if value else "",
-        **props,
+    return scripted_view(
+        BUNDLE, value=value, server=(decoding_presets, check), css_class=f"decoding-{kind}",
+        mode=kind, begins=value, verdict=check(value) if value else "", **props,
     )
 
 
@@ -234,26 +211,6 @@ def decoding_presets(text: Any) -> str:
     its answer is JSON."""
     found = read_presets(text)
     return encode({"presets": found.presets, "problems": found.problems})
-
-
-def decoding_code(request: object) -> dict[str, Any]:
-    """Server function: script, style and schema, asked for once a page."""
-    return _code()
-
-
-@cache
-def _code() -> dict[str, Any]:
-    parts = "\n".join((_ASSETS / name).read_text("utf-8") for name in _SCRIPTS)
-    schema = {
-        "groups": [[title, [_row(name) for name in names]] for title, names in GROUPS],
-        "presets": preset_values(),
-        "neutral": {**neutral_values(), **OWN},
-        "fields": {name: _row(name) for name in LANE_FIELDS},
-        "notes": {name: asdict(note) for name, note in NOTES.items()},
-    }
-    # Gradio rewrites the selectors of a style sheet that it is given, at commas inside :is() too.
-    css = "\n".join((_ASSETS / name).read_text("utf-8") for name in _STYLES)
-    return {"js": f"(() => {{\n'use strict';\n{parts}\n}})();", "css": css, "schema": schema}
 
 
 def _row(name: str) -> dict[str, Any]:

@@ -18,12 +18,11 @@ from playground.engine.admission import check_run
 from playground.errors import InvalidInput, PlaygroundError
 from playground.settings import Settings
 from playground.ui.decoding_form import read_form, write_form
-from playground.ui.decoding_panel import decoding_code, decoding_presets, loader
+from playground.ui.decoding_panel import BUNDLE, decoding_presets
+from playground.ui.scripted import scripted_view
 from playground.ui.token_store import encode
 
 LONGEST_SETTINGS = 100_000
-# What the script calls its wish, and the event that Gradio makes of it.
-_WISHES = {"fill": "fill_lanes"}
 
 
 @dataclass(frozen=True)
@@ -43,23 +42,14 @@ def lane_board(settings: Settings, tab: str, most: int) -> LaneBoard:
     sweeps = [{"name": name, "label": KNOBS[name].label, "base": start.preset,
                **{k: v for k, v in asdict(start).items() if k != "preset"}}
               for name, start in STARTS.items()]
-    bar = gr.HTML(
-        value="{}",
-        html_template='<div class="lane-board"></div>',
-        js_on_load=loader(_WISHES),
-        apply_default_css=False,
-        server_functions=[decoding_code, decoding_presets, _sweeper(settings, most)],
-        elem_classes=["decoding-block"],
+    bar = scripted_view(
+        BUNDLE, value="{}", events=("fill_lanes",),
+        server=(decoding_presets, _sweeper(settings, most)), css_class="lane-board",
         mode="board", tab=tab, most=most, classic=list(CLASSIC_SIX), sweeps=sweeps,
     )
-    table = gr.HTML(
-        value="",
-        html_template='<div class="lane-table"></div>',
-        js_on_load=loader(),
-        apply_default_css=False,
-        server_functions=[decoding_code, decoding_presets],
-        elem_classes=["decoding-block"],
-        mode="table", tab=tab, render=False,
+    table = scripted_view(
+        BUNDLE, server=(decoding_presets,), css_class="lane-table", mode="table", tab=tab,
+        render=False,
     )
     return LaneBoard(bar, table)
 

@@ -26,7 +26,7 @@ const notes = {
   open(button, name) {
     if (!this.root) this.build();
     this.button = button;
-    this.root.replaceChildren(...this.content(window.decoding.schema.notes[name]));
+    this.root.replaceChildren(...this.content(FACTS.notes[name]));
     this.root.setAttribute('aria-label', `About ${name}`);
     this.root.showPopover();
     this.place(button);

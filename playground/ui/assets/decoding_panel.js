@@ -35,9 +35,9 @@ class Panel {
     };
     this.rows = [];
     this.folds = [];
-    draw(fields, (props.fields ?? []).map((name) => window.decoding.schema.fields[name]));
+    draw(fields, (props.fields ?? []).map((name) => FACTS.fields[name]));
     fields.hidden = !fields.childElementCount;
-    return window.decoding.schema.groups.map(([title, settings]) => {
+    return FACTS.groups.map(([title, settings]) => {
       const box = h(title ? 'details' : 'div', title ? 'group' : 'group common');
       if (title) this.folds.push(this.fold(box, title, settings, draw));
       else draw(box, settings);
@@ -278,8 +278,7 @@ function mountHead(root, options) {
 }
 
 window.decoding = {
-  mount(element, options) {
-    const root = element.querySelector('.decoding-head, .decoding-panel, .lane-board, .lane-table, .lane-plan');
+  mount(root, options) {
     const { props, server } = options;
     if (props.mode === 'plan') {
       tabOf(props.tab).plan = new LanePlan(root, server);

@@ -38,7 +38,7 @@ const ownPresets = {
   },
 
   save(name, settings) {
-    if (window.decoding.schema.presets[name]) return `“${name}” is a strategy that comes with the page; choose another name.`;
+    if (FACTS.presets[name]) return `“${name}” is a strategy that comes with the page; choose another name.`;
     if (!name || name.length > 40) return 'A preset’s name has 1 to 40 characters.';
     if (Object.keys(this.names).length >= 50 && !this.get(name)) return 'There are 50 presets already; delete one first.';
     return this.write((next) => { next[name] = settings; });
@@ -71,7 +71,7 @@ class PresetMenu {
       for (const [words, value] of entries) box.append(new Option(words, value));
       return box;
     };
-    const groups = Map.groupBy(Object.values(window.decoding.schema.notes), (note) => note.group);
+    const groups = Map.groupBy(Object.values(FACTS.notes), (note) => note.group);
     const built = [...groups].map(([label, notes]) => group(label, notes.map(({ name }) => [name, name])));
     const own = Object.keys(ownPresets.names).map((name) => [name, `own:${name}`]);
     this.select.replaceChildren(...(own.length ? [group('Yours', own)] : []), ...built);

@@ -17,8 +17,6 @@ class Settings {
     this.verdict = verdict ? JSON.parse(verdict) : {};
   }
 
-  get schema() { return window.decoding.schema; }
-
   get preset() { return this.own.preset; }
 
   get text() { return JSON.stringify(this.edited && this.saved ? { ...this.own, changed: true } : this.own); }
@@ -29,13 +27,13 @@ class Settings {
   read(text) {
     this.own = { preset: 'Greedy', ...JSON.parse(text || '{}') };
     delete this.own.changed;
-    if (!this.schema.presets[this.own.preset]) this.own.preset = 'Greedy';
+    if (!FACTS.presets[this.own.preset]) this.own.preset = 'Greedy';
   }
 
   // The value where this column says nothing of its own.
   start(name) {
-    const preset = this.schema.presets[this.own.preset];
-    return name in preset ? preset[name] : this.schema.neutral[name];
+    const preset = FACTS.presets[this.own.preset];
+    return name in preset ? preset[name] : FACTS.neutral[name];
   }
 
   get(name) { return name in this.own ? this.own[name] : this.start(name); }
@@ -48,10 +46,10 @@ class Settings {
   }
 
   // Whether a setting is one that strategies decide.
-  strategic(name) { return name in this.schema.presets[this.own.preset]; }
+  strategic(name) { return name in FACTS.presets[this.own.preset]; }
 
   // Whether something is set where nothing need be; every tab has a length of its own.
-  moved(name) { return name !== 'max_new_tokens' && name !== 'model' && this.get(name) !== this.schema.neutral[name]; }
+  moved(name) { return name !== 'max_new_tokens' && name !== 'model' && this.get(name) !== FACTS.neutral[name]; }
 
   // Whether the strategy is no longer the preset's, or what was saved is no longer this.
   get edited() {
@@ -65,7 +63,7 @@ class Settings {
   // Sets all of a strategy; lengths, words and dice stay as they are, and so does what is locked.
   choose(preset, locks = []) {
     const kept = this.locked(preset, locks);
-    for (const name of Object.keys(this.schema.presets[preset])) delete this.own[name];
+    for (const name of Object.keys(FACTS.presets[preset])) delete this.own[name];
     delete this.own.name;
     this.own.preset = preset;
     this.keep(kept);
@@ -74,7 +72,7 @@ class Settings {
 
   // The values of a strategy's settings that a lock holds.
   locked(preset, locks) {
-    return [...locks].filter((name) => name in this.schema.presets[preset]).map((name) => [name, this.get(name)]);
+    return [...locks].filter((name) => name in FACTS.presets[preset]).map((name) => [name, this.get(name)]);
   }
 
   keep(values) {
@@ -89,7 +87,7 @@ class Settings {
     const saved = ownPresets.get(name);
     const { preset } = { preset: 'Greedy', ...saved };
     const kept = this.locked(preset, locks);
-    for (const one of Object.keys(this.schema.presets[preset])) delete this.own[one];
+    for (const one of Object.keys(FACTS.presets[preset])) delete this.own[one];
     Object.assign(this.own, saved, { preset, name });
     this.keep(kept);
     this.changed();
@@ -109,7 +107,7 @@ class Settings {
   // What a preset of the reader's own would hold: no dice, no length, nothing that is only reported.
   get savable() {
     const { name, seed, fresh_seed, max_new_tokens, candidates, effects, ...kept } = this.own;
-    for (const field of Object.keys(this.schema.fields)) delete kept[field];
+    for (const field of Object.keys(FACTS.fields)) delete kept[field];
     return kept;
   }
 

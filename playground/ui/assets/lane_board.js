@@ -3,7 +3,7 @@
 const BESIDE = 6; // lanes that stand beside each other; more of them wrap into rows
 
 class LaneBoard {
-  constructor(root, { props, server, watch, fill }, tab) {
+  constructor(root, { props, server, watch, fill_lanes: fill }, tab) {
     Object.assign(this, { root, props, server, fill, tab });
     this.sort = { by: '', turned: false };
     this.order = [];
@@ -120,7 +120,7 @@ class LaneBoard {
   settingsOf(preset, own) {
     const kept = { ...(this.tab.columns.get(0)?.settings.own ?? {}) };
     const first = kept.preset ?? 'Greedy';
-    for (const name of Object.keys(window.decoding.schema.presets[first])) delete kept[name];
+    for (const name of Object.keys(FACTS.presets[first])) delete kept[name];
     delete kept.name;
     return own ? { ...kept, ...ownPresets.get(preset), name: preset } : { ...kept, preset };
   }

@@ -59,7 +59,7 @@ class Head {
   fields(props) {
     const write = (name, value) => this.tab.write(this.settings, name, value);
     return (props.fields ?? []).map((name) => {
-      const row = window.decoding.schema.fields[name];
+      const row = FACTS.fields[name];
       const numbered = { ...row, label: `${row.label} ${this.number + 1}` };
       if (row.kind === 'text') numbered.more = { rows: 1, placeholder: 'Empty: none.' };
       return new KINDS[row.kind](numbered, write, {}, { drafts: props.drafts, any: props.any_model });
@@ -105,7 +105,7 @@ class Head {
     }
     this.ran = lane?.sub;
     this.sayOnce();
-    const about = window.decoding.schema.notes[this.settings.preset]?.does[0] ?? '';
+    const about = FACTS.notes[this.settings.preset]?.does[0] ?? '';
     const words = lane ? lane.parts : [about];
     const told = JSON.stringify(words);
     if (told !== this.told) {

@@ -12,12 +12,11 @@ class LanePicker {
 
   // What the list begins with are the lanes that are there.
   opened() {
-    const { schema } = window.decoding;
     const there = new Set([...this.board.tab.columns.values()].map(({ settings: { own } }) => (own.name ? `own:${own.name}` : own.preset)));
     const groups = new Map();
     const own = Object.keys(ownPresets.names);
     if (own.length) groups.set('Yours', own.map((name) => [name, `own:${name}`, '']));
-    for (const { name, group, does } of Object.values(schema.notes)) {
+    for (const { name, group, does } of Object.values(FACTS.notes)) {
       if (!groups.has(group)) groups.set(group, []);
       groups.get(group).push([name, name, does[0]]);
     }
@@ -52,7 +51,7 @@ class LanePicker {
   shortcuts() {
     const row = h('div', 'shortcuts');
     const { classic, most } = this.board.props;
-    const all = Object.keys(window.decoding.schema.notes);
+    const all = Object.keys(FACTS.notes);
     const every = all.length > most ? `The first ${most}` : 'All';
     for (const [words, chosen] of [['The classic six', classic], [every, all.slice(0, most)], ['None', []]]) {
       const button = h('button', 'small', words);
@@ -123,7 +122,7 @@ class LaneSweep {
     this.to = field('to', number());
     this.steps = field('in steps', number());
     this.base = field('on top of', h('select'));
-    for (const name of Object.keys(window.decoding.schema.notes)) this.base.add(new Option(name, name));
+    for (const name of Object.keys(FACTS.notes)) this.base.add(new Option(name, name));
     this.knob.addEventListener('change', () => { this.start(); this.ask(); });
     for (const input of [this.from, this.to, this.steps, this.base]) input.addEventListener('input', () => this.askSoon());
     this.show = h('button', 'show', 'Show these lanes');

@@ -85,24 +85,27 @@ function settingWords(name, value) {
 }
 
 function labelOf(name) {
-  const { groups, fields } = window.decoding.schema;
+  const { groups, fields } = FACTS;
   const row = fields[name] ?? groups.flatMap(([, rows]) => rows).find((one) => one.name === name);
   return row?.label ?? name;
 }
 
 // Which lanes run first, where their models do not fit in memory together.
 class LanePlan {
-  constructor(root, server) { Object.assign(this, { root, server, asked: '' }); }
+  constructor(root, server) {
+    Object.assign(this, { root, server, asked: '' });
+    root.setAttribute('role', 'status');
+  }
 
   ask(models) {
     const text = JSON.stringify(models);
     if (text === this.asked) return;
     this.asked = text;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.fetch(text), new Set(models).size > 1 ? PLAN_AFTER : 0);
+    this.timer = setTimeout(() => this.say(text), new Set(models).size > 1 ? PLAN_AFTER : 0);
   }
 
-  async fetch(text) {
+  async say(text) {
     let words = '';
     if (new Set(JSON.parse(text)).size > 1) {
       try { words = await this.server.decoding_plan(text); } catch { return; }
@@ -111,6 +114,6 @@ class LanePlan {
     this.root.textContent = words;
     // What is in memory goes first, and that changes with every run.
     clearTimeout(this.timer);
-    if (words && this.root.isConnected) this.timer = setTimeout(() => this.fetch(text), PLAN_AGAIN);
+    if (words && this.root.isConnected) this.timer = setTimeout(() => this.say(text), PLAN_AGAIN);
   }
 }
