@@ -476,32 +476,8 @@ def test_an_idle_lane_says_what_it_will_be() -> None:
     assert (said["state"], said["title"], said["hint"]) == ("new", "Greedy", "Press Run.")
 
 
-def test_the_component_shows_data_through_no_template() -> None:
-    """Gradio evaluates ``{{…}}`` and ``${…}`` in a template with the value in scope."""
-    for made in (token_stream.token_stream("T"), token_stream.piece_view()):
-        for template in (made.html_template, made.css_template, made.js_on_load):
-            assert "{{" not in template
-            assert "${" not in template
-
-
 def test_a_lane_has_a_branch_event() -> None:
     assert callable(token_stream.token_stream("T", branch=True).branch)
-
-
-@pytest.mark.parametrize(
-    "asset", sorted([*ASSETS.glob("token_*"), *ASSETS.glob("copy_*")]), ids=lambda path: path.name)
-def test_no_asset_makes_html_or_asks_another_host(asset: Path) -> None:
-    """The namespace of SVG is a name that nobody asks for."""
-    text = asset.read_text(encoding="utf-8").replace("'http://www.w3.org/2000/svg'", "")
-    sinks = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|DOMParser|srcdoc"
-    assert not re.search(sinks, text)
-    assert not re.search(r"https?:|//[a-z]+\.|@import|\burl\(|\bfetch\(|XMLHttpRequest", text)
-
-
-def test_every_script_is_part_of_the_component() -> None:
-    names = ("token_*.js", "parting*.js", "copy_text.js")
-    there = [path for name in names for path in ASSETS.glob(name)]
-    assert {path.name for path in there} == set(token_stream._SCRIPTS)
 
 
 @pytest.mark.parametrize("module", [token_feed, token_store])

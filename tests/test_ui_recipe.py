@@ -302,14 +302,6 @@ def test_on_a_space_links_lead_to_its_page_on_the_hub() -> None:
     assert settings_from([], {}).address == ""
 
 
-def test_no_part_of_the_page_loads_its_script_with_a_gap_in_it() -> None:
-    """A loader whose event was not filled in is no JavaScript, and the sheet stayed empty."""
-    blocks = build_page(FakeEngine(), Settings())  # type: ignore[arg-type]
-    loaders = [str(getattr(one, "js_on_load", "")) for one in blocks.blocks.values()]
-    assert any("tokenStreamReady" in one for one in loaders)
-    assert not [one for one in loaders if "%(" in one]
-
-
 @pytest.mark.parametrize("what", ["link", "file", "markdown"])
 def test_a_folder_of_this_machine_is_said_before_it_is_shared(what: str) -> None:
     """Whoever gets the link reads the path in it."""

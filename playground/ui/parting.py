@@ -21,8 +21,9 @@ import gradio as gr
 from playground.core.align import word_diff
 from playground.ui.columns import Lane, refusal_of
 from playground.ui.lane_report import Board, Boards
+from playground.ui.scripted import scripted_view
 from playground.ui.token_store import encode, trace_of
-from playground.ui.token_stream import loader, token_stream_code
+from playground.ui.token_stream import BUNDLE
 
 # Before the lanes in an update of ``play_lanes``: run, stop, notice.
 _BEFORE_LANES = 3
@@ -91,16 +92,9 @@ def parting_panel(name: str, *, shy: bool = False) -> Parting:
     ``panel.refer(handler)`` gets ``gr.EventData`` with the ``column`` that the others are to be
     compared with.
     """
-    panel = gr.HTML(
-        value="{}",
-        html_template='<div class="parting"></div>',
-        js_on_load=loader("refer"),
-        apply_default_css=False,
-        server_functions=[token_stream_code, parting_words],
-        elem_classes=["token-stream-block"],
-        mode="parting",
-        name=name,
-        shy=shy,
+    panel = scripted_view(
+        BUNDLE, value="{}", events=("refer",), server=(parting_words,), css_class="parting",
+        mode="parting", name=name, shy=shy,
     )
     return Parting(panel, Boards())
 

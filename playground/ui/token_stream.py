@@ -23,22 +23,18 @@ A tab that streams two lanes, whole::
 again, which costs the browser nothing. ``feed.trace`` is the run as it stands. ``idle(title,
 subtitle, hint)`` is the value that empties a lane. ``TokenFeed.of(trace)`` shows a kept run.
 ``piece_view()`` shows a prompt's pieces; its value is ``pieces_value(pieces)``.
-
-Safety: the template is static and every text reaches the page as a text node. Gradio evaluates
-``{{value}}`` and ``${value}`` in a template as code and as HTML, so neither may stand there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 from typing import Literal
 
 import gradio as gr
 
 from playground.core.events import Piece
 from playground.ui.recipe_share import read_recipe
+from playground.ui.scripted import Bundle, scripted_view
 from playground.ui.token_feed import TokenFeed, idle
 from playground.ui.token_greedy import read_greedy
 from playground.ui.token_store import encode, encode_pieces, read_prompt, read_tokens
@@ -50,83 +46,52 @@ __all__ = [
 ]
 
 View = Literal["text", "tokens", "table"]
-_ASSETS = Path(__file__).parent / "assets"
-_SCRIPTS = (
-    "token_marks.js",
-    "token_actions.js",
-    "token_popover.js",
-    "token_text.js",
-    "token_table.js",
-    "token_pieces.js",
-    "token_prompt.js",
-    "token_csv.js",
-    "copy_text.js",
-    "token_share_ways.js",
-    "token_head.js",
-    "token_legend.js",
-    "token_dock.js",
-    "token_panels.js",
-    "token_search.js",
-    "token_reel.js",
-    "token_beam_tree.js",
-    "token_beam_lists.js",
-    "token_beam_greedy.js",
-    "token_beams.js",
-    "token_amended.js",
-    "token_parting.js",
-    "token_proposed.js",
-    "token_cache.js",
-    "token_xray_stages.js",
-    "token_xray.js",
-    "token_share.js",
-    "token_lane.js",
-    "parting_strip.js",
-    "parting.js",
-    "token_recipe.js",
-    "token_stream.js",
+BUNDLE = Bundle(
+    "tokenStream",
+    "token-stream",
+    scripts=(
+        "token_marks.js",
+        "token_actions.js",
+        "token_popover.js",
+        "token_text.js",
+        "token_table.js",
+        "token_pieces.js",
+        "token_prompt.js",
+        "token_csv.js",
+        "copy_text.js",
+        "token_share_ways.js",
+        "token_head.js",
+        "token_legend.js",
+        "token_dock.js",
+        "token_panels.js",
+        "token_search.js",
+        "token_reel.js",
+        "token_beam_tree.js",
+        "token_beam_lists.js",
+        "token_beam_greedy.js",
+        "token_beams.js",
+        "token_amended.js",
+        "token_parting.js",
+        "token_proposed.js",
+        "token_cache.js",
+        "token_xray_stages.js",
+        "token_xray.js",
+        "token_share.js",
+        "token_lane.js",
+        "parting_strip.js",
+        "parting.js",
+        "token_recipe.js",
+        "token_stream.js",
+    ),
+    styles=(
+        "token_stream.css",
+        "token_dock.css",
+        "token_xray.css",
+        "token_forwards.css",
+        "parting.css",
+        "token_share.css",
+    ),
 )
-_STYLES = ("token_stream.css", "token_dock.css", "token_xray.css", "token_forwards.css",
-           "parting.css", "token_share.css")
-
-# The scripts come once a page, on the first mount, through a server function: a copy in each of a
-# dozen components would make the page's configuration half a megabyte. The quoted name of an event
-# is how Gradio finds out which events a component has.
-_LOADER = """
-const page = window;
-page.tokenStreamReady ??= server.token_stream_code({}).then((code) => {
-  const style = document.createElement('style');
-  style.textContent = code.css;
-  document.head.append(style);
-  const script = document.createElement('script');
-  script.textContent = code.js;
-  document.head.append(script);
-});
-page.tokenStreamReady.then(
-  () => page.tokenStream.mount(element, {
-    props, watch, server, %(events)s,
-  }),
-  (error) => { page.tokenStreamReady = undefined; throw error; },
-);
-"""
-
-
-def loader(*events: str) -> str:
-    """The script of a component of this family, which has these events."""
-    told = (f"{event}: (data) => trigger('{event}', data)" for event in events)
-    return _LOADER % {"events": ", ".join(told)}
-
-
-@cache
-def _code() -> dict[str, str]:
-    """The component's script and style sheet; the files share one scope."""
-    parts = "\n".join((_ASSETS / name).read_text("utf-8") for name in _SCRIPTS)
-    css = "\n".join((_ASSETS / name).read_text("utf-8") for name in _STYLES)
-    return {"js": f"(() => {{\n'use strict';\n{parts}\n}})();", "css": css}
-
-
-def token_stream_code(request: object) -> dict[str, str]:
-    """Server function: script and style, asked for once a page."""
-    return _code()
 
 
 def token_stream_tokens(request: object) -> str:
@@ -186,18 +151,15 @@ def token_stream(
     place in the ``prompt``: a wish to look into the model there. The tokens of a ``given`` text
     were chosen by nobody: nothing is said of how, and of no cache.
     """
-    return gr.HTML(
+    return scripted_view(
+        BUNDLE,
         value=idle(title, subtitle),
-        html_template='<div class="token-stream"></div>',
-        js_on_load=loader("branch", "look"),
-        apply_default_css=False,
-        server_functions=[
-            token_stream_code, token_stream_tokens, token_stream_prompt, token_stream_xray,
-            token_stream_greedy, token_stream_recipe,
-        ],
+        events=("branch", "look"),
+        server=(token_stream_tokens, token_stream_prompt, token_stream_xray, token_stream_greedy,
+                token_stream_recipe),
         visible=visible,
         elem_id=elem_id,
-        elem_classes=["token-stream-block", *elem_classes],
+        elem_classes=elem_classes,
         render=render,
         mode="lane",
         hint=hint,
@@ -220,43 +182,22 @@ def piece_view(
     render: bool = True,
 ) -> gr.HTML:
     """A prompt, piece by piece, with control tokens marked. Its value is ``pieces_value(...)``."""
-    return gr.HTML(
-        value=pieces_value(()),
-        html_template='<div class="token-stream"></div>',
-        js_on_load=loader("branch"),
-        apply_default_css=False,
-        server_functions=[token_stream_code],
-        visible=visible,
-        elem_id=elem_id,
-        elem_classes=["token-stream-block"],
-        render=render,
-        mode="pieces",
-        hint=hint,
-        height=height,
+    return scripted_view(
+        BUNDLE, value=pieces_value(()), visible=visible, elem_id=elem_id, render=render,
+        mode="pieces", hint=hint, height=height,
     )
 
 
 def recipe_view(hint: str) -> gr.HTML:
     """A recipe as a sheet. Its value is a JSON object, see token_recipe.js; ``hint`` stands where
     there is none."""
-    return _part("recipe", hint)
+    return scripted_view(BUNDLE, value="{}", mode="recipe", hint=hint)
 
 
 def expected_view() -> gr.HTML:
     """An answer as it was recorded, beside the lane where it is written again."""
-    return _part("expected", "The recorded answer appears here.")
-
-
-def _part(mode: str, hint: str) -> gr.HTML:
-    return gr.HTML(
-        value="{}",
-        html_template='<div class="token-stream"></div>',
-        js_on_load=loader("branch"),
-        apply_default_css=False,
-        server_functions=[token_stream_code],
-        elem_classes=["token-stream-block"],
-        mode=mode,
-        hint=hint,
+    return scripted_view(
+        BUNDLE, value="{}", mode="expected", hint="The recorded answer appears here.",
     )
 
 

@@ -58,8 +58,7 @@ const MOUNTS = {
 };
 
 window.tokenStream = {
-  mount(element, options) {
-    const root = element.querySelector('.token-stream, .parting');
+  mount(root, options) {
     const show = MOUNTS[options.props.mode](root, options);
     options.watch('value', () => show(options.props.value));
     show(options.props.value);
