@@ -7,20 +7,18 @@ Every sentence of the app is written in English where it arises. The page looks 
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
 import gradio as gr
 
-from playground.ui.scripted import Bundle, scripted_view
+from playground.ui.scripted import ASSETS, Bundle, scripted_view
 
-_ASSETS = Path(__file__).parent / "assets"
 LANGUAGES = ("zh",)
 BUNDLE = Bundle("languagePicker", "language-picker", ("language.js",), ("language.css",))
 
 
 @cache
 def _words(language: str) -> str:
-    return (_ASSETS / f"{language}.json").read_text("utf-8")
+    return (ASSETS / f"{language}.json").read_text("utf-8")
 
 
 def words_in(request: object) -> str:
