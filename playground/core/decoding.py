@@ -293,7 +293,7 @@ class Decoding:
         beams and contrastive search, what works on one text and one draw; and what only shapes a
         strategy that is off, such as a threshold.
         """
-        return tuple(KNOBS[name].label if name in KNOBS else _LABELS[name] for name in self._idle)
+        return tuple(map(label_of, self._idle))
 
     @property
     def acting(self) -> tuple[str, ...]:
@@ -402,7 +402,14 @@ _STRATEGIES = {"do_sample": "draws", "penalty_alpha": "is_contrastive",
                "guidance_scale": "is_guided", "dola_layers": "is_dola",
                "prompt_lookup_tokens": "is_speculative", "draft_tokens": "is_speculative"}
 _LABELS = {"do_sample": "Draw at random", "early_stopping": "Early stopping",
-           "negative_prompt": "Negative prompt", "dola_layers": "DoLa"}
+           "negative_prompt": "Negative prompt", "dola_layers": "DoLa",
+           "stop_strings": "Stop strings", "banned": "Banned phrases", "bias": "Bias",
+           "forced": "The answer begins with", "alone": "Decode alone", "use_cache": "KV cache"}
+
+
+def label_of(name: str) -> str:
+    """What a setting is called on the page."""
+    return KNOBS[name].label if name in KNOBS else _LABELS.get(name, name.replace("_", " "))
 
 # In the order of every menu; core/strategy_notes.py explains each.
 PRESETS: Mapping[str, Decoding] = {

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 from zlib import crc32
 
-from playground.core.decoding import KNOBS, Decoding
-from playground.core.knobs import Knob
+from playground.core.decoding import Decoding, label_of
 from playground.core.prompt import Chat, Raw
-from playground.errors import InvalidInput
+from playground.errors import InvalidInput, Problem
 
 if TYPE_CHECKING:
     from playground.core.run import Run
@@ -34,6 +33,26 @@ Ability = Literal[
     "chat", "completion", "prefill", "logprobs", "token ids", "id prompts", "scoring", "tokenize",
     "seed",
 ]
+# What is asked of a model on this machine, and of no server.
+Here = Literal["amend", "ban", "chat score", "control tokens", "draft", "inside", "pace", "replay"]
+
+_HERE_ALONE: Mapping[Here, str] = {
+    "amend": "{} takes the settings at the beginning of an answer only.",
+    "ban": "{} cannot be told what it may not write at one place only.",
+    "chat score": "{} scores a plain text, or a text after a plain text: its chat template is not "
+    "told.",
+    "control tokens": "The text of control tokens counts as control tokens on {}.",
+    "draft": "{} chooses by itself whether a draft proposes tokens for it.",
+    "inside": "What is inside a model on {} stays there.",
+    "pace": "{} writes as fast as it can: it cannot be paused or slowed.",
+    "replay": "{} does not give the logits of a step, so it cannot be chosen again under other "
+    "settings.",
+}
+
+
+def only_here(what: Here, server: str) -> str:
+    """Why a server, whichever it is, cannot do this."""
+    return _HERE_ALONE[what].format(server)
 
 
 class Secret:
@@ -173,8 +192,35 @@ class Capabilities:
         """Whether this is offered."""
         return not self.why_not(ability)
 
+    def why_no_setting(self, setting: str, name: str) -> str:
+        """Why the server ``name`` cannot be given this setting of a lane, by the name that it has
+        in a Decoding or beside one; empty where it can, or where it is no such setting."""
+        match setting:
+            case "prefill":
+                return self.why_not("prefill")
+            case "seed" | "fresh_seed":
+                return self.why_not("seed")
+            case "candidates":
+                return self.why_not("logprobs")
+            case "draft":
+                return only_here("draft", name)
+            case "control_tokens":
+                return only_here("control tokens", name)
+        known = setting in Decoding.__dataclass_fields__
+        lacking = known and not self.takes(setting)
+        return f"{name} does not take {label_of(setting)}." if lacking else ""
+
+    def takes(self, knob: str) -> bool:
+        """Whether this setting of a Decoding can be sent, or is ours to keep to."""
+        return knob in _OURS or any(knob == one for one, _ in self.knobs)
+
     def check(self, run: Run, name: str) -> None:
         """Raise InvalidInput, naming the field, for a run that the server ``name`` cannot do."""
+        self.check_prompt(run, name)
+        self.check_settings(run, name)
+
+    def check_prompt(self, run: Run, name: str) -> None:
+        """Raise InvalidInput for a prompt, or a place in an answer, that it cannot go on from."""
         chat = isinstance(run.prompt, Chat)
         wants: list[tuple[Ability, bool, str]] = [
             ("chat", chat and run.fork is None, "prompt"),
@@ -187,21 +233,18 @@ class Capabilities:
                 raise InvalidInput(why, field=field_name, given=name)
         if run.fork is not None and run.fork.banned:
             raise InvalidInput(
-                f"{name} cannot be told what it may not write at one place only.", field="fork",
-                advice="Choose another candidate instead.",
+                only_here("ban", name), field="fork", advice="Choose another candidate instead.",
             )
-        if run.used_draft is not None:
-            raise InvalidInput(
-                f"{name} chooses by itself whether a draft proposes tokens for it.", field="draft",
-            )
-        self._check_settings(run.decoding, name)
 
-    def _check_settings(self, decoding: Decoding, name: str) -> None:
-        taken = {knob for knob, _ in self.knobs} | {"max_new_tokens", "candidates", "effects"}
-        refused = [one for one in decoding.acting if one not in taken]
+    def check_settings(self, run: Run, name: str) -> None:
+        """Raise InvalidInput for a setting with an effect that it does not take."""
+        if run.used_draft is not None:
+            raise InvalidInput(only_here("draft", name), field="draft")
+        decoding = run.decoding
+        refused = [one for one in decoding.acting if not self.takes(one)]
         if refused:
-            labels = ", ".join(_label(one) for one in refused)
-            has = ", ".join(_label(knob) for knob, _ in self.knobs if knob != "do_sample")
+            labels = ", ".join(map(label_of, refused))
+            has = ", ".join(label_of(knob) for knob, _ in self.knobs if knob != "do_sample")
             raise InvalidInput(
                 f"{name} does not take {labels}.", field=refused[0],
                 given=getattr(decoding, refused[0]), allowed=has,
@@ -209,13 +252,21 @@ class Capabilities:
             )
 
 
+# A length every server takes, and what is only told or not.
+_OURS = frozenset({"max_new_tokens", "candidates", "effects"})
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """How far a server is known: what it offers; else that it is being asked, or what is wrong."""
+
+    offers: Capabilities | None = None
+    asking: bool = False
+    problem: Problem | None = None
+
+
 def _prefill(run: Run) -> str:
     return run.prompt.prefill if isinstance(run.prompt, Chat) else ""
-
-
-def _label(name: str) -> str:
-    known: Knob | None = KNOBS.get(name)
-    return known.label if known else name.replace("_", " ")
 
 
 def _named_after(url: str) -> str:

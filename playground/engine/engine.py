@@ -19,7 +19,7 @@ from playground.core.events import Event, Loading, Queued, Step
 from playground.core.inspection import F, Inspection
 from playground.core.messages import ModelCard, Rendered
 from playground.core.prompt import Prompt
-from playground.core.remote import Capabilities, server_and_model
+from playground.core.remote import Capabilities, Inquiry, only_here, server_and_model
 from playground.core.run import ModelSpec, Run
 from playground.core.score import Contest, ContestRequest, Scored, ScoreOrContest, ScoreRequest
 from playground.core.visitor import Visitor, as_visitor
@@ -221,7 +221,7 @@ class Engine:
         check_texts(request.parts, self.settings.limits)
         if self._place(spec) is None:
             raise InvalidInput(
-                f"What is inside {spec.label} stays on that server.", field="model",
+                only_here("inside", (server_and_model(spec.repo) or ("",))[0]), field="model",
                 given=spec.repo, advice="Look into a model on this machine.",
             )
         seconds = min(10.0, self.settings.limits.seconds) if request.quick else (
@@ -388,6 +388,11 @@ class Engine:
         """What a remote server is known to offer for a model; None where it was not asked yet, and
         for a model of this machine. Never waits."""
         return self._remote.offers(spec)
+
+    def inquire(self, spec: ModelSpec) -> Inquiry | None:
+        """The same, but a server that was not asked yet is asked now, meanwhile; None for a model
+        of this machine. Never waits. Raises InvalidInput for a model that no server has."""
+        return self._remote.inquire(spec) if self._remote.place(spec) else None
 
     def folder_of(self, spec: ModelSpec) -> Path:
         """The folder with the files of a model, downloaded if they must be; waits for that."""

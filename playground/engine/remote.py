@@ -23,6 +23,7 @@ from playground.core.prompt import Prompt
 from playground.core.remote import (
     MOST_MODELS,
     Capabilities,
+    Inquiry,
     Remote,
     Secret,
     repo_of,
@@ -46,6 +47,7 @@ _TICK = 0.1
 KNOWN_FOR = 600.0     # seconds for which what a server offers is taken for known
 FIND_SECONDS = 120.0  # in which it must be found out; a server may load the model for it
 ASK_AGAIN = 60.0      # seconds after which its list of models is asked for again
+INQUIRE_AGAIN = 10.0  # seconds after which a server that did not answer is asked for a page again
 STUCK = 10.0          # seconds for which a closed connection is waited for
 
 
@@ -57,6 +59,8 @@ class _Known:
     at: float = 0.0
     leases: int = 0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    inquiry: Inquiry = Inquiry()  # the latest one that a page made, of which nobody waits
+    inquired_at: float = -math.inf
 
 
 @dataclass(eq=False, slots=True)
@@ -68,6 +72,7 @@ class _Server:
     problem: Problem | None = None
     asked_at: float | None = None
     asking: bool = False
+    inquiring: asyncio.Lock = field(default_factory=asyncio.Lock)  # one model after the other
 
 
 class RemoteDesk:
@@ -141,6 +146,40 @@ class RemoteDesk:
             return None
         known = server.models.get(model)
         return known.offers if known else None
+
+    def inquire(self, spec: ModelSpec) -> Inquiry:
+        """How far it is known what a server offers for a model. One that was not asked yet is asked
+        now, unless a visitor's token pays for that: then the first run finds out. Never waits.
+        Raises InvalidInput for a server that nobody named, or a model that it has not."""
+        server, model = self._server_of(spec)
+        known = server.models.get(model)
+        if known is None:  # the server was not reached, or not yet
+            return Inquiry(asking=server.problem is None, problem=server.problem)
+        if known.offers is not None:
+            return Inquiry(known.offers)
+        if server.client.remote.visitor_token:
+            return Inquiry()
+        with self._lock:
+            late = time.monotonic() - known.inquired_at > INQUIRE_AGAIN
+            if late and not known.inquiry.asking and self._loop is not None:
+                known.inquiry = Inquiry(asking=True)
+                asyncio.run_coroutine_threadsafe(self._inquire(server, model, known), self._loop)
+            return known.inquiry
+
+    async def _inquire(self, server: _Server, model: str, known: _Known) -> None:
+        found = Inquiry()
+        try:
+            async with server.inquiring, asyncio.timeout(FIND_SECONDS):
+                await self._offers(server, model, known, None)
+        except TimeoutError:
+            found = Inquiry(problem=DeadlinePassed(
+                f"{server.client.remote.name} did not say within {FIND_SECONDS:g} s what it "
+                "offers.", field="model",
+            ).problem)
+        except PlaygroundError as error:
+            found = Inquiry(problem=error.problem)
+        finally:
+            known.inquiry, known.inquired_at = found, time.monotonic()
 
     def statuses(self) -> tuple[ModelStatus, ...]:
         """Every model on every server as the page shows it; a server that was not asked for a

@@ -12,6 +12,7 @@ from typing import Any
 
 from playground.core.decoding import Decoding
 from playground.core.events import Event, Failed, Finished, Paced, Started, Step, Unamended
+from playground.core.remote import only_here
 from playground.core.run import Run
 from playground.engine.remote_run import play
 from playground.engine.remote_texts import Served
@@ -88,15 +89,15 @@ class RemoteLink:
         self._listeners[key](Paced(None))
         if key in self._begun and (allowed is not None or seconds):
             raise InvalidInput(
-                f"{self._served.name} writes as fast as it can: it cannot be paused or slowed.",
-                field="pace", advice="Stop is heard at once.",
+                only_here("pace", self._served.name), field="pace",
+                advice="Stop is heard at once.",
             )
 
     def amend(self, key: int, decoding: Decoding, /) -> None:
         """Refused: a server takes its settings once."""
         self._listeners[key](Unamended(decoding, InvalidInput(
-            f"{self._served.name} takes the settings at the beginning of an answer only.",
-            field="settings", advice="Run again with these settings.",
+            only_here("amend", self._served.name), field="settings",
+            advice="Run again with these settings.",
         ).problem))
 
     def replay(
@@ -104,6 +105,5 @@ class RemoteLink:
     ) -> Step:
         """Refused: the logits stay on the server. Raises InvalidInput."""
         raise InvalidInput(
-            f"{self._served.name} does not give the logits of a step, so it cannot be chosen again "
-            "under other settings.", field="position", given=position,
+            only_here("replay", self._served.name), field="position", given=position,
         )

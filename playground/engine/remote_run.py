@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from playground.core.events import Event, Failed, Finished, Piece, Started, Step
 from playground.core.prompt import Chat, Prompt, Raw
-from playground.core.remote import UNTOLD
+from playground.core.remote import UNTOLD, only_here
 from playground.core.run import Run
 from playground.engine.remote_events import Reading
 from playground.engine.remote_request import request_of
@@ -94,7 +94,7 @@ def _notices(served: Served, run: Run) -> list[str]:
     if not offers.offers("tokenize"):
         said.append(offers.why_not("tokenize"))
     if _has_control(run.prompt):
-        said.append("The text of control tokens counts as control tokens on a server.")
+        said.append(only_here("control tokens", name))
     return [one for one in said if one]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from playground.core.events import Piece
 from playground.core.messages import Rendered
 from playground.core.prompt import Chat, Ids, Prompt, Raw
-from playground.core.remote import Capabilities, Secret
+from playground.core.remote import Capabilities, Secret, only_here
 from playground.core.run import Run
 from playground.core.score import Contender, Contest, ContestRequest, Scored, ScoreRequest
 from playground.engine.remote_client import RemoteClient, broken
@@ -252,8 +252,8 @@ def _joined(served: Served, request: ScoreRequest) -> tuple[str | list[int], int
         case Ids(before_ids), Ids(ids):
             return [*before_ids, *ids], 0, len(before_ids)
     raise InvalidInput(
-        f"{served.name} scores a plain text, or a text after a plain text: its chat template is "
-        "not told.", field="text", allowed="raw text", advice="Switch the template off.",
+        only_here("chat score", served.name), field="text", allowed="raw text",
+        advice="Switch the template off.",
     )
 
 

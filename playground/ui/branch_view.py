@@ -13,6 +13,7 @@ from typing import Any
 
 from playground.core.amend import amendments
 from playground.core.branches import Branch, visible
+from playground.core.remote import only_here, server_and_model
 from playground.core.samples import Span, merge
 from playground.core.trace import Trace
 from playground.errors import Problem
@@ -109,7 +110,16 @@ def _parting(branches: Branches) -> str:
 def pace_value(branches: Branches) -> str:
     """Whether something runs, whether it is paused, and how fast it may go."""
     return encode({"live": bool(branches.writing), "held": branches.pace.held,
-                   "speed": branches.pace.speed, "speeds": [words for _, words in SPEEDS]})
+                   "speed": branches.pace.speed, "speeds": [words for _, words in SPEEDS],
+                   "why": _why_no_pace(branches)})
+
+
+def _why_no_pace(branches: Branches) -> str:
+    """Why nothing that is written now can be held back; empty where something can."""
+    writing = [trace for key in branches.writing if (trace := trace_of(key)) is not None]
+    servers = [server_and_model(trace.run.model.repo) for trace in writing]
+    first = servers[0] if servers else None
+    return only_here("pace", first[0]) if first and all(servers) else ""
 
 
 def samples_value(branches: Branches) -> str:

@@ -67,7 +67,7 @@ def build_chat(stage: Stage, settings: Settings) -> None:
     with gr.Row(elem_classes=["tab-body", "chat-body"]):
         with gr.Column(scale=4, min_width=0, elem_classes="lanes-side"):
             lane_plan(settings, TAB, planner(stage.engine, settings))
-            boxes, heads, chats = _build_chats(settings, form, total)
+            boxes, heads, chats = _build_chats(stage, settings, form, total)
             with gr.Row(elem_classes="tab-head"):
                 message = gr.Textbox(
                     "",
@@ -97,14 +97,14 @@ def build_chat(stage: Stage, settings: Settings) -> None:
 
 
 def _build_chats(
-    settings: Settings, form: LaneForm, total: int
+    stage: Stage, settings: Settings, form: LaneForm, total: int
 ) -> tuple[list[gr.Column], list[gr.HTML], list[gr.Chatbot]]:
     boxes, heads, chats = [], [], []
     with gr.Row(elem_classes=["lanes", "chat-lanes"], elem_id="chat-messages"):
         for number in range(total):
             with gr.Column(min_width=0, visible=number == 0, elem_classes="lane-column") as box:
                 boxes.append(box)
-                heads.append(lane_head(settings, TAB, number, form))
+                heads.append(lane_head(settings, TAB, number, form, engine=stage.engine))
                 chats.append(gr.Chatbot(
                     label=f"Chat {number + 1}",
                     show_label=False,

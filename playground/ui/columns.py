@@ -98,13 +98,14 @@ class Columns:
 
 
 def build_columns(
-    settings: Settings, tab: str, presets: Sequence[str], start: int, new_tokens: int
+    stage: Stage, settings: Settings, tab: str, presets: Sequence[str], start: int,
+    new_tokens: int,
 ) -> Columns:
     """A column for each of ``presets``, the first ``start`` of them in sight, and their panel."""
 
     def build(number: int, visible: bool) -> Column:
         with gr.Column(min_width=280, visible=visible, elem_classes="lane-column") as box:
-            head = column_head(settings, tab, number, presets[number], new_tokens)
+            head = column_head(settings, tab, number, presets[number], new_tokens, stage.engine)
             return Column(number, box, head, _lane(tab))
 
     return _beside(settings, tab, len(presets), start, ["lanes", "joined"], build)
@@ -121,7 +122,7 @@ def build_own_columns(
 
     def build(number: int, visible: bool) -> Column:
         with gr.Column(min_width=280, visible=visible, elem_classes="lane-column") as box:
-            head = lane_head(settings, tab, number, forms[number], fields)
+            head = lane_head(settings, tab, number, forms[number], fields, stage.engine)
             prompt = gr.Textbox(
                 "",
                 label=f"Prompt {number + 1}",

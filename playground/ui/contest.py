@@ -22,6 +22,7 @@ from playground.ui.score_feed import scored_lane, waiting_lane
 from playground.ui.score_figures import standings
 from playground.ui.score_view import score_view
 from playground.ui.scoring import Ask, News, play
+from playground.ui.served import tell_reasons, why_no_score
 from playground.ui.streaming import Stage
 from playground.ui.token_store import encode
 from playground.ui.token_stream import idle, token_stream
@@ -87,6 +88,8 @@ def build_contest(stage: Stage, settings: Settings) -> None:
                 info="What is likely after this, too, gains nothing by it.",
             )
     actions.notice.render()
+    remark = gr.HTML("", elem_classes="remark", padding=False)
+    tell_reasons(stage.engine, why_no_score, [(model, form.template)], [remark], actions.run)
     with gr.Row(elem_classes="contest-result"):
         with gr.Column(scale=3, min_width=320):
             ranking = score_view("contest", HINT, elem_id="contest-ranking")

@@ -4,7 +4,8 @@ A tab with one run has one panel, whose value is the settings. A tab with column
 each, whose value is that column's settings, and one panel without a value of its own, which edits
 the column whose Settings button was pressed. Any of these values is read with ``read_form``, those
 of lanes that choose model and prompt themselves with ``read_lane``. The script keeps them; the
-server is only asked what is wrong with them, what has no effect, and which models take turns.
+server is only asked what is wrong with them, what has no effect, which models take turns, and what
+the server of a picked model lacks.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ import gradio as gr
 
 from playground.core.decoding import KNOBS, PRESETS
 from playground.core.prompt import Raw
+from playground.core.remote import PREFIX
 from playground.core.run import LARGEST_SEED
 from playground.core.strategy_notes import NOTES
 from playground.engine.admission import check_run
+from playground.engine.engine import Engine
 from playground.errors import PlaygroundError
 from playground.settings import Settings
 from playground.ui.controls import offered
@@ -32,6 +35,7 @@ from playground.ui.decoding_form import (
 from playground.ui.lane_form import CHAT, OWN, RAW, LaneForm, read_lane, write_lane
 from playground.ui.own_presets import read_presets
 from playground.ui.scripted import Bundle, scripted_view
+from playground.ui.served import Servers
 from playground.ui.token_store import encode
 
 # Groups of settings, in the order of the page; the first is always in sight.
@@ -96,6 +100,13 @@ LANE_FIELDS: dict[str, tuple[str, str, str, Any]] = {
     }),
 }
 
+ALL_ROWS = (*(name for _, names in GROUPS for name in names), *LANE_FIELDS)
+
+# Said before the script is there, too: whoever is drawn later finds it.
+_PICKED = """(model) => {
+  (window.pickedModels ??= {})['%s'] = model;
+  window.decoding?.picked('%s');
+}"""
 
 def facts() -> dict[str, Any]:
     """What the scripts know of settings, presets and strategies."""
@@ -105,28 +116,30 @@ def facts() -> dict[str, Any]:
         "neutral": {**neutral_values(), **OWN},
         "fields": {name: _row(name) for name in LANE_FIELDS},
         "notes": {name: asdict(note) for name, note in NOTES.items()},
+        "served": PREFIX,
     }
 
 
 BUNDLE = Bundle("decoding", "decoding", (
-    "decoding_settings.js", "decoding_presets.js", "decoding_notes.js", "decoding_rows.js",
-    "lane_fields.js", "lane_tabs.js", "lane_head.js", "lane_figures.js", "lane_picker.js",
-    "lane_board.js", "lane_table.js", "decoding_panel.js",
+    "served_models.js", "decoding_settings.js", "decoding_presets.js", "decoding_notes.js",
+    "decoding_rows.js", "lane_fields.js", "lane_tabs.js", "lane_head.js", "lane_figures.js",
+    "lane_picker.js", "lane_board.js", "lane_table.js", "decoding_panel.js",
 ), ("lane_board.css", "lane_settings.css"), facts)
 
 
 def decoding_panel(
     settings: Settings, tab: str, preset: str = "", new_tokens: int = 64,
-    fields: Sequence[str] = (), stays: bool = False,
+    fields: Sequence[str] = (), stays: bool = False, engine: Engine | None = None,
 ) -> gr.HTML:
     """The panel of a tab. With a ``preset`` it has settings of its own, and they are its value.
 
     ``fields`` are those of LANE_FIELDS that its lanes have; ``stays`` keeps it open on one lane.
+    Only with an ``engine`` it knows what servers lack; ``tell_model`` says which model is picked.
     """
     limits = settings.limits
     value = start_settings(preset, new_tokens) if preset else ""
     return _component(
-        settings, "panel", value, label="Settings", elem_id=f"{tab}-settings",
+        settings, "panel", value, engine, label="Settings", elem_id=f"{tab}-settings",
         tab=tab, drafts=offered(settings), any_model=settings.any_model, fields=list(fields),
         stays=stays,
         limits={"max_new_tokens": limits.new_tokens, "min_new_tokens": limits.new_tokens,
@@ -134,16 +147,24 @@ def decoding_panel(
     )
 
 
+def tell_model(model: gr.Dropdown, tab: str) -> None:
+    """Let the columns or the panel of a tab know which model is picked for all of them."""
+    model.change(None, model, None, js=_PICKED % (tab, tab), show_progress="hidden",
+                 api_visibility="private")
+
+
 def column_head(
-    settings: Settings, tab: str, number: int, preset: str, new_tokens: int
+    settings: Settings, tab: str, number: int, preset: str, new_tokens: int,
+    engine: Engine | None = None,
 ) -> gr.HTML:
     """The strategy of one column, its line of summary, and the button that opens the panel."""
-    return _component(settings, "head", start_settings(preset, new_tokens),
+    return _component(settings, "head", start_settings(preset, new_tokens), engine,
                       label=f"Settings {number + 1}", tab=tab, column=number)
 
 
 def lane_head(
-    settings: Settings, tab: str, number: int, form: LaneForm, fields: Sequence[str] = ()
+    settings: Settings, tab: str, number: int, form: LaneForm, fields: Sequence[str] = (),
+    engine: Engine | None = None,
 ) -> gr.HTML:
     """The head of a lane that chooses its model and prompt itself, which are settings too.
 
@@ -151,7 +172,8 @@ def lane_head(
     lanes.
     """
     return _component(
-        settings, "head", write_lane(form), label=f"Settings {number + 1}", tab=tab, column=number,
+        settings, "head", write_lane(form), engine, prompts=True,
+        label=f"Settings {number + 1}", tab=tab, column=number,
         drafts=offered(settings), any_model=settings.any_model, fields=list(fields),
         brief=not fields,
     )
@@ -180,28 +202,47 @@ def start_form(preset: str, new_tokens: int) -> DecodingForm:
     return DecodingForm(replace(PRESETS[preset], max_new_tokens=new_tokens), preset)
 
 
-def _component(settings: Settings, kind: str, value: str, **props: Any) -> gr.HTML:
-    check = _checker(settings)
+def _component(
+    settings: Settings, kind: str, value: str, engine: Engine | None, prompts: bool = False,
+    **props: Any,
+) -> gr.HTML:
+    """With ``prompts`` its lane chooses the form of its prompt itself."""
+    servers = Servers(engine, ALL_ROWS) if engine else None
+    check = _checker(settings, servers, prompts)
+
+    def decoding_served(model: Any) -> str:
+        """What the server of a picked model lacks; see ``Servers.told``."""
+        return servers.told(model) if servers else "{}"
+
     return scripted_view(
-        BUNDLE, value=value, server=(decoding_presets, check), css_class=f"decoding-{kind}",
-        mode=kind, begins=value, verdict=check(value) if value else "", **props,
+        BUNDLE, value=value, server=(decoding_presets, check, decoding_served),
+        css_class=f"decoding-{kind}", mode=kind, begins=value,
+        verdict=check(value) if value else "", **props,
     )
 
 
-def _checker(settings: Settings) -> Callable[[Any], str]:
+def _checker(
+    settings: Settings, servers: Servers | None = None, prompts: bool = False
+) -> Callable[[Any], str]:
     """The server function that says what settings come to; its answer is JSON."""
 
     def decoding_check(value: Any) -> str:
         """What settings come to: title, summary, what is ignored, or the problem and its field."""
+        told: dict[str, Any] = {}
         try:
             lane = read_lane(value)
             form = lane.decoding
-            check_run(lane.run(Raw("."), settings.default_model), settings.limits)
+            run = lane.run(Raw("."), settings.default_model)
+            check_run(run, settings.limits)
+            told = {"title": form.title, "summary": form.decoding.summary,
+                    "ignored": [*form.ignored, *lane.ignored]}
+            if servers:
+                own = replace(run, prompt=lane.prompt(".")) if prompts else run
+                servers.check(own, prompts)
         except PlaygroundError as error:
             problem = error.problem
-            return encode({"problem": str(problem), "field": problem.field})
-        return encode({"title": form.title, "summary": form.decoding.summary,
-                       "ignored": [*form.ignored, *lane.ignored]})
+            return encode({**told, "problem": str(problem), "field": problem.field})
+        return encode(told)
 
     return decoding_check
 

@@ -28,6 +28,7 @@ from playground.ui.score_feed import (
 from playground.ui.score_figures import differences, sheets
 from playground.ui.score_view import score_view
 from playground.ui.scoring import Ask, News, is_over, play
+from playground.ui.served import tell_reasons, why_no_score
 from playground.ui.streaming import Stage
 from playground.ui.take_over import NOTHING, answers_of, cut, take
 from playground.ui.token_store import encode
@@ -64,12 +65,14 @@ EXAMPLES = (
 
 @dataclass(frozen=True)
 class Column:
-    """One column: which model reads which prompt, the scored tokens, and what they come to."""
+    """One column: which model reads which prompt, why it may not, the scored tokens, and what they
+    come to."""
 
     box: gr.Column
     model: gr.Dropdown
     form: PromptForm
     given: gr.Textbox
+    remark: gr.HTML
     lane: gr.HTML
     sheet: gr.HTML
 
@@ -120,9 +123,10 @@ def _build_column(settings: Settings, number: int) -> Column:
             "", label=f"Prompt {number + 1}", lines=1, max_lines=8, elem_classes="prompt-box",
             placeholder="Read first and not scored. May be empty.",
         )
+        remark = gr.HTML("", elem_classes="remark", padding=False)
         lane = token_stream(hint=HINT, name=TAB, view="tokens", height=220, given=True)
         made = score_view("sheet")
-    return Column(box, model, form, given, lane, made)
+    return Column(box, model, form, given, remark, lane, made)
 
 
 def _wire(
@@ -150,8 +154,14 @@ def _wire(
     for button, example in zip(examples, EXAMPLES, strict=True):
         button.click(partial(_fill, settings, example), None, form, queue=False, **wide).then(**go)
     actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
+    reasons = tell_reasons(
+        stage.engine, why_no_score, [(c.model, c.form.template) for c in columns],
+        [c.remark for c in columns], actions.run, count,
+    )
     for button, step in ((more, 1), (fewer, -1)):
-        button.click(partial(_resize, step), count, [count, *boxes], queue=False, **wide)
+        button.click(
+            partial(_resize, step), count, [count, *boxes], queue=False, **wide
+        ).then(**reasons)
     tab.select(answers_of(stage), None, taken, queue=False, **quiet)
     taken.input(take, taken, [text, *columns[0].inputs], queue=False, **wide)
 

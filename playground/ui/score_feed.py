@@ -8,6 +8,7 @@ from playground.core.score import Scored
 from playground.core.visitor import Visitor
 from playground.errors import Problem
 from playground.ui.model_list import stage
+from playground.ui.token_forwards import lacks_of
 from playground.ui.token_store import KEPT, encode, encode_pieces, encode_step
 
 FIRST_ROWS = 200  # the browser asks the store for the others
@@ -81,5 +82,6 @@ def scored_lane(
         "problem": "",
         "prompt": len(scored.context),
         "notices": scored.notices,
+        "lacks": lacks_of(None, spec),
     }
     return f'{encode(head)[:-1]},"rows":[{",".join(record.tokens[:FIRST_ROWS])}]}}'

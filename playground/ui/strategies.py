@@ -29,8 +29,10 @@ from playground.ui.columns import (
 )
 from playground.ui.controls import model_picker, prompt_box
 from playground.ui.decoding_form import title_of
+from playground.ui.decoding_panel import tell_model
 from playground.ui.lane_board import LaneBoard, filled, lane_board
 from playground.ui.parting import Parting, parting_panel
+from playground.ui.served import tell_reasons, why_no_run
 from playground.ui.streaming import Stage
 from playground.ui.token_store import encode
 from playground.ui.token_stream import idle
@@ -54,6 +56,7 @@ def build_strategies(stage: Stage, settings: Settings) -> None:
             model = model_picker(settings, value=settings.models[-1])
         actions = action_row(TAB)
     actions.notice.render()
+    remark = gr.HTML("", elem_classes="remark", padding=False)
     examples = examples_row(EXAMPLES)
     with gr.Row(elem_classes="tools"):
         form = prompt_form()
@@ -62,7 +65,9 @@ def build_strategies(stage: Stage, settings: Settings) -> None:
         way_in(TAB)
     lanes = LANES[: settings.limits.columns]
     board = lane_board(settings, TAB, len(lanes))
-    columns = build_columns(settings, TAB, lanes, len(FIRST), new_tokens=48)
+    columns = build_columns(stage, settings, TAB, lanes, len(FIRST), new_tokens=48)
+    tell_model(model, TAB)
+    tell_reasons(stage.engine, why_no_run, [(model, form.template)], [remark])
     parting = parting_panel(TAB)
     board.table.render()
 

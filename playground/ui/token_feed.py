@@ -231,7 +231,8 @@ class TokenFeed:
             head["first"] = len(trace.run.fork.ids)
         if trace.finished and trace.finished.score is not None:
             head["score"] = _signed(trace.finished.score, 3)
-        if lacks := lacks_of(self._record.live, trace.run):
+        live = self._record.live
+        if lacks := lacks_of(live.engine if live else None, trace.run.model):
             head["lacks"] = lacks
         if trace.started:
             head["prompt"] = len(trace.started.prompt)

@@ -11,9 +11,10 @@ from typing import Any
 from playground.core.decoding import Decoding
 from playground.core.events import Beam, Beams, Proposed
 from playground.core.messages import ModelCard
-from playground.core.remote import server_and_model
-from playground.core.run import Run
+from playground.core.remote import only_here, server_and_model
+from playground.core.run import ModelSpec, Run
 from playground.core.trace import Trace
+from playground.engine.engine import Engine
 from playground.ui.token_store import Live, encode, encode_pieces, milliseconds, number
 
 _STATES = ("kept", "finished", "dropped")
@@ -119,16 +120,17 @@ def card_of(live: Live | None, run: Run) -> ModelCard | None:
     return next((one.card for one in statuses if one.spec == run.model.base), None)
 
 
-def lacks_of(live: Live | None, run: Run) -> dict[str, str]:
-    """What cannot be done with a token of a run on a server, and why; nothing for other runs."""
-    offers = live.engine.offers(run.model) if live and server_and_model(run.model.repo) else None
-    if offers is None:
+def lacks_of(engine: Engine | None, spec: ModelSpec | None) -> dict[str, str]:
+    """What cannot be done with a token of a model on a server, and why; nothing for other models.
+    """
+    served = server_and_model(spec.repo) if spec else None
+    if spec is None or served is None:
         return {}
-    branch = offers.why_not("id prompts")
+    offers, name = engine.offers(spec) if engine else None, served[0]
+    branch = offers.why_not("id prompts") if offers else ""
+    text = offers.why_not("tokenize") if offers else ""
     told = {
-        "branch": branch, "text": branch or offers.why_not("tokenize"),
-        "ban": branch or "A server cannot be told what it may not write at one place only.",
-        "xray": "A server does not tell what each setting did to a step.",
-        "inside": "What is inside a server's model stays there.",
+        "branch": branch, "text": branch or text, "ban": branch or only_here("ban", name),
+        "xray": only_here("replay", name), "inside": only_here("inside", name),
     }
-    return {name: why for name, why in told.items() if why}
+    return {what: why for what, why in told.items() if why}

@@ -18,11 +18,12 @@ from playground.ui.branches import Branches
 from playground.ui.columns import describe, make_run, prompt_form, prompt_of
 from playground.ui.controls import model_picker, prompt_box
 from playground.ui.decoding_form import read_form
-from playground.ui.decoding_panel import decoding_panel
+from playground.ui.decoding_panel import decoding_panel, tell_model
 from playground.ui.desk import Act, Desks
 from playground.ui.lanes import LANES
 from playground.ui.parting import parting_panel
 from playground.ui.scripted import event_of
+from playground.ui.served import tell_reasons, why_no_run
 from playground.ui.streaming import Stage
 from playground.ui.token_store import run_of
 from playground.ui.token_stream import token_stream
@@ -83,6 +84,7 @@ def build_tokens(stage: Stage, settings: Settings) -> TokensTab:
                 text = prompt_box("Prompt", "The beginning of a text. Enter runs.")
                 actions = action_row(TAB)
             actions.notice.render()
+            remark = gr.HTML("", elem_classes="remark", padding=False)
             examples = examples_row(EXAMPLES)
             pace = branch_part("pace", first.pace)
             boxes, strips, lanes = _build_lanes(first)
@@ -94,7 +96,9 @@ def build_tokens(stage: Stage, settings: Settings) -> TokensTab:
             with gr.Accordion("Settings", open=True):
                 model = model_picker(settings)
                 form = prompt_form()
-                panel = decoding_panel(settings, TAB, "Greedy", 48)
+                panel = decoding_panel(settings, TAB, "Greedy", 48, engine=stage.engine)
+    tell_model(model, TAB)
+    tell_reasons(stage.engine, why_no_run, [(model, form.template)], [remark])
 
     show = _shower(desks, stage)
     outputs = [actions.run, actions.stop, actions.notice, *lanes, *boxes, *strips, pace, tree,

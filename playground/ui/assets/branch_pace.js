@@ -18,7 +18,9 @@ class PaceBar {
     const label = h('label', 'speed');
     label.append(h('span', '', 'Speed'), this.speed, this.words);
     this.amend = button('Use the settings for the next token', 'tool', () => amend({}));
-    root.append(this.pause, this.step, label, this.amend);
+    this.lacks = h('p', 'lacks');
+    this.lacks.setAttribute('role', 'status');
+    root.append(this.pause, this.step, label, this.amend, this.lacks);
     this.speed.addEventListener('input', () => {
       put(this.words, this.speeds[Number(this.speed.value)]);
       clearTimeout(this.waiting);
@@ -28,15 +30,25 @@ class PaceBar {
       }, 150);
     });
     document.addEventListener('keydown', (event) => this.key(event));
+    document.addEventListener('served-models', () => { if (this.value) this.take(this.value); });
   }
 
-  take({ live, held, speed, speeds }) {
+  // Why nothing can be held back: what runs is on a server, or what would run next is.
+  get why() { return this.value.live ? this.value.why : window.decoding?.served.whyNot('tokens', 'pace') ?? ''; }
+
+  take(value) {
+    this.value = value;
+    const { live, held, speed, speeds } = value;
     Object.assign(this, { live, held, speeds });
     if (live) this.root.classList.add('lived');
     put(this.pauseWord, held && live ? 'Go on' : 'Pause');
     this.pause.title = held ? 'Let the runs go on' : 'Let the runs wait after the token they are at';
-    this.pause.disabled = this.step.disabled = !live;
-    this.amend.disabled = !(live && held);
+    const { why } = this;
+    this.pause.disabled = this.step.disabled = !live || why !== '';
+    this.amend.disabled = !(live && held) || why !== '';
+    this.speed.disabled = why !== '';
+    put(this.lacks, why);
+    this.lacks.hidden = !why;
     this.amend.title = live && held ? 'What the settings say now holds from the next token on'
       : 'Pause a run, change the settings, and use them from there on';
     this.speed.max = speeds.length - 1;
@@ -51,7 +63,7 @@ class PaceBar {
   once() { this.act({ do: 'step' }); }
 
   key(event) {
-    if (!this.live || this.root.offsetParent === null || event.defaultPrevented || typing(event.target)) return;
+    if (!this.live || this.why || this.root.offsetParent === null || event.defaultPrevented || typing(event.target)) return;
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const does = { p: () => this.toggle(), n: () => this.once() }[event.key.toLowerCase()];
     if (!does) return;

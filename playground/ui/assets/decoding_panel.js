@@ -19,8 +19,10 @@ class Panel {
     this.keeper = new PresetKeeper(() => this.settings);
     this.verdict = new Verdict();
     this.verdict.root.setAttribute('role', 'status');
+    this.server = h('p', 'server');
+    this.server.setAttribute('role', 'status');
     const fields = h('div', 'fields');
-    root.append(fields, strategy, this.verdict.root, this.keeper.root, ...this.groups(props, fields));
+    root.append(fields, strategy, this.verdict.root, this.server, this.keeper.root, ...this.groups(props, fields));
   }
 
   groups(props, fields) {
@@ -77,13 +79,19 @@ class Panel {
     this.reset.hidden = !settings.edited;
     for (const { names, count, open } of this.folds) {
       const moved = names.filter((name) => settings.moved(name)).length;
-      count.textContent = moved ? `${moved} set` : '';
+      const lacks = names.every((name) => settings.lacking(name));
+      count.textContent = moved ? `${moved} set` : lacks ? `not on ${settings.served.server}` : '';
+      count.classList.toggle('lacks', lacks && !moved);
       if (problem && names.includes(field)) open();
     }
     for (const row of this.rows) row.show(settings);
     // What is wrong with a row that is always in sight stands there alone.
     const said = this.rows.some((row) => row.bad && row.root.closest('.common, .fields'));
     this.verdict.show({ ...settings.verdict, problem: said ? '' : problem });
+    const { said: asked, problem: trouble } = settings.served;
+    this.server.textContent = trouble || asked;
+    this.server.hidden = !this.server.textContent;
+    this.server.classList.toggle('trouble', Boolean(trouble));
   }
 }
 
@@ -245,10 +253,12 @@ class ColumnsPanel extends Panel {
   }
 }
 
-function ownSettings(options) {
+function ownSettings(root, options) {
   const { props, server } = options;
   const push = (text) => { props.value = text; };
-  const settings = new Settings(props.value, props.verdict, push, (text) => server.decoding_check(text));
+  const settings = new Settings(props.value, props.verdict, push, {
+    check: (text) => server.decoding_check(text), serve: (model) => server.decoding_served(model), tab: props.tab, root,
+  });
   options.watch('value', () => settings.take(props.value));
   return settings;
 }
@@ -256,13 +266,14 @@ function ownSettings(options) {
 function mountHead(root, options) {
   const { tab: name, column: number } = options.props;
   const tab = tabOf(name);
-  const settings = ownSettings(options);
+  const settings = ownSettings(root, options);
   const head = new Head(root, settings, number, tab, options.props);
   const came = !tab.columns.has(number);
   tab.columns.set(number, head);
   settings.views.add({ show: () => tab.compare() });
   // The verdict that came with the page is for the settings that the column began with then.
-  if (settings.text !== options.props.begins) settings.ask();
+  if (settings.text !== options.props.begins || served.isServed(settings.model)) settings.ask();
+  settings.show();
   head.mark(false);
   // What is mounted here is on the page a frame later.
   requestAnimationFrame(() => {
@@ -278,6 +289,11 @@ function mountHead(root, options) {
 }
 
 window.decoding = {
+  served,
+
+  // A tab whose columns share a model has picked another one.
+  picked(tab) { served.repick(tab); },
+
   mount(root, options) {
     const { props, server } = options;
     if (props.mode === 'plan') {
@@ -289,7 +305,7 @@ window.decoding = {
     if (props.mode === 'head') mountHead(root, options);
     else if (props.mode === 'board') tabOf(props.tab).board = new LaneBoard(root, options, tabOf(props.tab));
     else if (props.mode === 'table') tabOf(props.tab).table = new LaneTable(root, tabOf(props.tab));
-    else if (props.value) new Panel(root, props).edit(ownSettings(options));
+    else if (props.value) new Panel(root, props).edit(ownSettings(root, options));
     else {
       const panel = new ColumnsPanel(root, props, tabOf(props.tab));
       requestAnimationFrame(() => panel.settle());

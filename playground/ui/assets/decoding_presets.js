@@ -77,6 +77,16 @@ class PresetMenu {
     this.select.replaceChildren(...(own.length ? [group('Yours', own)] : []), ...built);
     this.passing = null;
     this.stale = false;
+    this.greyed = NOTHING_LACKS;
+  }
+
+  // Strategies that the model's server cannot follow.
+  grey(told) {
+    if (told === this.greyed) return;
+    this.greyed = told;
+    for (const option of this.select.options) {
+      if (option.value in FACTS.notes) greyOption(option, option.value, told.presets[option.value], told.server);
+    }
   }
 
   show(settings) {
@@ -91,6 +101,7 @@ class PresetMenu {
       this.passing?.remove();
       this.passing = null;
     }
+    this.grey(settings.served);
     this.select.value = !name ? settings.preset : kept ? `own:${name}` : '';
   }
 }

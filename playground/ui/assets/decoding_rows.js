@@ -13,18 +13,20 @@ function stops(low, high) {
 
 class Row {
   constructor({ name, label, help }, write) {
-    Object.assign(this, { name, write, id: `decoding-${rows += 1}` });
+    Object.assign(this, { name, write, about: help, id: `decoding-${rows += 1}` });
     this.root = h('div', 'row');
     this.root.dataset.name = name;
     this.label = h('label', 'name', label);
     this.label.htmlFor = this.id;
     this.mark = h('span', 'mark');
     this.help = h('p', 'help');
-    this.help.append(this.mark, help);
+    this.words = h('span', '', help);
+    this.help.append(this.mark, this.words);
     this.help.id = `${this.id}-help`;
     this.wrong = h('p', 'wrong');
     this.wrong.id = `${this.id}-wrong`;
     this.wrong.setAttribute('role', 'status');
+    this.root.addEventListener('focusout', () => requestAnimationFrame(() => this.grey()));
   }
 
   // The input that the label names; `tag` with its attributes.
@@ -59,6 +61,26 @@ class Row {
     this.wrong.textContent = problem;
     this.input.setAttribute('aria-invalid', String(problem !== ''));
     this.bad = problem !== '';
+    this.settings = settings;
+    this.grey();
+  }
+
+  // What the model's server lacks is grey and says why in place of its help. What is set all the
+  // same can be set back, and so can what somebody is about to.
+  grey() {
+    const why = this.settings?.lacking(this.name) ?? '';
+    const moved = this.root.classList.contains('moved');
+    const inputs = this.root.querySelectorAll('input, select, textarea, .tries button');
+    const isUsed = [...inputs].includes(document.activeElement);
+    this.root.classList.toggle('lacking', why !== '');
+    this.say(why && !this.bad ? why : this.about);
+    for (const input of inputs) input.disabled = why !== '' && !moved && !isUsed;
+  }
+
+  say(words) {
+    if (words === this.said) return;
+    this.said = words;
+    this.words.textContent = words;
   }
 }
 
@@ -127,6 +149,7 @@ class ChoiceRow extends Row {
   constructor(row, write) {
     super(row, write);
     this.values = row.more.map(([, value]) => value);
+    this.offered = row.more.map(([words]) => words);
     const select = this.field('select');
     row.more.forEach(([words], n) => select.add(new Option(words, n)));
     select.addEventListener('change', () => this.write(this.name, this.values[select.value]));
@@ -135,6 +158,16 @@ class ChoiceRow extends Row {
   }
 
   put(value) { this.input.value = this.values.indexOf(value); }
+
+  // Some of the values may be what a server lacks.
+  grey() {
+    super.grey();
+    const { choices = {}, server = '' } = this.settings?.served ?? {};
+    const lacks = choices[this.name] ?? {};
+    [...this.input.options].forEach((option, n) => greyOption(option, this.offered[n], lacks[this.values[n]], server));
+    const reasons = Object.values(lacks);
+    if (reasons.length) this.say(reasons.join(' '));
+  }
 }
 
 class TextRow extends Row {

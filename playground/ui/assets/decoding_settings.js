@@ -10,11 +10,29 @@ const h = (tag, className, words) => {
 const CHECK_AFTER = 120; // milliseconds without another change
 
 class Settings {
-  // `push` hands the text to Gradio; `check` asks the server about it.
-  constructor(text, verdict, push, check) {
-    Object.assign(this, { push, check, views: new Set() });
+  // `push` hands the text to Gradio; `check` asks the server about it, and `serve` what the server
+  // of a model lacks. The column of these settings stands in `tab`, under `root`.
+  constructor(text, verdict, push, { check, serve, tab, root }) {
+    Object.assign(this, { push, check, serve, tab, root, views: new Set() });
     this.read(text);
     this.verdict = verdict ? JSON.parse(verdict) : {};
+    served.settings.add(this);
+  }
+
+  get isThere() { return this.root.isConnected; }
+
+  // The model that these settings are for: the column's own, or the one that the tab has picked.
+  get model() { return this.own.model || served.picked(this.tab); }
+
+  get served() { return served.of(this.model); }
+
+  // Why the model's server cannot be given this setting; empty where it can.
+  lacking(name) { return this.served.lacks[name] ?? ''; }
+
+  // What the server is asked about: with the model, where that decides what may be set.
+  get question() {
+    const { model, text } = this;
+    return served.isServed(model) && !this.own.model ? JSON.stringify({ ...JSON.parse(text), model }) : text;
   }
 
   get preset() { return this.own.preset; }
@@ -134,17 +152,24 @@ class Settings {
   }
 
   async ask() {
-    const { text } = this;
+    const { question } = this;
     let verdict;
     try {
-      verdict = JSON.parse(await this.check(text));
+      verdict = JSON.parse(await this.check(question));
     } catch {
       return; // Whoever presses Run is told.
     }
-    if (text !== this.text) return;
+    if (question !== this.question) return;
     this.verdict = verdict;
     this.show();
   }
 
-  show() { for (const view of this.views) view.show(); }
+  show() {
+    const { model } = this;
+    if (model !== this.wanted) {
+      this.wanted = model;
+      served.want(model, this.serve);
+    }
+    for (const view of this.views) view.show();
+  }
 }

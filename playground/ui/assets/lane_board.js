@@ -61,6 +61,9 @@ class LaneBoard {
     form?.opened();
   }
 
+  // What the server of the model lacks that all lanes share.
+  get served() { return served.of(served.picked(this.props.tab)); }
+
   // Lanes that are still on the page, of the latest run.
   get lanes() { return this.message.lanes.filter(({ column }) => this.tab.columns.has(column)); }
 

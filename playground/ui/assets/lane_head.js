@@ -19,7 +19,7 @@ class Verdict {
     this.root.append(this.summary, this.ignored, this.problem);
   }
 
-  show({ summary, ignored, problem }, edited = false) {
+  show({ summary = '', ignored, problem }, edited = false) {
     const idle = ignored?.length ? `ignored: ${ignored.join(', ')}` : '';
     for (const [line, words] of [[this.summary, edited && summary ? `changed · ${summary}` : summary], [this.ignored, idle], [this.problem, problem]]) {
       line.textContent = words ?? '';

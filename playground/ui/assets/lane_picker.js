@@ -8,6 +8,7 @@ class LanePicker {
     this.root.hidden = true;
     this.root.setAttribute('aria-label', 'Choose lanes');
     ownPresets.views.add(() => { if (!this.root.hidden) this.opened(); });
+    document.addEventListener('served-models', () => { if (!this.root.hidden) this.grey(); });
   }
 
   // What the list begins with are the lanes that are there.
@@ -27,10 +28,27 @@ class LanePicker {
     this.show.type = 'button';
     this.show.addEventListener('click', () => this.fill());
     this.words = h('span', 'words');
+    this.lacking = h('p', 'words');
     const foot = h('div', 'foot');
     foot.append(this.show, this.words);
-    this.root.replaceChildren(this.shortcuts(), lists, foot);
+    this.root.replaceChildren(this.shortcuts(), lists, this.lacking, foot);
+    this.grey();
     this.count();
+  }
+
+  // What the model's server cannot follow; what is ticked already can be unticked.
+  grey() {
+    const { server, presets } = this.board.served;
+    for (const box of this.boxes) {
+      const why = presets[box.value] ?? '';
+      const label = box.parentElement;
+      label.classList.toggle('lacking', why !== '');
+      label.title = why || (FACTS.notes[box.value]?.does[0] ?? '');
+      box.disabled = why !== '' && !box.checked;
+    }
+    const any = Object.keys(presets).length;
+    this.lacking.textContent = any ? `Grey: what these need, ${server} does not take.` : '';
+    this.lacking.hidden = !any;
   }
 
   group(title, entries, there) {
@@ -58,7 +76,8 @@ class LanePicker {
       button.type = 'button';
       if (words === every && most < all.length) button.title = `There may be ${most} lanes here, and there are ${all.length} strategies.`;
       button.addEventListener('click', () => {
-        for (const box of this.boxes) box.checked = chosen.includes(box.value);
+        for (const box of this.boxes) box.checked = chosen.includes(box.value) && !this.board.served.presets[box.value];
+        this.grey();
         this.count();
       });
       row.append(button);
@@ -100,11 +119,22 @@ class LaneSweep {
     this.root = h('section', 'fill');
     this.root.hidden = true;
     this.root.setAttribute('aria-label', 'Sweep a setting');
+    document.addEventListener('served-models', () => { if (!this.root.hidden) this.grey(); });
   }
 
   opened() {
     if (!this.knob) this.build();
+    this.grey();
     this.ask();
+  }
+
+  // What the model's server does not take.
+  grey() {
+    const { server, lacks, presets } = this.board.served;
+    for (const option of this.knob.options) {
+      greyOption(option, labelOf(option.value), lacks[option.value], server);
+    }
+    for (const option of this.base.options) greyOption(option, option.value, presets[option.value], server);
   }
 
   build() {

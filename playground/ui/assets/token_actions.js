@@ -14,12 +14,8 @@ function tokenActions(panel, token) {
   const { lane } = panel;
   const part = h('div', 'actions');
   const add = actionAdder(part);
-  // What the server of this lane cannot do stands there grey, and says why.
-  const unless = (button, why) => {
-    if (!why) return;
-    button.disabled = true;
-    button.title = why;
-  };
+  const reasons = new Reasons(part);
+  const unless = (button, why) => reasons.unless(button, why);
   const fork = (what, given) => panel.leaveFor((of, index) => of.fork(index, what, given));
   if (lane.canBranch) {
     unless(add('Ban this token and try again', 'Go on from here; this token cannot come at this place.',
@@ -34,29 +30,50 @@ function tokenActions(panel, token) {
       (button) => writeInstead(panel, button, (text) => fork('text', { text }))),
     lane.lacks.text);
   }
-  addLookInside(panel, add);
+  addLookInside(panel, add, reasons);
   if (!lane.isGiven) {
     unless(add('X-ray: how it was chosen', 'Every setting in order, what it did, and the draw.',
       () => panel.leaveFor((of, index) => of.xray.open(index)), 'x'), lane.lacks.xray);
   }
-  if (lane.lacks.branch && lane.canBranch) part.append(h('p', 'note', lane.lacks.branch));
+  reasons.tell();
   part.hidden = !part.childElementCount;
   return part;
 }
 
-function addLookInside(panel, add) {
+// What the server of a lane cannot do stands there grey, and below it why, each reason once.
+class Reasons {
+  constructor(part) { Object.assign(this, { part, notes: new Map() }); }
+
+  unless(button, why) {
+    if (!why) return;
+    button.disabled = true;
+    button.title = why;
+    if (!this.notes.has(why)) {
+      const note = h('p', 'note', why);
+      note.id = `lacks-${lacking += 1}`;
+      this.notes.set(why, note);
+    }
+    button.setAttribute('aria-describedby', this.notes.get(why).id);
+  }
+
+  tell() { this.part.append(...this.notes.values()); }
+}
+
+let lacking = 0;
+
+function addLookInside(panel, add, reasons) {
   const { lane } = panel;
   if (!lane.lookInside) return;
   const button = add('Look inside', 'Opens the Inside tab on the tokens before this one, and watches this one through all layers.',
     () => panel.leaveFor((of, index) => of.lookInside(index)), 'i');
-  const why = lane.lacksInside;
-  button.disabled = Boolean(why);
-  if (why) button.title = why;
+  reasons.unless(button, lane.lacksInside);
 }
 
 function pieceActions(panel) {
   const part = h('div', 'actions');
-  addLookInside(panel, actionAdder(part));
+  const reasons = new Reasons(part);
+  addLookInside(panel, actionAdder(part), reasons);
+  reasons.tell();
   part.hidden = !part.childElementCount;
   return part;
 }

@@ -88,7 +88,7 @@ function listenForTokens(root, host) {
     } else if (event.key === 'i' && host.lookInside) {
       popover.close();
       host.lookInside(i);
-    } else if (event.key === 'x' && host.xray) {
+    } else if (event.key === 'x' && host.xray && !host.lacks.xray) {
       popover.close();
       host.xray.toggle(i);
     } else if (event.key === 'Enter' || event.key === ' ') {

@@ -100,9 +100,9 @@ class Popover {
       const { stops } = this;
       const at = stops.indexOf(document.activeElement);
       stops[Math.min(Math.max(at + walk, 0), stops.length - 1)]?.focus();
-    } else if (event.key === 'i' && !writing && this.lane.lookInside) {
+    } else if (event.key === 'i' && !writing && this.lane.lookInside && !this.lane.lacksInside) {
       this.leaveFor((lane, index) => lane.lookInside(index));
-    } else if (event.key === 'x' && !writing && this.lane.xray && !this.lane.isGiven) {
+    } else if (event.key === 'x' && !writing && this.lane.xray && !this.lane.isGiven && !this.lane.lacks.xray) {
       this.leaveFor((lane, index) => lane.xray.toggle(index));
     } else {
       return;

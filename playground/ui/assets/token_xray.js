@@ -98,7 +98,7 @@ class Xray {
 
   // The reader went to a token: the panel follows, and opens where it was open before.
   attend(index) {
-    if (this.isOpen || this.remembered) this.look(index);
+    if (this.lane.lacks.xray) { if (this.isOpen) this.hide(); } else if (this.isOpen || this.remembered) this.look(index);
   }
 
   // What is tried is tried at every token of the run that the reader walks to.
