@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from playground.core.events import Candidate, Event, Finished, Piece, Started, Step
 from playground.core.messages import ModelCard
+from playground.core.remote import Inquiry
 from playground.core.run import ModelSpec, Run
 from playground.engine.plan import Plan
 from playground.engine.room import Budget
@@ -57,6 +58,7 @@ class FakeEngine:
         self.streams: list[FakeStream] = []
         self.full, self.is_closed = full, False
         self.rounds: tuple[tuple[tuple[ModelSpec, tuple[int, ...]], ...], ...] = ()
+        self.servers: dict[str, list[Inquiry]] = {}
 
     def start(self, runs: Sequence[Run], visitor: str = "") -> FakeStream:
         """Begin; raises Overloaded when ``full``."""
@@ -71,6 +73,11 @@ class FakeEngine:
         together = ((spec, tuple(n for n, one in enumerate(models) if one == spec))
                     for spec in dict.fromkeys(models))
         return Plan(self.rounds or (tuple(together),), 3 * 10**9, 2 * 10**9)
+
+    def inquire(self, spec: ModelSpec) -> Inquiry:
+        """What ``servers`` say of it by its name there, one after another; the last one stays."""
+        told = self.servers[spec.repo.split("/")[1]]
+        return told.pop(0) if len(told) > 1 else told[0]
 
     def models(self) -> tuple[object, ...]:
         """No model is known."""

@@ -36,23 +36,21 @@ Ability = Literal[
 # What is asked of a model on this machine, and of no server.
 Here = Literal["amend", "ban", "chat score", "control tokens", "draft", "inside", "pace", "replay"]
 
-_HERE_ALONE: Mapping[Here, str] = {
-    "amend": "{} takes the settings at the beginning of an answer only.",
-    "ban": "{} cannot be told what it may not write at one place only.",
-    "chat score": "{} scores a plain text, or a text after a plain text: its chat template is not "
-    "told.",
-    "control tokens": "The text of control tokens counts as control tokens on {}.",
-    "draft": "{} chooses by itself whether a draft proposes tokens for it.",
-    "inside": "What is inside a model on {} stays there.",
-    "pace": "{} writes as fast as it can: it cannot be paused or slowed.",
-    "replay": "{} does not give the logits of a step, so it cannot be chosen again under other "
-    "settings.",
-}
-
 
 def only_here(what: Here, server: str) -> str:
     """Why a server, whichever it is, cannot do this."""
-    return _HERE_ALONE[what].format(server)
+    return {
+        "amend": f"{server} takes the settings at the beginning of an answer only.",
+        "ban": f"{server} cannot be told what it may not write at one place only.",
+        "chat score": f"{server} scores a plain text, or a text after a plain text: its chat "
+        "template is not told.",
+        "control tokens": f"The text of control tokens counts as control tokens on {server}.",
+        "draft": f"{server} chooses by itself whether a draft proposes tokens for it.",
+        "inside": f"What is inside a model on {server} stays there.",
+        "pace": f"{server} writes as fast as it can: it cannot be paused or slowed.",
+        "replay": f"{server} does not give the logits of a step, so it cannot be chosen again "
+        "under other settings.",
+    }[what]
 
 
 class Secret:

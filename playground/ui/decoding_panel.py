@@ -228,7 +228,7 @@ def _checker(
 
     def decoding_check(value: Any) -> str:
         """What settings come to: title, summary, what is ignored, or the problem and its field."""
-        told: dict[str, Any] = {}
+        told: dict[str, str | list[str]] = {}
         try:
             lane = read_lane(value)
             form = lane.decoding
@@ -241,6 +241,8 @@ def _checker(
                 servers.check(own, prompts)
         except PlaygroundError as error:
             problem = error.problem
+            if told and problem.advice:
+                told["message"] = problem.message
             return encode({**told, "problem": str(problem), "field": problem.field})
         return encode(told)
 

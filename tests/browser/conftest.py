@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -88,14 +89,21 @@ def app(
     if running := request.config.getoption("--app-url"):
         yield App(running.rstrip("/"), home / "app.log")
         return
+    with started_app(root, home, empty_hub) as started:
+        yield started
+
+
+@contextmanager
+def started_app(root: Path, home: Path, hub: str, *flags: str) -> Iterator[App]:
+    """The app with these flags, for the time of a block; its log is without a traceback."""
     log = home / "app.log"
     url = f"http://127.0.0.1:{free_port()}"
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "OMP_NUM_THREADS")
             if name in os.environ}
-    environ = {**kept, "HOME": str(home), "HF_ENDPOINT": empty_hub, "PYTHONUNBUFFERED": "1"}
+    environ = {**kept, "HOME": str(home), "HF_ENDPOINT": hub, "PYTHONUNBUFFERED": "1"}
     with log.open("w") as out:
         process = subprocess.Popen(
-            [sys.executable, str(root / "app.py"), "--port", str(urlsplit(url).port)],
+            [sys.executable, str(root / "app.py"), "--port", str(urlsplit(url).port), *flags],
             cwd=home, env=environ, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
             # Where these tests run in the background, Ctrl+C is ignored, and by every child too.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),

@@ -77,15 +77,16 @@ class PresetMenu {
     this.select.replaceChildren(...(own.length ? [group('Yours', own)] : []), ...built);
     this.passing = null;
     this.stale = false;
-    this.greyed = NOTHING_LACKS;
+    this.greyed = '';
   }
 
   // Strategies that the model's server cannot follow.
-  grey(told) {
-    if (told === this.greyed) return;
-    this.greyed = told;
+  grey({ served: { presets, server }, preset }) {
+    if (!Object.keys(presets).length && !this.greyed) return;
+    this.greyed = server;
     for (const option of this.select.options) {
-      if (option.value in FACTS.notes) greyOption(option, option.value, told.presets[option.value], told.server);
+      const { value } = option;
+      if (value in FACTS.notes) greyOption(option, value, presets[value], server, value === preset);
     }
   }
 
@@ -101,7 +102,7 @@ class PresetMenu {
       this.passing?.remove();
       this.passing = null;
     }
-    this.grey(settings.served);
+    this.grey(settings);
     this.select.value = !name ? settings.preset : kept ? `own:${name}` : '';
   }
 }

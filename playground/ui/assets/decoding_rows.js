@@ -70,7 +70,7 @@ class Row {
   grey() {
     const why = this.settings?.lacking(this.name) ?? '';
     const moved = this.root.classList.contains('moved');
-    const inputs = this.root.querySelectorAll('input, select, textarea, .tries button');
+    const inputs = this.root.querySelectorAll('input,select,textarea,button:not(.lock)');
     const isUsed = [...inputs].includes(document.activeElement);
     this.root.classList.toggle('lacking', why !== '');
     this.say(why && !this.bad ? why : this.about);
@@ -164,7 +164,7 @@ class ChoiceRow extends Row {
     super.grey();
     const { choices = {}, server = '' } = this.settings?.served ?? {};
     const lacks = choices[this.name] ?? {};
-    [...this.input.options].forEach((option, n) => greyOption(option, this.offered[n], lacks[this.values[n]], server));
+    [...this.input.options].forEach((option, n) => greyOption(option, this.offered[n], lacks[this.values[n]], server, option.selected));
     const reasons = Object.values(lacks);
     if (reasons.length) this.say(reasons.join(' '));
   }

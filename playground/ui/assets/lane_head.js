@@ -19,9 +19,10 @@ class Verdict {
     this.root.append(this.summary, this.ignored, this.problem);
   }
 
-  show({ summary = '', ignored, problem }, edited = false) {
+  // In `brief`, what is to be done about a problem is left to the panel.
+  show({ summary = '', ignored, problem, message }, edited = false, brief = false) {
     const idle = ignored?.length ? `ignored: ${ignored.join(', ')}` : '';
-    for (const [line, words] of [[this.summary, edited && summary ? `changed · ${summary}` : summary], [this.ignored, idle], [this.problem, problem]]) {
+    for (const [line, words] of [[this.summary, edited && summary ? `changed · ${summary}` : summary], [this.ignored, idle], [this.problem, brief && message ? message : problem]]) {
       line.textContent = words ?? '';
       line.hidden = !words;
       line.title = words ?? '';
@@ -82,7 +83,7 @@ class Head {
       row.show(settings);
       if (row.name === 'system') row.root.hidden = settings.get('template') !== 'Chat template';
     }
-    this.verdict.show(settings.verdict, settings.edited);
+    this.verdict.show(settings.verdict, settings.edited, true);
     this.sayOnce();
     if (this.parts?.classList.contains('quiet')) this.report(null);
     this.root.classList.toggle('bad', Boolean(settings.verdict.problem));

@@ -28,7 +28,7 @@ class LanePicker {
     this.show.type = 'button';
     this.show.addEventListener('click', () => this.fill());
     this.words = h('span', 'words');
-    this.lacking = h('p', 'words');
+    this.lacking = h('p', 'lacking');
     const foot = h('div', 'foot');
     foot.append(this.show, this.words);
     this.root.replaceChildren(this.shortcuts(), lists, this.lacking, foot);
@@ -47,7 +47,7 @@ class LanePicker {
       box.disabled = why !== '' && !box.checked;
     }
     const any = Object.keys(presets).length;
-    this.lacking.textContent = any ? `Grey: what these need, ${server} does not take.` : '';
+    this.lacking.textContent = any ? `${server} does not take what the grey ones need.` : '';
     this.lacking.hidden = !any;
   }
 

@@ -54,11 +54,12 @@ const served = {
 };
 
 // An option of a menu that its server cannot follow: grey, with a word of why, and all of it beside.
-function greyOption(option, words, why, server) {
-  const told = why ? `${server}: ${why}` : '';
-  if ((option.told ?? '') === told) return;
-  option.told = told;
+// One that is chosen keeps its name alone: what is wrong with it is said by the verdict.
+function greyOption(option, words, why, server, isChosen) {
+  const shown = why && !isChosen ? `${words} · not on ${server}` : words;
+  if (option.shown === shown && option.title === (why ?? '')) return;
+  option.shown = shown;
   option.disabled = Boolean(why);
-  option.textContent = why ? `${words} · not on ${server}` : words;
+  option.textContent = shown;
   option.title = why ?? '';
 }
