@@ -107,9 +107,9 @@ def test_tabs_with_one_model_say_at_once_what_its_server_cannot_do(
     prompt = page.get_by_label("Prompt").locator("visible=true").first
     prompt.fill("One")
     page.locator("#tokens-run").click()
-    token = page.locator(".token-stream:visible .tok").first
-    expect(page.locator("#tokens-run")).to_be_visible()
-    token.click()
+    lane = page.locator(".token-stream:visible").first
+    expect(lane).to_have_attribute("data-state", "finished")
+    lane.locator(".tok[data-i]").first.click()
     menu = page.locator(".token-popover")
     expect(menu.get_by_role("button", name="Look inside")).to_be_disabled()
     expect(menu).to_contain_text("What is inside a model on plain stays there.")
