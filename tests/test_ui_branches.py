@@ -15,7 +15,7 @@ from playground.core.events import Amended, Candidate, Event, Finished, Step
 from playground.core.prompt import Raw
 from playground.core.run import LARGEST_SEED, Fork, ModelSpec, Run
 from playground.errors import InvalidInput
-from playground.ui.branch_view import frame_of, samples_sentence, tree_value
+from playground.ui.branch_view import frame_of, pace_value, samples_sentence, tree_value
 from playground.ui.branches import Branches
 from playground.ui.desk import Desk, Desks
 from playground.ui.playing import FULL
@@ -319,6 +319,17 @@ def test_the_runs_of_the_tab_are_paused_stepped_and_let_on_together() -> None:
         ("pace", 0, 0, 0.0), ("pace", 0, 1, 0.0), ("pace", 0, None, 0.0),
     ]
     assert engine.streams[0].asked == [], "what is over is left alone"
+
+
+def test_what_a_server_writes_cannot_be_held_back_and_the_pace_says_why() -> None:
+    """Beside a run of this machine the pace is that one's; alone, it is grey."""
+    branches, _ = page(words("a", "b"), words(*"abcdef"))
+    branches.run(replace(RUN, model=ModelSpec("remote/far/org/counter")))
+    pace = told(pace_value(branches))
+    assert pace["live"] and pace["why"].startswith("far writes as fast as it can")
+    ended(branches)
+    branches.run(RUN)
+    assert told(pace_value(branches))["why"] == ""
 
 
 def test_a_branch_of_a_paused_tab_shows_its_first_token_and_waits_with_the_others() -> None:

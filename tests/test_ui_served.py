@@ -22,10 +22,11 @@ from playground.errors import InvalidInput, PlaygroundError, RemoteProblem
 from playground.settings import Settings
 from playground.ui import served
 from playground.ui.decoding_form import DEFAULTS
-from playground.ui.decoding_panel import ALL_ROWS, decoding_code, decoding_panel, lane_head
+from playground.ui.decoding_panel import ALL_ROWS, decoding_panel, facts, lane_head
 from playground.ui.lane_form import CHAT, RAW, LaneForm
 from playground.ui.score_feed import scored_lane
 from playground.ui.served import Servers, tell_reasons, why_no_run, why_no_score
+from playground.ui.token_feed import TokenFeed
 from tests.fake_engine import FakeEngine
 from tests.remote_stand_in import MODEL, Handler, StandIn, stand_in
 
@@ -40,6 +41,9 @@ HERE = "builtin/tiny-chat"
 def there(name: str) -> str:
     """A model on a server."""
     return repo_of(name, MODEL)
+
+
+FAR = ModelSpec(there("far"))
 
 
 @pytest.fixture()
@@ -102,7 +106,7 @@ def test_a_strategy_is_grey_exactly_where_its_run_would_be_refused(engine: FakeE
 
 
 def test_a_setting_is_called_the_same_where_it_is_refused_and_on_its_row() -> None:
-    rows = {row["name"]: row["label"] for _, group in decoding_code({})["schema"]["groups"]
+    rows = {row["name"]: row["label"] for _, group in facts()["groups"]
             for row in group}
     assert {name: label_of(name) for name in rows if name in DEFAULTS} == {
         name: label for name, label in rows.items() if name in DEFAULTS}
@@ -196,6 +200,14 @@ def test_a_scored_token_of_a_server_cannot_be_looked_into() -> None:
     assert json.loads(scored_lane("x", "", scored, spec=ModelSpec(HERE)))["lacks"] == {}
 
 
+def test_a_token_of_a_server_that_nobody_plays_any_more_says_what_it_lacks() -> None:
+    """Of a kept run, whose server may be known or not; a run of this machine lacks nothing."""
+    kept = json.loads(TokenFeed(Run(FAR, Raw("One"))).flush())["lacks"]
+    assert kept["xray"].startswith("far does not give the logits of a step")
+    assert "branch" not in kept and "lacks" not in json.loads(
+        TokenFeed(Run(ModelSpec(HERE), Raw("One"))).flush())
+
+
 # How it is found out
 
 
@@ -213,9 +225,6 @@ def _engine(server: StandIn, **more: Any) -> Engine:
     engine = Engine(Settings(remotes=(Remote("far", server.url, **more),)))
     engine.remote_models()
     return engine
-
-
-FAR = ModelSpec(there("far"))
 
 
 def test_a_picked_models_server_is_asked_once_and_nothing_is_run() -> None:
