@@ -153,8 +153,8 @@ class RemoteDesk:
         Raises InvalidInput for a server that nobody named, or a model that it has not."""
         server, model = self._server_of(spec)
         known = server.models.get(model)
-        if known is None:  # the server was not reached, or not yet
-            return Inquiry(asking=server.problem is None, problem=server.problem)
+        if known is None:  # the server was not reached, or not yet, or it lists nothing
+            return Inquiry(asking=server.asked_at is None, problem=server.problem)
         if known.offers is not None:
             return Inquiry(known.offers)
         if server.client.remote.visitor_token:
