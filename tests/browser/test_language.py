@@ -9,12 +9,14 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from playground.ui.language import words_in
 from tests.browser.test_journeys import TABS
 from tests.browser.test_records import reload
 from tests.test_language import AS_THEY_ARE
 
 Shoot = Callable[[Page, str], None]
 
+WORDS = json.loads(words_in({"language": "zh"}))
 DICTIONARY = {
     "Send": "发送", "The prompt is empty.": "提示为空。",
     "Write the beginning of a text to continue.": "写下要续写的文本开头。",
@@ -86,6 +88,26 @@ def test_what_people_and_models_wrote_stays(chinese: Page) -> None:
     expect(chinese.locator(".ts[data-state=finished]:visible").first).to_be_visible()
     expect(chinese.locator("#chat-run")).to_be_visible()
     expect(mine).to_contain_text("Send")
+
+
+def test_what_is_chosen_is_read_in_the_language_and_sent_as_it_was(
+    chinese: Page, shoot: Shoot
+) -> None:
+    """The value of a dropdown is an input's: the words lie over it while nobody types there."""
+    chinese.get_by_role("tab", name=WORDS["Inside"], exact=True).click()
+    box = chinese.locator("#inside-other .secondary-wrap")
+    expect(box).to_have_attribute("data-chosen", WORDS["none"])
+    shoot(chinese, "chinese-chosen")
+    expect(box.locator("input")).to_have_value("none")
+    box.click()
+    chinese.get_by_role("option", name="tiny-base").click()
+    expect(box.locator("input")).to_have_value("tiny-base")
+    expect(box).not_to_have_attribute("data-chosen", re.compile("."))
+    box.click()
+    chinese.get_by_role("option", name=WORDS["none"], exact=True).click()
+    expect(box).to_have_attribute("data-chosen", WORDS["none"])
+    chinese.get_by_label("语言").select_option("en")
+    expect(box).not_to_have_attribute("data-chosen", re.compile("."))
 
 
 # Names, units and code words that are the same in both languages.

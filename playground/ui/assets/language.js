@@ -126,6 +126,10 @@ function plain(text) {
   return text.replaceAll('{{', '{').replaceAll('}}', '}').trim() === '' ? text : text.replaceAll('{{', '{').replaceAll('}}', '}');
 }
 
+// What is chosen in a dropdown of Gradio stands in an input.
+const CHOSEN = 'input[role=listbox]';
+const VALUE = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value');
+
 // Every text of the page, as it is said in English and as it stands there now.
 class Speaker {
   constructor() {
@@ -158,8 +162,32 @@ class Speaker {
     const walk = document.createTreeWalker(root, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
     for (let node = walk.currentNode; node; node = walk.nextNode()) {
       if (node.nodeType === Node.TEXT_NODE) this.text(node);
-      else for (const name of SAID) if (node.hasAttribute(name)) this.attribute(node, name);
+      else this.element(node);
     }
+  }
+
+  element(node) {
+    for (const name of SAID) if (node.hasAttribute(name)) this.attribute(node, name);
+    if (node.matches(CHOSEN)) this.chosen(node);
+  }
+
+  // The value of a dropdown is what is looked for and sent, so it stays as it is; its words in the
+  // other language lie over it (language.css) while nobody types there.
+  chosen(input) {
+    if (!Object.hasOwn(input, 'value')) {
+      Object.defineProperty(input, 'value', {
+        get: () => VALUE.get.call(input),
+        set: (value) => { VALUE.set.call(input, value); this.lay(input); },
+      });
+      input.addEventListener('input', () => this.lay(input));
+    }
+    this.lay(input);
+  }
+
+  lay(input) {
+    const words = this.translator?.translate(input.value);
+    if (words) input.parentElement.dataset.chosen = words;
+    else delete input.parentElement.dataset.chosen;
   }
 
   text(node) {
