@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from playground.core.events import Candidate, Event, Finished, Piece, Started, Step
 from playground.core.messages import ModelCard
-from playground.core.remote import Inquiry
+from playground.core.offers import Inquiry
 from playground.core.run import ModelSpec, Run
 from playground.engine.plan import Plan
 from playground.engine.room import Budget

@@ -12,8 +12,9 @@ import gradio as gr
 import pytest
 
 from playground.core.decoding import KNOBS, PRESETS, Decoding, label_of
+from playground.core.offers import Capabilities, Inquiry
 from playground.core.prompt import Raw
-from playground.core.remote import Capabilities, Inquiry, Remote, repo_of
+from playground.core.remote import Remote, repo_of
 from playground.core.run import ModelSpec, Run
 from playground.core.score import Scored
 from playground.engine.engine import Engine

@@ -18,8 +18,9 @@ from playground.core.decoding import Decoding
 from playground.core.events import Event, Loading, Queued, Step
 from playground.core.inspection import F, Inspection
 from playground.core.messages import ModelCard, Rendered
+from playground.core.offers import Capabilities, Inquiry, only_here
 from playground.core.prompt import Prompt
-from playground.core.remote import Capabilities, Inquiry, only_here, server_and_model
+from playground.core.remote import server_and_model
 from playground.core.run import ModelSpec, Run
 from playground.core.score import Contest, ContestRequest, Scored, ScoreOrContest, ScoreRequest
 from playground.core.visitor import Visitor, as_visitor

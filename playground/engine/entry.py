@@ -9,7 +9,7 @@ from typing import Literal
 
 from playground.core.events import Loading, Queued
 from playground.core.messages import ModelCard
-from playground.core.remote import Capabilities
+from playground.core.offers import Capabilities
 from playground.core.run import ModelSpec
 from playground.engine.process import WorkerProcess
 from playground.errors import Problem, WorkerDied

@@ -19,16 +19,9 @@ from typing import Any, TypeVar
 
 from playground.core.events import Loading
 from playground.core.messages import ModelCard, Rendered
+from playground.core.offers import Capabilities, Inquiry
 from playground.core.prompt import Prompt
-from playground.core.remote import (
-    MOST_MODELS,
-    Capabilities,
-    Inquiry,
-    Remote,
-    Secret,
-    repo_of,
-    server_and_model,
-)
+from playground.core.remote import MOST_MODELS, Remote, Secret, repo_of, server_and_model
 from playground.core.run import ModelSpec
 from playground.core.score import Contest, ContestRequest, Scored, ScoreOrContest
 from playground.engine.entry import ModelStatus, State

@@ -12,7 +12,7 @@ from typing import Any
 
 from playground.core.decoding import Decoding
 from playground.core.events import Event, Failed, Finished, Paced, Started, Step, Unamended
-from playground.core.remote import only_here
+from playground.core.offers import only_here
 from playground.core.run import Run
 from playground.engine.remote_run import play
 from playground.engine.remote_texts import Served

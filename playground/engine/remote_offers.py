@@ -11,7 +11,8 @@ from dataclasses import fields
 from typing import Any
 
 from playground.core.decoding import Decoding
-from playground.core.remote import Ability, Capabilities, Secret, is_name
+from playground.core.offers import Ability, Capabilities
+from playground.core.remote import Secret, is_name
 from playground.engine.remote_client import RemoteClient, RemoteRefused, broken
 from playground.errors import DeadlinePassed, Overloaded, RemoteProblem
 

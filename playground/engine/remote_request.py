@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from playground.core.decoding import Decoding
+from playground.core.offers import Capabilities
 from playground.core.prompt import Chat, Ids, Prompt, Raw
-from playground.core.remote import Capabilities
 from playground.core.run import Run
 from playground.engine.remote_offers import (
     CONTINUE,

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from playground.core.events import Event, Failed, Finished, Piece, Started, Step
+from playground.core.offers import only_here
 from playground.core.prompt import Chat, Prompt, Raw
-from playground.core.remote import UNTOLD, only_here
+from playground.core.remote import UNTOLD
 from playground.core.run import Run
 from playground.engine.remote_events import Reading
 from playground.engine.remote_request import request_of

@@ -12,8 +12,9 @@ from typing import Any
 
 from playground.core.events import Piece
 from playground.core.messages import Rendered
+from playground.core.offers import Capabilities, only_here
 from playground.core.prompt import Chat, Ids, Prompt, Raw
-from playground.core.remote import Capabilities, Secret, only_here
+from playground.core.remote import Secret
 from playground.core.run import Run
 from playground.core.score import Contender, Contest, ContestRequest, Scored, ScoreRequest
 from playground.engine.remote_client import RemoteClient, broken

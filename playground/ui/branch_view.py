@@ -13,7 +13,8 @@ from typing import Any
 
 from playground.core.amend import amendments
 from playground.core.branches import Branch, visible
-from playground.core.remote import only_here, server_and_model
+from playground.core.offers import only_here
+from playground.core.remote import server_and_model
 from playground.core.samples import Span, merge
 from playground.core.trace import Trace
 from playground.errors import Problem

@@ -1,5 +1,5 @@
 """What the page says of a model on a server before anything runs on it: which settings, prompts and
-views it lacks, and why. The reasons are those with which core/remote.py refuses; it sends nothing.
+views it lacks, and why. The reasons are those with which core/offers.py refuses; it sends nothing.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 import gradio as gr
 
 from playground.core.decoding import PRESETS
+from playground.core.offers import Capabilities, Inquiry, only_here
 from playground.core.prompt import Raw
-from playground.core.remote import Capabilities, Inquiry, only_here, server_and_model
+from playground.core.remote import server_and_model
 from playground.core.run import ModelSpec, Run
 from playground.engine.engine import Engine
 from playground.errors import PlaygroundError

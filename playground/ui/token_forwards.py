@@ -11,7 +11,8 @@ from typing import Any
 from playground.core.decoding import Decoding
 from playground.core.events import Beam, Beams, Proposed
 from playground.core.messages import ModelCard
-from playground.core.remote import only_here, server_and_model
+from playground.core.offers import only_here
+from playground.core.remote import server_and_model
 from playground.core.run import ModelSpec, Run
 from playground.core.trace import Trace
 from playground.engine.engine import Engine
