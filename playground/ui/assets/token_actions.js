@@ -1,4 +1,4 @@
-// What can be done with a token, in words, at the foot of its panel.
+// What can be done with a token, in words, at the foot of its panel, and why some of it cannot.
 
 const actionAdder = (part) => (words, title, act, key) => {
   const button = h('button', 'action', words);
@@ -14,7 +14,7 @@ function tokenActions(panel, token) {
   const { lane } = panel;
   const part = h('div', 'actions');
   const add = actionAdder(part);
-  const reasons = new Reasons(part);
+  const reasons = new Reasons();
   const unless = (button, why) => reasons.unless(button, why);
   const fork = (what, given) => panel.leaveFor((of, index) => of.fork(index, what, given));
   if (lane.canBranch) {
@@ -35,28 +35,25 @@ function tokenActions(panel, token) {
     unless(add('X-ray: how it was chosen', 'Every setting in order, what it did, and the draw.',
       () => panel.leaveFor((of, index) => of.xray.open(index)), 'x'), lane.lacks.xray);
   }
-  reasons.tell();
   part.hidden = !part.childElementCount;
-  return part;
+  return [part, ...reasons.notes.values()];
 }
 
 // What the server of a lane cannot do stands there grey, and below it why, each reason once.
 class Reasons {
-  constructor(part) { Object.assign(this, { part, notes: new Map() }); }
+  notes = new Map();
 
   unless(button, why) {
     if (!why) return;
     button.disabled = true;
     button.title = why;
     if (!this.notes.has(why)) {
-      const note = h('p', 'note', why);
+      const note = h('p', 'note lacking', why);
       note.id = `lacks-${lacking += 1}`;
       this.notes.set(why, note);
     }
     button.setAttribute('aria-describedby', this.notes.get(why).id);
   }
-
-  tell() { this.part.append(...this.notes.values()); }
 }
 
 let lacking = 0;
@@ -71,11 +68,10 @@ function addLookInside(panel, add, reasons) {
 
 function pieceActions(panel) {
   const part = h('div', 'actions');
-  const reasons = new Reasons(part);
+  const reasons = new Reasons();
   addLookInside(panel, actionAdder(part), reasons);
-  reasons.tell();
   part.hidden = !part.childElementCount;
-  return part;
+  return [part, ...reasons.notes.values()];
 }
 
 // A small box for the text that is to stand here, in place of its button.

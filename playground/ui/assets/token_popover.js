@@ -179,7 +179,7 @@ class Popover {
     if (completes) box.append(h('p', 'note', `Completes a character; by itself it is ${token.piece}.`));
     if (token.forced) box.append(h('p', 'note', 'Put there by you: nothing chose it. The figures are what the model thought of it.'));
     if (token.stood) box.append(h('p', 'note', 'It stood already when this branch began.'));
-    box.append(...this.candidates(token, lane.canBranch && !lane.lacks.branch), tokenActions(this, token));
+    box.append(...this.candidates(token, lane.canBranch && !lane.lacks.branch), ...tokenActions(this, token));
     box.append(h('p', 'keys', '↑ ↓ walk here · ← → other tokens · Esc closes'));
   }
 
@@ -276,7 +276,7 @@ class Popover {
     head.append(writeToken(h('b', 'tok'), text, { special: special === 1 }));
     head.append(h('span', 'where', `piece ${index + 1}`));
     const words = special ? `id ${id}, a control token` : `id ${id}`;
-    box.append(head, h('p', 'note', words), pieceActions(this));
+    box.append(head, h('p', 'note', words), ...pieceActions(this));
   }
 }
 
