@@ -127,7 +127,7 @@ function plain(text) {
 }
 
 // What is chosen in a dropdown of Gradio stands in an input.
-const CHOSEN = 'input[role=listbox]';
+const CHOSEN = 'input[role=combobox]';
 const VALUE = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value');
 
 // Every text of the page, as it is said in English and as it stands there now.
