@@ -62,7 +62,8 @@ def launch(engine: Engine, page: gradio.Blocks, settings: Settings) -> None:
 
     door = Middleware(ApiDoor, api=openai_app(engine), settings=settings)
     page.launch(**launch_options(settings, door), prevent_thread_lock=True)
-    # Gradio's page for share links takes its scripts from another host, which the Guard forbids.
+    # Gradio's page for share links takes its scripts from another host, which the Guard forbids. Its
+    # robots.txt would let search engines in from here on; the Guard answers for it.
     page.share = False
     answer_in_json(page)
 

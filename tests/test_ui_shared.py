@@ -122,7 +122,8 @@ def test_a_share_link_is_opened_with_a_password_and_for_this_machine_only(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Gradio's share server is on the internet: a stand-in tells what its tunnel was given. The
-    page that it leads to was blank: its scripts came from another host, which the Guard forbids."""
+    page that it leads to was blank: its scripts came from another host, which the Guard forbids. With
+    its own page Gradio left its robots.txt too, and search engines were let in."""
     asked: list[dict[str, Any]] = []
 
     def tunnel(**given: Any) -> str:
@@ -131,6 +132,7 @@ def test_a_share_link_is_opened_with_a_password_and_for_this_machine_only(
 
     def visit(page: gr.Blocks) -> None:
         served.append(httpx.get(page.local_url).text)
+        served.append(httpx.get(f"{page.local_url}robots.txt").text)
         page.close()
 
     served: list[str] = []
@@ -143,6 +145,7 @@ def test_a_share_link_is_opened_with_a_password_and_for_this_machine_only(
     assert [one["local_host"] for one in asked] == ["127.0.0.1"]
     assert "https://stand-in.gradio.live" in told
     assert re.findall(r'(?:src|href)="(https?://[^"]+)"', served[0]) == []
+    assert "Disallow: /" in served[1].split("\n"), "a share link is in no search engine"
     assert re.search(r"user name guest and the password [\w-]{12}\.", told)
 
 

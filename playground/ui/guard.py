@@ -29,6 +29,7 @@ HEADERS = (
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 # What Gradio has and this page does not use: values of a whole page as a link, requests to other
 # hosts in this one's name, code written into the app, recordings.
+ROBOTS = "/robots.txt"  # Gradio answers it by whether its own page for share links is served
 CLOSED = tuple(f"/gradio_api/{name}" for name in
                ("deep_link", "proxy=", "vibe-", "undo-vibe-edit", "process_recording"))
 
@@ -40,14 +41,16 @@ class Guard:
     neither header (curl, gradio_client) are no browsers and pass. With ``loopback_only`` a request
     whose Host is another name is refused too, which stops DNS rebinding. Parts of Gradio that this
     page does not use are not there. Who asks for the page itself gets the cookie by which
-    ``visitors`` knows it again.
+    ``visitors`` knows it again. Where the page is ``unlisted`` search engines are told to leave.
     """
 
     def __init__(
-        self, app: Any, loopback_only: bool = False, visitors: Visitors | None = None
+        self, app: Any, loopback_only: bool = False, visitors: Visitors | None = None,
+        unlisted: bool = False,
     ) -> None:
         self.app = app
         self.loopback_only = loopback_only
+        self.unlisted = unlisted
         self.visitors = visitors or Visitors()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,9 +67,13 @@ class Guard:
         if any(name in scope["path"] for name in CLOSED):
             await _refuse(send, 404, "There is nothing here.")
             return
+        root = scope.get("root_path", "")
+        if self.unlisted and scope["path"] in (ROBOTS, root + ROBOTS):
+            await _answer(send, 200, b"text/plain", b"User-agent: *\nDisallow: /\n")
+            return
 
         own = list(HEADERS)
-        page = scope["method"] == "GET" and scope["path"] in ("/", scope.get("root_path", "") + "/")
+        page = scope["method"] == "GET" and scope["path"] in ("/", root + "/")
         cookie = self.visitors.new_cookie(headers.get("cookie", "")) if page else None
         if cookie is not None:
             own.append((b"set-cookie", cookie.encode()))
@@ -99,12 +106,15 @@ async def _refuse(
     """In the shape that a program expects of the API, and as good as any for a page."""
     kind = "permission_error" if status == 403 else "not_found_error"
     error = {"message": message, "type": kind, "param": None, "code": None}
-    body = json.dumps({"error": error}).encode()
+    await _answer(send, status, b"application/json", json.dumps({"error": error}).encode())
+
+
+async def _answer(send: Send, status: int, kind: bytes, body: bytes) -> None:
     await send(
         {
             "type": "http.response.start",
             "status": status,
-            "headers": [(b"content-type", b"application/json"), *HEADERS],
+            "headers": [(b"content-type", kind), *HEADERS],
         }
     )
     await send({"type": "http.response.body", "body": body})

@@ -175,7 +175,8 @@ def launch_options(settings: Settings, *behind: Middleware) -> dict[str, Any]:
         "app_kwargs": {
             "max_body_size": 1_000_000,
             "middleware": [
-                Middleware(Guard, loopback_only=loopback_only, visitors=Visitors(settings.mode)),
+                Middleware(Guard, loopback_only=loopback_only, visitors=Visitors(settings.mode),
+                           unlisted=settings.share),
                 *behind,
             ],
             "docs_url": None,
