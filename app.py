@@ -24,6 +24,23 @@ if TYPE_CHECKING:
     from playground.engine.engine import Engine
 
 
+def read_settings(arguments: Sequence[str]) -> Settings:
+    """The settings, once nothing that is imported later can telephone; the models that are known to
+    be encoders are among those that only read. Raises PlaygroundError."""
+    prepare_environment()
+    settings = settings_from(arguments)
+    if settings.offline:
+        go_offline()
+    # Only now: it imports the Hub's client.
+    from playground.models.place import known_encoders
+
+    found = settings.with_encoders(reading := known_encoders(settings.models))
+    if reading:
+        print(f"{', '.join(reading)}: reads text and writes none, so it is offered in the Inside "
+              f"tab, and the other tabs begin with {found.default_model}.", file=sys.stderr)
+    return found
+
+
 def build(settings: Settings) -> tuple[Engine, gradio.Blocks]:
     """The engine, with nothing loaded yet, and the page over it."""
     from playground.api.endpoints import Endpoints
@@ -62,22 +79,19 @@ def launch(engine: Engine, page: gradio.Blocks, settings: Settings) -> None:
 
     door = Middleware(ApiDoor, api=openai_app(engine), settings=settings)
     page.launch(**launch_options(settings, door), prevent_thread_lock=True)
-    # Gradio's page for share links takes its scripts from another host, which the Guard forbids. Its
-    # robots.txt would let search engines in from here on; the Guard answers for it.
+    # Gradio's page for share links takes its scripts from another host, which the Guard forbids;
+    # without it Gradio's robots.txt lets search engines in, so the Guard answers in its stead.
     page.share = False
     answer_in_json(page)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Serve the page until interrupted; 2 means that the flags make no sense."""
-    prepare_environment()
     try:
-        settings = settings_from(arguments)
+        settings = read_settings(arguments)
     except PlaygroundError as error:
         print(error, file=sys.stderr)
         return 2
-    if settings.offline:
-        go_offline()
     # Looking for garbage while all is imported and built takes a tenth of the start and finds none.
     gc.disable()
     engine, page = build(settings)
@@ -102,8 +116,7 @@ def main(arguments: Sequence[str]) -> int:
 def __getattr__(name: str) -> Any:
     """``demo``, built when somebody asks for it."""
     if name == "demo":
-        prepare_environment()
-        settings = settings_from([])
+        settings = read_settings([])
         engine, page = build(settings)
         engine.warm(ModelSpec(settings.models[0]))
         return page

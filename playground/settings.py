@@ -13,9 +13,9 @@ import re
 import secrets
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args
@@ -131,6 +131,23 @@ class Settings:
     def default_model(self) -> str:
         """The repo that is loaded at the start."""
         return self.models[0]
+
+    def with_encoders(self, known: Collection[str]) -> Settings:
+        """These settings with those of ``models`` that are ``known`` to be encoders among the
+        ``encoders``: they are looked into, and no tab begins to write with one.
+
+        Raises InvalidInput where none is left that writes.
+        """
+        writing = tuple(repo for repo in self.models if repo not in known)
+        reading = [repo for repo in self.models if repo in known]
+        if not writing:
+            raise InvalidInput(
+                f"No offered model writes text: {', '.join(reading)} only read it.",
+                field="models", given=self.models, allowed="at least one base or chat model",
+                advice="Offer one with --model, or under models in spaces.yaml.",
+            )
+        encoders = tuple(dict.fromkeys((*reading, *self.encoders)))
+        return replace(self, models=writing, encoders=encoders)
 
 
 @dataclass(frozen=True, slots=True)

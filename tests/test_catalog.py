@@ -10,6 +10,7 @@ import torch
 from huggingface_hub import constants
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
+import app
 from playground.core.run import ModelSpec
 from playground.errors import ModelInvalid
 from playground.models import catalog, hub_cache
@@ -22,8 +23,9 @@ from playground.models.catalog import (
     choices,
     entry,
 )
-from playground.models.place import check_decodes, place
+from playground.models.place import check_decodes, known_encoders, place
 from playground.models.weights import of_folder
+from playground.settings import settings_from
 
 # As the Hub shows them on the model's page, or the model's paper does.
 PUBLISHED = {
@@ -114,6 +116,29 @@ def test_an_encoder_is_refused_before_anything_is_fetched(repo: str) -> None:
     with pytest.raises(ModelInvalid, match="reads text and writes none") as caught:
         check_decodes(spec, place(spec, [], any_model=True))
     assert caught.value.problem.field == "model" and "Inside tab" in caught.value.problem.advice
+
+
+def test_an_encoder_is_known_by_catalog_folder_or_cache_and_nobody_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cache may hold its config alone; ids that nothing here knows, and nonsense, are left."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    bert = json.dumps({"model_type": "bert", "architectures": ["BertForMaskedLM"]})
+    (put(tmp_path, "me/reads", config=bert) / "model.safetensors").unlink()
+    put(tmp_path, "me/writes")
+    folder = BUILTIN / "tiny-encoder"
+    repos = ["bert-base-uncased", "me/reads", "me/writes", "me/unheard-of", str(folder),
+             str(BUILTIN / "tiny-base"), "builtin/tiny-encoder", "builtin/none", "a b", "/nowhere"]
+    assert known_encoders(repos) == (
+        "bert-base-uncased", "me/reads", str(folder), "builtin/tiny-encoder")
+
+
+def test_the_app_starts_with_a_model_that_writes(capsys: pytest.CaptureFixture[str]) -> None:
+    started = app.read_settings(["--model", "bert-base-uncased"])
+    assert started.default_model == "builtin/tiny-chat"
+    assert started.encoders[0] == "bert-base-uncased"
+    assert "bert-base-uncased: reads text and writes none" in capsys.readouterr().err
+    assert app.read_settings([]) == settings_from([]) and not capsys.readouterr().err
 
 
 def test_in_public_only_what_is_offered_can_be_picked() -> None:

@@ -37,7 +37,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "playground.engine.zero": (*GROUND, *NO_TORCH, "playground.engine", "playground.worker"),
     "playground.ui": (*GROUND, "playground.records", "playground.engine", *NO_TORCH),
     "playground.api": (*GROUND, "playground.records", "playground.engine", *NO_TORCH),
-    "app": (*GROUND, "playground.records", "playground.engine", "playground.ui", "playground.api"),
+    "app": (*GROUND, "playground.records", "playground.engine", "playground.ui", "playground.api",
+            *NO_TORCH),
 }
 
 TORCH = {"torch", "transformers", "tokenizers", "safetensors", "accelerate", "bitsandbytes", "peft"}

@@ -104,6 +104,17 @@ def test_a_model_of_ones_own_is_offered_first() -> None:
     assert own.default_model == "a/b"
 
 
+def test_a_model_that_only_reads_is_looked_into_and_no_tab_begins_with_it() -> None:
+    """The first of --model is what Chat starts with, and an encoder refused every message there."""
+    own = settings_from(["--model", "some/bert", "--model", "a/b"], {})
+    sorted_ = own.with_encoders(["some/bert"])
+    assert sorted_.models == ("a/b", "builtin/tiny-chat", "builtin/tiny-base")
+    assert sorted_.encoders == ("some/bert", "builtin/tiny-encoder")
+    assert set(sorted_.offered) == set(own.offered) and own.with_encoders([]) == own
+    with pytest.raises(InvalidInput, match="No offered model writes text: some/bert"):
+        Settings(models=("some/bert",)).with_encoders(["some/bert"])
+
+
 @pytest.mark.parametrize(
     ("size", "expected"),
     [("8GB", 8 * 10**9), ("8 gb", 8 * 10**9), ("512MiB", 2**29), ("1.5g", 15 * 10**8),

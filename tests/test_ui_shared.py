@@ -122,8 +122,8 @@ def test_a_share_link_is_opened_with_a_password_and_for_this_machine_only(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Gradio's share server is on the internet: a stand-in tells what its tunnel was given. The
-    page that it leads to was blank: its scripts came from another host, which the Guard forbids. With
-    its own page Gradio left its robots.txt too, and search engines were let in."""
+    page that it leads to was blank: its scripts came from another host, which the Guard forbids.
+    Without Gradio's page for share links, Gradio's robots.txt let search engines in."""
     asked: list[dict[str, Any]] = []
 
     def tunnel(**given: Any) -> str:

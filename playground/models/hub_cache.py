@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from huggingface_hub import constants, get_cached_repo_tree, snapshot_download
+from huggingface_hub import (
+    constants,
+    get_cached_repo_tree,
+    snapshot_download,
+    try_to_load_from_cache,
+)
 from huggingface_hub.errors import CachedRepoTreeNotFoundError, LocalEntryNotFoundError
 
 from playground.models.kinds import architectures, is_encoder, is_said_to_write
@@ -76,6 +81,12 @@ def snapshot(repo: str, revision: str = "") -> Path | None:
         return folder if _is_complete(folder, repo) else None
     except (LocalEntryNotFoundError, OSError, ValueError):
         return None
+
+
+def config_in_cache(repo: str, revision: str = "") -> Path | None:
+    """The config.json of a model whose weights need not be here; None where it is not."""
+    found = try_to_load_from_cache(repo, "config.json", constants.HF_HUB_CACHE, revision or None)
+    return Path(found) if isinstance(found, str) else None
 
 
 def _is_complete(folder: Path, repo: str) -> bool:

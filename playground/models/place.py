@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,15 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from playground.core.run import ModelSpec
-from playground.errors import InvalidInput, ModelInvalid, ModelNotFound, ModelUnsafe
+from playground.errors import (
+    InvalidInput,
+    ModelInvalid,
+    ModelNotFound,
+    ModelUnsafe,
+    PlaygroundError,
+)
 from playground.models.catalog import BUILTIN, CATALOG, entry
+from playground.models.hub_cache import config_in_cache
 from playground.models.kinds import is_encoder, reads_only
 from playground.models.weights import json_object
 
@@ -56,11 +64,33 @@ def place(spec: ModelSpec, offered: Collection[str], any_model: bool) -> Path | 
 
 
 def check_decodes(spec: ModelSpec, found: Path | HubId) -> None:
-    """Refuse to write or score with what the catalog or its files know to be an encoder, before it
-    is fetched or loaded. Raises ModelInvalid."""
-    folder = found if isinstance(found, Path) else None
-    if not entry(spec.repo).decodes or (folder and is_encoder(json_object(folder / "config.json"))):
+    """Refuse to write or score with what is known to be an encoder, before it is fetched or loaded.
+    Raises ModelInvalid."""
+    if is_known_encoder(spec, found):
         raise reads_only(spec)
+
+
+def is_known_encoder(spec: ModelSpec, found: Path | HubId) -> bool:
+    """Whether the catalog, or the config among the files on this machine, says that a model is an
+    encoder. The Hub is not asked: what neither knows may be one."""
+    if not entry(spec.repo).decodes:
+        return True
+    config = found / "config.json" if isinstance(found, Path) else config_in_cache(
+        found.repo, found.revision
+    )
+    return config is not None and is_encoder(json_object(config))
+
+
+def known_encoders(repos: Iterable[str]) -> tuple[str, ...]:
+    """Those of these models that are known to be encoders; what is wrong with another is said to
+    whoever uses it."""
+    found = []
+    for repo in repos:
+        with suppress(PlaygroundError):
+            spec = ModelSpec(repo)
+            if is_known_encoder(spec, place(spec, (), any_model=True)):
+                found.append(repo)
+    return tuple(found)
 
 
 def is_folder(repo: str) -> bool:
