@@ -7,6 +7,7 @@ import json
 import pickle
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
 from playground.core.run import ModelSpec
+from playground.core.visitor import Visitor
 from playground.core.vocabulary import TokenFound, TokenRequest, VocabularyRequest
 from playground.errors import InvalidInput, Problem
 from playground.inside import vocabulary as room
@@ -25,8 +27,10 @@ from playground.inside.scripts import script_of
 from playground.models.loading import Model, load
 from playground.models.pieces import Pieces, pieces_of
 from playground.ui.section import Subject
-from playground.ui.vocabulary_section import MOST_AT_ONCE, asks, questions, show
+from playground.ui.vocabulary_section import asks, questions, show
 from tests.tiny_models import metaspace_tokenizer, tiny_model
+
+ANN = Visitor("ann", "192.0.2.1")
 
 SIZE = 150_000
 FOLDER = "playground/models/builtin/tiny-chat"
@@ -279,8 +283,9 @@ class _Engine:
         """The one model."""
         return self.specs
 
-    def inspect(self, spec: ModelSpec, request: Any) -> Any:
+    def inspect(self, spec: ModelSpec, request: Any, visitor: Visitor) -> Any:
         """What is found; raises InvalidInput."""
+        assert visitor == ANN
         found = _found(self.inspector, request)
         if isinstance(found, Problem):
             raise InvalidInput(found.message, field=found.field)
@@ -291,7 +296,8 @@ class _Engine:
 def asked(builtin: Inspector) -> Iterator[tuple[Any, Any, _Engine]]:
     """The two server functions, and the engine behind them."""
     engine = _Engine(builtin)
-    rows, token = questions(SimpleNamespace(engine=engine))  # type: ignore[arg-type]
+    stage: Any = SimpleNamespace(engine=engine, visitor=lambda request: request)
+    rows, token = (partial(ask, request=ANN) for ask in questions(stage))  # type: ignore[arg-type]
     yield rows, token, engine
 
 
@@ -316,29 +322,6 @@ def test_whatever_a_browser_asks_it_gets_a_sentence(asked: Any, request_: Any) -
     for question in asked[:2]:
         said = json.loads(question(request_))
         assert said["problem"].endswith(".") and "rows" not in said
-
-
-def test_only_so_many_threads_wait_for_vocabularies(asked: Any) -> None:
-    rows, _, engine = asked
-    question = {"model": "builtin/tiny-chat", "query": {}}
-    asked_at_once: list[None] = []
-    refused: list[str] = []
-    plain = engine.models
-
-    def nested() -> list[Any]:
-        """Each question asks another one before it is answered."""
-        asked_at_once.append(None)
-        if len(asked_at_once) < 20:
-            refused.append(json.loads(rows(question)).get("problem", ""))
-        return plain()
-
-    engine.models = nested
-    rows(question)
-    assert len(asked_at_once) == MOST_AT_ONCE
-    assert [one for one in refused if one] == [
-        "Too many look at vocabularies. Try again in a moment."]
-    engine.models = plain
-    assert "rows" in json.loads(rows(question))
 
 
 def test_a_token_of_another_model_is_not_opened() -> None:

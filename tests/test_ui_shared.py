@@ -19,7 +19,9 @@ import app
 from playground.core.events import Event
 from playground.core.run import ModelSpec, Run
 from playground.core.visitor import Visitor
+from playground.core.vocabulary import VocabularyPage
 from playground.engine.engine import Engine
+from playground.engine.entry import ModelStatus
 from playground.engine.process import Patience
 from playground.settings import Settings, hub_token, settings_from
 from playground.ui.header import shared_note
@@ -42,6 +44,16 @@ class SlowEngine(FakeEngine):
         """Begin."""
         self.visitors.append(visitor)
         return _SlowStream([words("a") for _ in runs], self.gate)
+
+
+    def models(self) -> tuple[ModelStatus, ...]:
+        """One is ready."""
+        return (ModelStatus(ModelSpec("builtin/tiny-chat"), "ready"),)
+
+    def inspect(self, spec: ModelSpec, request: Any, visitor: Visitor) -> VocabularyPage:
+        """It finds nothing."""
+        self.visitors.append(visitor)
+        return VocabularyPage(spec, size=0, matching=0, start=0, rows=(), scripts=(), kinds=())
 
 
 class WarmEngine(FakeEngine):
@@ -282,6 +294,19 @@ def test_a_fresh_session_is_no_fresh_visitor(slow: Served) -> None:
     first, second, third, fourth = slow.engine.visitors
     assert first == second == third != fourth
     assert {one.address for one in slow.engine.visitors} == {""}
+
+
+def test_a_table_that_asks_for_rows_takes_its_visitors_share(slow: Served) -> None:
+    """All pages had eight questions at once together, and one could keep all of them."""
+    table = next(number for number, one in slow.page.blocks.items()
+                 if hasattr(one, "vocabulary_rows"))
+    asked = {"component_id": table, "fn_name": "vocabulary_rows", "session_hash": "s",
+             "data": {"model": "builtin/tiny-chat", "query": {}}}
+    told = slow.client.post("/gradio_api/component_server", json=asked)
+    assert json.loads(told.json()) == {"matching": 0, "start": 0, "rows": []}, told.text
+    slow.call("tokens", "Hi", "builtin/tiny-base", "Raw text", False, "{}")
+    eventually(lambda: len(slow.engine.visitors) == 2)
+    assert len(set(slow.engine.visitors)) == 1
 
 
 def test_what_is_quick_does_not_wait_behind_what_runs(slow: Served) -> None:

@@ -29,3 +29,6 @@ class Inspection(Generic[F]):
     def parts(self) -> tuple[Prompt, ...]:
         """Every text that was given, for the limits at the door."""
         return ()
+
+    def refuse_encoder(self) -> None:
+        """Raise InvalidInput where an encoder has no answer to this."""

@@ -8,6 +8,7 @@ from playground.core.events import Piece
 from playground.core.inspection import Finding, Inspection
 from playground.core.prompt import Prompt
 from playground.core.run import Quantization
+from playground.errors import InvalidInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +56,10 @@ class Expected(Inspection[ExpectedFound]):
     def parts(self) -> tuple[Prompt, ...]:
         """The text."""
         return (self.prompt,)
+
+    def refuse_encoder(self) -> None:
+        """It has no next token."""
+        raise InvalidInput(
+            "An encoder expects no next token, so there is nothing to compare here.", field="model",
+            advice="Choose a model that writes.",
+        )

@@ -6,7 +6,7 @@ import atexit
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import closing, contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
@@ -46,11 +46,14 @@ from playground.engine.room import Budget
 from playground.engine.stream import Column, Stream
 from playground.errors import DeadlinePassed, InvalidInput, Overloaded, PlaygroundError, Problem
 from playground.models import download, footprint
-from playground.models.place import HubId, check_decodes, place, place_adapter
+from playground.models.place import HubId, check_decodes, is_known_encoder, place, place_adapter
 from playground.settings import Settings, hub_token, remote_token
 
 T = TypeVar("T")
 
+QUICK_AT_ONCE = 8  # quick looks of all visitors together; each holds a thread of the server
+QUICK_EACH = 4     # of one visitor; one more may wait, and those of one address have three quarters
+QUICK_SECONDS = 10.0
 _TICK = 0.1
 _UNEXPECTED = Problem(
     PlaygroundError.code, "This run failed in a way that the app does not know.",
@@ -88,6 +91,11 @@ class Engine:
         self._patience = patience
         self._offered = tuple(ModelSpec(repo) for repo in settings.offered)
         self._admission = Admission(settings.limits, by_visitor=settings.mode != "local")
+        self._quick = Admission(
+            replace(settings.limits, running=QUICK_AT_ONCE, columns=QUICK_EACH,
+                    waiting=2 * QUICK_AT_ONCE, seconds=int(QUICK_SECONDS)),
+            by_visitor=settings.mode != "local",
+        )
         self._check = check
         self._downloads = download.Downloads(
             patience.stalled, patience.download, offline=settings.offline
@@ -217,7 +225,8 @@ class Engine:
     ) -> F:
         """What a look into a model finds; waits for its turn and for the model, as ``score`` does.
 
-        A ``quick`` request takes no turn and has ten seconds, once the model is there.
+        A ``quick`` request waits for no run: once the model is there it takes its turn among the
+        quick ones, of which a few are answered at once, and has ten seconds.
         """
         check_texts(request.parts, self.settings.limits)
         if self._place(spec) is None:
@@ -225,14 +234,22 @@ class Engine:
                 only_here("inside", (server_and_model(spec.repo) or ("",))[0]), field="model",
                 given=spec.repo, advice="Look into a model on this machine.",
             )
-        seconds = min(10.0, self.settings.limits.seconds) if request.quick else (
-            self.settings.limits.seconds
-        )
+        if is_known_encoder(spec, self._place_of_base(spec)):
+            request.refuse_encoder()
+        seconds = float(self.settings.limits.seconds)
+        if not request.quick:
+            return self._wait_and_ask(
+                spec, visitor, tell, given_up,
+                lambda worker, over: worker.inspect(request, seconds, over, spec.adapter),
+            )
 
-        def ask(worker: WorkerProcess, over: GivenUp) -> F:
-            return worker.inspect(request, seconds, over, spec.adapter)
+        def look(over: GivenUp) -> F:
+            # Whoever waits for a model to be loaded takes no place from those who have theirs.
+            with self._manager.lease(spec, tell, over) as worker:
+                with self._turn(self._quick, visitor, 1.0, tell, over):
+                    return worker.inspect(request, min(QUICK_SECONDS, seconds), over, spec.adapter)
 
-        return self._wait_and_ask(spec, visitor, tell, given_up, ask, turn=not request.quick)
+        return self._until_closed(given_up, look)
 
     def _score(
         self, spec: ModelSpec, request: ScoreOrContest, visitor: Visitor | str, tell: Tell,
@@ -246,7 +263,6 @@ class Engine:
                 visitor, tell, given_up,
                 lambda over: self._remote.score(spec, request, tokens, over, seconds),
             )
-        # It counts as one run: the worker reads one chunk a step, however many texts there are.
         return self._wait_and_ask(
             spec, visitor, tell, given_up,
             lambda worker, over: worker.score(request, seconds, over, spec.adapter),
@@ -254,7 +270,7 @@ class Engine:
 
     def _wait_and_ask(
         self, spec: ModelSpec, visitor: Visitor | str, tell: Tell, given_up: GivenUp,
-        ask: Callable[[WorkerProcess, GivenUp], T], turn: bool = True,
+        ask: Callable[[WorkerProcess, GivenUp], T],
     ) -> T:
         """Ask a model's worker something once there is a place for it and the model is there."""
 
@@ -262,26 +278,42 @@ class Engine:
             with self._manager.lease(spec, tell, over) as worker:
                 return ask(worker, over)
 
-        return self._in_turn(visitor, tell, given_up, leased, turn)
+        return self._in_turn(visitor, tell, given_up, leased)
 
     def _in_turn(
         self, visitor: Visitor | str, tell: Tell, given_up: GivenUp, work: Callable[[GivenUp], T],
-        turn: bool = True,
     ) -> T:
-        """What comes of ``work`` once there is a place for it."""
+        """What comes of ``work`` once there is a place for it among the runs. It counts as one: a
+        worker reads one chunk a step, however many texts there are."""
+
+        def in_turn(over: GivenUp) -> T:
+            with self._turn(self._admission, visitor, SCORE_COST, tell, over):
+                return work(over)
+
+        return self._until_closed(given_up, in_turn)
+
+    @contextmanager
+    def _turn(
+        self, desk: Admission, visitor: Visitor | str, cost: float, tell: Tell, over: GivenUp
+    ) -> Iterator[None]:
+        """One place at a desk, waited for. Raises Abandoned, and Overloaded where too many wait."""
+
+        def ahead(count: int) -> None:
+            tell(Queued(count, desk.estimate(count)))
+
+        with desk.turn(desk.enter(visitor, 1, cost), ahead, over) as admitted:
+            if not admitted:
+                raise Abandoned
+            yield
+
+    def _until_closed(self, given_up: GivenUp, work: Callable[[GivenUp], T]) -> T:
+        """What comes of ``work``, which is given up when nobody waits for it or the app closes."""
 
         def over() -> bool:
             return given_up() or self._closed.is_set()
 
         try:
-            with ExitStack() as held:
-                if turn:
-                    place = self._admission.enter(visitor, 1, SCORE_COST)
-                    if not held.enter_context(
-                        self._admission.turn(place, lambda ahead: tell(self._queued(ahead)), over)
-                    ):
-                        raise Abandoned
-                return work(over)
+            return work(over)
         except Abandoned:
             if given_up():
                 raise
@@ -432,9 +464,11 @@ class Engine:
 
     def _place_to_decode(self, spec: ModelSpec) -> None:
         """Refuse an encoder, which writes nothing. Raises PlaygroundError."""
-        if self._place(spec) is None:
-            return
-        check_decodes(spec, place(spec.base, self.settings.offered, self.settings.any_model))
+        if self._place(spec) is not None:
+            check_decodes(spec, self._place_of_base(spec))
+
+    def _place_of_base(self, spec: ModelSpec) -> Path | HubId:
+        return place(spec.base, self.settings.offered, self.settings.any_model)
 
     def _fetch(self, spec: ModelSpec, news: download.News, given_up: GivenUp) -> Path:
         """The folder with the files of ``spec``, or of its adapter, downloaded if it must be."""

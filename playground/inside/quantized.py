@@ -12,6 +12,7 @@ from playground.core.quantized import Expected, ExpectedFound, Likely
 from playground.errors import InvalidInput
 from playground.inside.passes import read
 from playground.inside.subject import Look, Subject
+from playground.models.kinds import ENCODER
 from playground.models.pieces import pieces_of
 from playground.models.text import encode
 
@@ -25,11 +26,8 @@ def look_at_expected(subject: Subject, request: Expected) -> Look:
     Raises InvalidInput for an encoder and for a text that is too long.
     """
     model = subject.model
-    if model.card.kind == "encoder":
-        raise InvalidInput(
-            "An encoder expects no next token, so there is nothing to compare here.", field="model",
-            advice="Choose a model that writes.",
-        )
+    if model.card.kind == ENCODER:
+        request.refuse_encoder()
     made = encode(model, request.prompt, model.card.context + 1)
     tokens = len(made.ids)
     if tokens > MOST_TOKENS:

@@ -5,7 +5,6 @@ What a browser asks is untrusted; an answer is JSON, and a sentence where there 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -23,8 +22,7 @@ from playground.core.vocabulary import (
     VocabularyRequest,
     VocabularyRow,
 )
-from playground.engine.process import Abandoned
-from playground.errors import InvalidInput, Overloaded, PlaygroundError
+from playground.errors import InvalidInput, PlaygroundError
 from playground.settings import Settings
 from playground.ui.controls import read_model
 from playground.ui.inside_view import inside_view
@@ -33,7 +31,6 @@ from playground.ui.section import Section, Subject, stated
 from playground.ui.streaming import Stage
 from playground.ui.token_store import encode, number
 
-MOST_AT_ONCE = 8  # questions of all pages together; each holds a thread of the server
 HINT = (
     "Every token that the model knows, to be searched and filtered. Press Look: the table asks for "
     "the rows that are in sight, so that 150,000 of them are no burden."
@@ -69,40 +66,33 @@ def show(news: Sequence[News]) -> str:
     return encode({**stated(news), "found": found})
 
 
-def questions(stage: Stage) -> tuple[Callable[[object], str], ...]:
+def questions(stage: Stage) -> tuple[Callable[[object, gr.Request], str], ...]:
     """Server functions: another page, and one token."""
-    places = threading.BoundedSemaphore(MOST_AT_ONCE)
 
-    def answer(model: object, read: Callable[[], Inspection[Any]]) -> Any:
-        """What the model says to a question that is quick, or why it does not."""
-        if not places.acquire(blocking=False):
-            raise Overloaded("Too many look at vocabularies.", advice="Try again in a moment.")
-        try:
-            spec = read_model(model)
-            if not any(one.spec == spec and one.state in ("ready", "busy")
-                       for one in stage.engine.models()):
-                raise InvalidInput(f"{spec.label} is not in memory any more.", field="model",
-                                   advice="Press Look.")
-            return stage.engine.inspect(spec, read())
-        except Abandoned:
-            raise Overloaded("The model is busy.", advice="Try again in a moment.") from None
-        finally:
-            places.release()
+    def answer(model: object, read: Callable[[], Inspection[Any]], request: gr.Request) -> Any:
+        """What the model says to a question that is quick, or why it does not. The engine bounds
+        how many of a visitor, and of all, hold a thread of the server meanwhile."""
+        spec = read_model(model)
+        if not any(one.spec == spec and one.state in ("ready", "busy")
+                   for one in stage.engine.models()):
+            raise InvalidInput(f"{spec.label} is not in memory any more.", field="model",
+                               advice="Press Look.")
+        return stage.engine.inspect(spec, read(), stage.visitor(request))
 
-    def vocabulary_rows(request: object) -> str:
-        asked = request if isinstance(request, Mapping) else {}
+    def vocabulary_rows(given: object, request: gr.Request) -> str:
+        asked = given if isinstance(given, Mapping) else {}
         try:
             page = answer(asked.get("model"), lambda: from_plain(
-                VocabularyRequest, asked.get("query"), "query"))
+                VocabularyRequest, asked.get("query"), "query"), request)
         except PlaygroundError as error:
             return encode({"problem": str(error.problem), "field": error.problem.field})
         return encode(_page(page))
 
-    def vocabulary_token(request: object) -> str:
-        asked = request if isinstance(request, Mapping) else {}
+    def vocabulary_token(given: object, request: gr.Request) -> str:
+        asked = given if isinstance(given, Mapping) else {}
         try:
             token = answer(asked.get("model"), lambda: from_plain(
-                TokenRequest, {"id": asked.get("id")}, "token"))
+                TokenRequest, {"id": asked.get("id")}, "token"), request)
         except PlaygroundError as error:
             return encode({"problem": str(error.problem)})
         return encode(_token(token))
