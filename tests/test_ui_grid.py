@@ -22,6 +22,7 @@ from playground.core.run import ModelSpec, Run
 from playground.core.trace import Trace
 from playground.errors import InvalidInput, Problem
 from playground.settings import LOCAL_LIMITS, Limits, Settings, description
+from playground.ui import grid_work
 from playground.ui.columns import CHAT, RAW
 from playground.ui.grid import EXAMPLES
 from playground.ui.grid_board import answers_of, board_value
@@ -263,7 +264,7 @@ def test_the_page_compares_two_open_cells_and_nothing_with_one() -> None:
     key = json.loads(run.fn(REQUEST, own={}, board="{}", **PLAIN)[-1])["key"]
     show = next(f.fn for f in blocks.fns.values()
                 if any(name == "open_cells" for _, name in f.targets))
-    told = [list(show(SimpleNamespace(_data={"key": key, "places": places}), REQUEST))[-1][-1]
+    told = [list(show(SimpleNamespace(_data={"key": key, "places": places}), REQUEST))[-1][-2]
             for places in ([0, 1], [0])]
     assert [one["key"] != "" for one in json.loads(told[0])["lanes"]] == [True, True]
     assert json.loads(told[0])["running"] is False and json.loads(told[1]) == {}
@@ -381,6 +382,30 @@ def test_opening_others_ends_what_was_followed() -> None:
     engine.gate.set()
     shown = list(second)
     assert json.loads(shown[-1][3])["n"] == 3
+
+
+def test_a_page_too_many_is_shown_cells_as_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each page that follows cells holds a thread of the server, and nothing bounded them."""
+    monkeypatch.setattr(grid_work, "MOST_FOLLOWING", 1)
+    engine = GridEngine()
+    page = Page(engine)
+    engine.gate.clear()
+    board = page.run(REQUEST, {}, "{}", **PLAIN)[3]
+    wait_for(lambda: engine.streams)
+    wish = SimpleNamespace(_data={"key": board_value(board)["key"], "places": [0]})
+    event = page.fns["open_cells"]
+    first = event.fn(wish, REQUEST)
+    assert next(first)[-1] == ""
+    ((*shown, notice),) = event.fn(wish, SimpleNamespace(session_hash="another"))
+    assert "Too many pages follow cells already" in notice and shown[0]["visible"]
+    first.close()
+    third = event.fn(wish, SimpleNamespace(session_hash="a third"))
+    assert next(third)[-1] == "", "who leaves makes room"
+    engine.gate.set()
+    list(third)
+    finished = event.fn(wish, REQUEST)
+    monkeypatch.setattr(grid_work, "MOST_FOLLOWING", 0)
+    assert [one[-1] for one in finished] == [""], "what is over is not followed"
 
 
 @pytest.mark.parametrize("board", [None, "", "[]", "x", '{"key": 3}', "[" * 5000, 7])

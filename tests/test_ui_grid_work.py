@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -54,6 +55,30 @@ def test_every_cell_runs_once_model_by_model_in_batches() -> None:
     assert len(set(engine.history)) == 24
     prompts = [run.prompt for run in engine.history if run.model == A]
     assert prompts == [Raw("p")] * 6 + [Raw("q")] * 6, "who shares a prompt stands together"
+
+
+def test_a_visitor_follows_cells_on_so_many_pages() -> None:
+    """Four of 24, and those of one address twelve; locally nobody is one of many."""
+    work = GridWork(GridEngine(), LOCAL_LIMITS, are_many=True)  # type: ignore[arg-type]
+    with ExitStack() as pages:
+        for _ in range(4):
+            pages.enter_context(work.following(ANN))
+        with pytest.raises(Overloaded, match="4 pages of yours"), work.following(ANN):
+            pass
+        for number in range(8):
+            pages.enter_context(work.following(replace(ANN, name=f"cookie {number}")))
+        with pytest.raises(Overloaded, match="Too many"), work.following(replace(ANN, name="new")):
+            pass
+        with work.following(Visitor("bob", "192.0.2.2")):
+            pass
+    with work.following(ANN):
+        pass
+    alone = work_of(GridEngine())
+    with ExitStack() as pages:
+        for _ in range(grid_work.MOST_FOLLOWING):
+            pages.enter_context(alone.following(ANN))
+        with pytest.raises(Overloaded, match="Too many"), alone.following(ANN):
+            pass
 
 
 def test_finished_cells_are_told_with_coordinates_run_and_trace() -> None:

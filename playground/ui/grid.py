@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from playground.core.decoding import PRESETS
-from playground.errors import PlaygroundError
+from playground.errors import Overloaded, PlaygroundError
 from playground.settings import Settings
 from playground.ui.actions import Actions, action_row, examples_row, resting, running, sentence
 from playground.ui.blind import way_in
@@ -22,6 +22,7 @@ from playground.ui.grid_form import FIELDS, MINE, GridForm
 from playground.ui.grid_job import GridJob
 from playground.ui.grid_lanes import MOST_OPEN, CellLane, opened
 from playground.ui.grid_work import GridWork
+from playground.ui.lane_report import Board
 from playground.ui.own_presets import read_presets
 from playground.ui.parting import Parting, parting_panel
 from playground.ui.streaming import FLUSH_SECONDS, Stage
@@ -181,7 +182,7 @@ def _wire(
     )
     board.open_cells(
         _opener(stage, work, parts.parting), None,
-        [*parts.boxes, *parts.lanes, parts.parting.panel],
+        [*parts.boxes, *parts.lanes, parts.parting.panel, parts.actions.notice],
         concurrency_limit=None, trigger_mode="multiple", **wide,
     )
     parts.parting.wire(parts.lanes, wide)
@@ -279,22 +280,41 @@ def _opener(
         """One or two cells in the token view, until others are opened."""
         job = _told(work, wish)
         lanes = opened(job, wish._data.get("places")) if job else []
-        yield from stage.show(TAB, request, follow(lanes, str(request.session_hash)))
+        yield from stage.show(TAB, request, follow(lanes, request))
 
-    def follow(lanes: list[CellLane], session: str) -> Iterator[list[Any]]:
-        boxes = [gr.update(visible=number < len(lanes)) for number in range(MOST_OPEN)]
-        rest = [idle()] * (MOST_OPEN - len(lanes))
+    def follow(lanes: list[CellLane], request: gr.Request) -> Iterator[list[Any]]:
+        session = str(request.session_hash)
         board = parting.boards.put(session, lanes) if len(lanes) > 1 else None
-        more = True
-        while more:
-            more = any([lane.follow() for lane in lanes])
-            values, parted = [lane.value for lane in lanes], encode({})
-            if board is not None:
-                board.running = more
-                parted = board.parting()
-                values = [board.mark(n, value) for n, value in enumerate(values)]
-            yield [*boxes, *values, *rest, parted]
+
+        def now() -> tuple[bool, list[Any]]:
+            found = _now(lanes, board)
             stage.streams.show(session, TAB, [one.feed.key for one in lanes if one.feed])
-            time.sleep(FLUSH_SECONDS if more else 0.0)
+            return found
+
+        more, shown = now()
+        notice = ""
+        try:
+            if more:
+                with work.following(stage.visitor(request)):
+                    while more:
+                        yield [*shown, notice]
+                        time.sleep(FLUSH_SECONDS)
+                        more, shown = now()
+        except Overloaded as full:
+            notice = sentence(full.problem)
+        yield [*shown, notice]
 
     return open_cells
+
+
+def _now(lanes: list[CellLane], board: Board | None) -> tuple[bool, list[Any]]:
+    """Whether more may come of the open cells, and what their boxes, their lanes and the words
+    about both show now."""
+    boxes = [gr.update(visible=number < len(lanes)) for number in range(MOST_OPEN)]
+    more = any([lane.follow() for lane in lanes])
+    values, parted = [lane.value for lane in lanes], encode({})
+    if board is not None:
+        board.running = more
+        parted = board.parting()
+        values = [board.mark(n, value) for n, value in enumerate(values)]
+    return more, [*boxes, *values, *[idle()] * (MOST_OPEN - len(lanes)), parted]

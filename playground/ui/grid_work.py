@@ -11,7 +11,8 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from playground.core.grid import Grid
@@ -30,6 +31,8 @@ FORGOTTEN_AFTER = 6 * 3600.0
 MOST_GRIDS = 24
 MOST_RUNNING = 8
 RUNNING_EACH = 2
+MOST_FOLLOWING = 24  # pages; each holds a thread of the server while its cells are written
+FOLLOWING_EACH = 4
 MOST_SPEEDS = 64
 
 
@@ -37,7 +40,8 @@ class GridWork:
     """Grids by key, bounded by their number, their age and what they hold together.
 
     All of them together may have half of the engine's running runs, and one a quarter. Where
-    visitors ``are_many``, each may run two at once, and those of one address half of all.
+    visitors ``are_many``, each may run two at once and follow cells on four pages, and those of one
+    address half of all.
     """
 
     def __init__(self, engine: Engine, limits: Limits, are_many: bool = False) -> None:
@@ -47,6 +51,7 @@ class GridWork:
         self._most_tokens = max(2 * limits.grid_tokens, 60_000)
         self._speeds: dict[ModelSpec, Speed] = {}
         self._jobs: OrderedDict[str, GridJob] = OrderedDict()
+        self._followers: list[Visitor] = []
         self._lock = threading.Lock()
 
     def job(self, key: object) -> GridJob | None:
@@ -91,8 +96,7 @@ class GridWork:
     def _check_running(self, visitor: Visitor) -> None:
         """Raise Overloaded where one more running grid is too many, of a visitor, or of all."""
         owners = [job.owner for job in self._jobs.values() if job.running]
-        his = sum(one.name == visitor.name for one in owners)
-        near = sum(one.address == visitor.address for one in owners) if visitor.address else 0
+        his, near = _his_and_near(visitor, owners)
         if self._are_many and visitor.name and his >= RUNNING_EACH:
             raise Overloaded(
                 f"{his} grids of yours are running already.", field="cells", given=his,
@@ -102,6 +106,35 @@ class GridWork:
             raise Overloaded(
                 "Too many grids are running already.", field="cells", given=len(owners),
                 allowed=f"up to {MOST_RUNNING}", advice="Try again in a few minutes.",
+            )
+
+    @contextmanager
+    def following(self, visitor: Visitor) -> Iterator[None]:
+        """A page of this visitor follows cells that are written, within the block. Raises
+        Overloaded where one more such page is too many, of the visitor, or of all."""
+        with self._lock:
+            self._check_following(visitor)
+            self._followers.append(visitor)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._followers.remove(visitor)
+
+    def _check_following(self, visitor: Visitor) -> None:
+        his, near = _his_and_near(visitor, self._followers)
+        if self._are_many and visitor.name and his >= FOLLOWING_EACH:
+            raise Overloaded(
+                f"{his} pages of yours follow cells already; these are shown as they stand.",
+                field="cells", given=his, allowed=f"up to {FOLLOWING_EACH}",
+                advice="Close one of those pages, then open these again.",
+            )
+        most = MOST_FOLLOWING // 2 if self._are_many else MOST_FOLLOWING
+        if len(self._followers) >= MOST_FOLLOWING or near >= most:
+            raise Overloaded(
+                "Too many pages follow cells already; these are shown as they stand.",
+                field="cells", given=len(self._followers), allowed=f"up to {MOST_FOLLOWING}",
+                advice="Open them again in a few minutes.",
             )
 
     def finished(self, key: object) -> tuple[FinishedCell, ...]:
@@ -151,3 +184,9 @@ class GridWork:
             gone = next_to_go((key, self._jobs[key].owner, idle[key] or 1) for key in some)
             held -= idle.pop(gone)
             del self._jobs[gone]
+
+
+def _his_and_near(visitor: Visitor, others: Sequence[Visitor]) -> tuple[int, int]:
+    """How many of these are this visitor's, and how many are of its address where that is known."""
+    near = sum(one.address == visitor.address for one in others) if visitor.address else 0
+    return sum(one.name == visitor.name for one in others), near
