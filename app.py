@@ -15,8 +15,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from playground.core.run import ModelSpec
+from playground.environment import go_offline, prepare_environment
 from playground.errors import PlaygroundError
-from playground.settings import Settings, go_offline, prepare_environment, settings_from
+from playground.flags import settings_from
+from playground.settings import Settings
 
 if TYPE_CHECKING:
     import gradio

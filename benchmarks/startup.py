@@ -47,7 +47,7 @@ from playground.core.events import Step
 from playground.core.prompt import Raw
 from playground.core.run import ModelSpec, Run
 from playground.engine.engine import Engine
-from playground.settings import settings_from
+from playground.flags import settings_from
 if __name__ == "__main__":
     engine = Engine(settings_from([]))
     run = Run(ModelSpec("builtin/tiny-chat"), Raw("Once"), Decoding(max_new_tokens=1))

@@ -21,7 +21,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, Repository
 from huggingface_hub.utils import validate_repo_id
 
 from playground.errors import HubProblem, InvalidInput
-from playground.settings import with_profile
+from playground.spaces_yaml import with_profile
 
 # What a Space needs of a checkout; the rest (tests, benchmarks) stays at home.
 FILES = ("app.py", "requirements.txt", "spaces.yaml", "README.md", "LICENSE", "docs/*.png",

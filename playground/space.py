@@ -20,16 +20,10 @@ from typing import Any
 import yaml
 from huggingface_hub import SpaceHardware
 
+from playground.environment import own_environment, prepare_environment
 from playground.errors import InvalidInput, PlaygroundError
-from playground.settings import (
-    DESCRIPTION,
-    child_environment,
-    description,
-    flags_table,
-    prepare_environment,
-    settings_from,
-    with_profile,
-)
+from playground.flags import flags_table, settings_from
+from playground.spaces_yaml import DESCRIPTION, description, with_profile
 
 README = DESCRIPTION.parent / "README.md"
 
@@ -206,7 +200,7 @@ def _deploy(argv: Sequence[str]) -> int:
     try:
         wanted = deployment_of(description(), flags.repo, flags.profile, DESCRIPTION.parent,
                                with_description)
-        deploy(wanted, child_environment(), private=flags.private, dry=flags.dry_run, say=print)
+        deploy(wanted, own_environment(), private=flags.private, dry=flags.dry_run, say=print)
     except PlaygroundError as error:
         print(error)
         return 1

@@ -18,7 +18,8 @@ PACKAGE = ROOT / "playground"
 WORDS = PACKAGE / "ui" / "assets" / "zh.json"
 
 # Their texts are for programs, for whoever starts the app, or of the files that we hand out.
-_NOT_SHOWN = ("space.py", "deployment.py", "settings.py", "models/builtin/", "worker/pipe.py",
+_NOT_SHOWN = ("space.py", "deployment.py", "settings.py", "flags.py",
+              "spaces_yaml.py", "environment.py", "models/builtin/", "worker/pipe.py",
               "core/recipe_code.py", "core/recipe_classes.py", "core/recipe_openai.py",
               "ui/theme.py", "ui/scripted.py",
               "records/database.py", "records/rows.py", "engine/process.py:log", "api/",

@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 import app
 from playground.core.run import ModelSpec
 from playground.errors import ModelInvalid
+from playground.flags import settings_from
 from playground.models import catalog, hub_cache
 from playground.models.catalog import (
     BUILTIN,
@@ -25,7 +26,6 @@ from playground.models.catalog import (
 )
 from playground.models.place import check_decodes, known_encoders, place
 from playground.models.weights import of_folder
-from playground.settings import settings_from
 
 # As the Hub shows them on the model's page, or the model's paper does.
 PUBLISHED = {

@@ -14,8 +14,9 @@ from packaging.requirements import Requirement
 from playground import deployment, space
 from playground.deployment import Deployment, deploy, deployment_of
 from playground.errors import HubProblem, InvalidInput
-from playground.settings import description, profile_of, settings_from
+from playground.flags import settings_from
 from playground.space import problems, with_description
+from playground.spaces_yaml import description, profile_of
 from tests.space_stand_in import Spaces, space_stand_in
 
 

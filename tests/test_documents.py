@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from playground.settings import flags_table
+from playground.flags import flags_table
 from tests.api_server import free_port
 
 ROOT = Path(__file__).resolve().parent.parent

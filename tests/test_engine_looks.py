@@ -17,7 +17,8 @@ from playground.core.vocabulary import VocabularyRequest
 from playground.engine.engine import QUICK_AT_ONCE, QUICK_EACH, Engine
 from playground.engine.process import Abandoned, Patience
 from playground.errors import InvalidInput, Overloaded, PlaygroundError
-from playground.settings import Settings, settings_from
+from playground.flags import settings_from
+from playground.settings import Settings
 from tests.fake_worker import FakeWorker, Gate, Machine, wait_until
 
 CHAT = ModelSpec("builtin/tiny-chat")

@@ -17,7 +17,8 @@ from playground.core.visitor import Visitor
 from playground.engine.admission import Admission, Place, check_cost
 from playground.engine.stream import Stream
 from playground.errors import InvalidInput, Overloaded, PlaygroundError
-from playground.settings import LOCAL_LIMITS, Limits, settings_from
+from playground.flags import settings_from
+from playground.settings import LOCAL_LIMITS, Limits
 
 RUN = Run(ModelSpec("some/model"), Raw("Once"))
 STEP = Step(0, 5, " upon", " upon", -0.1, 1, 0.9, 0.3, ())

@@ -17,15 +17,19 @@ NO_TORCH = tuple(
     for name in ("catalog", "context", "download", "footprint", "hub_cache", "hub_faults",
                  "hub_process", "kinds", "memory", "place", "repo", "weights")
 )
-GROUND = ("playground.core", "playground.errors", "playground.settings")
+GROUND = ("playground.core", "playground.errors", "playground.settings", "playground.environment")
+START = ("playground.flags", "playground.spaces_yaml")
 
 # What each room may import of ours, besides itself. The longest matching name decides.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "playground.errors": (),
     "playground.core": ("playground.errors",),
     "playground.settings": ("playground.core", "playground.errors"),
-    "playground.space": ("playground.errors", "playground.settings", "playground.deployment"),
-    "playground.deployment": ("playground.errors", "playground.settings"),
+    "playground.environment": ("playground.core", "playground.errors"),
+    "playground.spaces_yaml": GROUND,
+    "playground.flags": (*GROUND, "playground.spaces_yaml"),
+    "playground.space": (*GROUND, *START, "playground.deployment"),
+    "playground.deployment": (*GROUND, "playground.spaces_yaml"),
     "playground.records": GROUND,
     "playground.models": (*GROUND, *NO_TORCH),
     **{name: (*GROUND, "playground.models.builtin", *NO_TORCH) for name in NO_TORCH},
@@ -37,8 +41,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "playground.engine.zero": (*GROUND, *NO_TORCH, "playground.engine", "playground.worker"),
     "playground.ui": (*GROUND, "playground.records", "playground.engine", *NO_TORCH),
     "playground.api": (*GROUND, "playground.records", "playground.engine", *NO_TORCH),
-    "app": (*GROUND, "playground.records", "playground.engine", "playground.ui", "playground.api",
-            *NO_TORCH),
+    "app": (*GROUND, *START, "playground.records", "playground.engine", "playground.ui",
+            "playground.api", *NO_TORCH),
 }
 
 TORCH = {"torch", "transformers", "tokenizers", "safetensors", "accelerate", "bitsandbytes", "peft"}
@@ -119,9 +123,9 @@ def test_torch_stays_in_the_worker_and_gradio_in_the_page(module: str) -> None:
         assert not third & TORCH, f"{module} runs in the app process, which has no torch"
     if not room.startswith(("playground.ui", "playground.api")):
         assert "gradio" not in third, f"{module} is no page"
-    if room in ("playground.core", "playground.errors", "playground.settings"):
+    if room in (*GROUND, *START):
         allowed = {"playground", *sys.stdlib_module_names}
-        allowed |= {"yaml"} if room == "playground.settings" else set()
+        allowed |= {"yaml"} if room == "playground.spaces_yaml" else set()
         assert third <= allowed, f"{module} takes the standard library only"
 
 
@@ -141,8 +145,8 @@ def test_the_app_process_has_no_torch() -> None:
     assert told.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("module", [name for name in FILES if name != "playground.settings"])
-def test_only_settings_reads_the_environment(module: str) -> None:
+@pytest.mark.parametrize("module", [name for name in FILES if name != "playground.environment"])
+def test_only_one_module_reads_the_environment(module: str) -> None:
     readers = {"environ", "environb", "getenv", "getenvb", "putenv"}
     found = [node.lineno for node in ast.walk(TREES[module])
              if (isinstance(node, ast.Attribute) and node.attr in readers

@@ -31,8 +31,10 @@ from playground.core.run import Fork, ModelSpec, Run
 from playground.core.score import ContestRequest, ScoreRequest
 from playground.core.trace import Trace
 from playground.engine.engine import Engine
+from playground.environment import own_environment, remote_token
 from playground.errors import InvalidInput, PlaygroundError
-from playground.settings import Settings, child_environment, remote_token, settings_from
+from playground.flags import settings_from
+from playground.settings import Settings
 from playground.ui.controls import offered
 from playground.ui.header import header
 from playground.ui.model_list import list_models
@@ -524,7 +526,7 @@ def test_a_recipe_names_the_server_and_no_address_and_its_script_asks_the_same(
     assert server.url not in written_experiment(experiment) + script
     told = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False,
-        env=child_environment() | {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "any"},
+        env=own_environment() | {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "any"},
     )
     assert told.stdout == " four six eight ten\nThe same text.\n", told.stderr
 
@@ -564,7 +566,7 @@ def transformers_serve(root: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "transformers.cli.transformers", "serve", model, "--device",
                "cpu", "--dtype", "float32", "--port", port, "--host", "127.0.0.1"]
     with subprocess.Popen(
-        command, env=child_environment() | {"HF_HUB_OFFLINE": "1"}, stdout=subprocess.DEVNULL,
+        command, env=own_environment() | {"HF_HUB_OFFLINE": "1"}, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
         for _ in range(600):

@@ -11,21 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from playground.environment import children_inherit, hub_token, worker_environment
 from playground.errors import InvalidInput
-from playground.settings import (
-    DESCRIPTION,
-    FLAGS,
-    LOCAL_LIMITS,
-    Limits,
-    Settings,
-    children_inherit,
-    description,
-    flags_table,
-    hub_token,
-    parser,
-    settings_from,
-    worker_environment,
-)
+from playground.flags import FLAGS, flags_table, parser, settings_from
+from playground.settings import LOCAL_LIMITS, Limits, Settings
+from playground.spaces_yaml import DESCRIPTION, description
 
 
 def _refused(argv: list[str], **environ: str) -> str:
@@ -232,7 +222,7 @@ def test_the_hub_token_is_found_where_the_hub_keeps_it(tmp_path: Path) -> None:
 
 def test_telemetry_is_off_before_gradio_and_the_hub_are_imported() -> None:
     script = (
-        "from playground.settings import prepare_environment; prepare_environment();"
+        "from playground.environment import prepare_environment; prepare_environment();"
         "import huggingface_hub.constants as hub, gradio.analytics as analytics;"
         "print(hub.HF_HUB_DISABLE_TELEMETRY, analytics.analytics_enabled())"
     )
@@ -326,7 +316,7 @@ def test_a_key_that_can_be_guessed_is_refused_and_not_told(keys: str) -> None:
 def test_tools_without_their_package_are_refused_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("playground.settings.find_spec", lambda name: None)
+    monkeypatch.setattr("playground.flags.find_spec", lambda name: None)
     assert "gradio[mcp]" in _refused(["--mcp"])
 
 

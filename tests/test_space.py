@@ -11,8 +11,9 @@ import yaml
 from packaging.requirements import Requirement
 
 from playground import space
-from playground.settings import description, settings_from
+from playground.flags import settings_from
 from playground.space import front_matter, problems, with_description
+from playground.spaces_yaml import description
 
 
 def test_spaces_yaml_is_taken_by_the_hub() -> None:

@@ -21,7 +21,8 @@ from playground.core.prompt import Chat, Message, Raw
 from playground.core.run import ModelSpec, Run
 from playground.core.trace import Trace
 from playground.errors import InvalidInput, Problem
-from playground.settings import LOCAL_LIMITS, Limits, Settings, description
+from playground.settings import LOCAL_LIMITS, Limits, Settings
+from playground.spaces_yaml import description
 from playground.ui import grid_work
 from playground.ui.columns import CHAT, RAW
 from playground.ui.grid import EXAMPLES

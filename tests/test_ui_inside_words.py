@@ -11,7 +11,7 @@ import gradio as gr
 from playground.core.prompt import Ids, Raw
 from playground.core.run import ModelSpec
 from playground.core.tokenization import TokenizeRequest
-from playground.settings import settings_from
+from playground.flags import settings_from
 from playground.ui.inside import _looker, build_inside, quick
 from playground.ui.looked_at import Given
 from playground.ui.scoring import Ask

@@ -21,7 +21,8 @@ from playground.core.recipe_link import link_of, read_link
 from playground.core.recipe_table import csv_of, fenced, markdown_of
 from playground.core.run import Fork, ModelSpec, Run
 from playground.errors import InvalidInput, Problem
-from playground.settings import Settings, settings_from
+from playground.flags import settings_from
+from playground.settings import Settings
 from playground.ui import recipe_opened
 from playground.ui.decoding_form import read_form
 from playground.ui.lane_form import read_lane, write_lane

@@ -23,7 +23,9 @@ from playground.core.vocabulary import VocabularyPage
 from playground.engine.engine import Engine
 from playground.engine.entry import ModelStatus
 from playground.engine.process import Patience
-from playground.settings import Settings, hub_token, settings_from
+from playground.environment import hub_token
+from playground.flags import settings_from
+from playground.settings import Settings
 from playground.ui.header import shared_note
 from playground.ui.page import build_page, launch_options
 from tests.fake_engine import FakeEngine, FakeStream, words

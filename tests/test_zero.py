@@ -29,7 +29,7 @@ from playground.core.score import ScoreRequest
 from playground.engine.engine import Engine
 from playground.engine.zero import ZeroWorker, gpu_function, held, hold_offered
 from playground.errors import ModelNotFound, PlaygroundError
-from playground.settings import settings_from
+from playground.flags import settings_from
 from playground.worker import zero
 
 SPEC = ModelSpec("builtin/tiny-base")

@@ -44,10 +44,11 @@ from playground.engine.process import Abandoned, Patience, WorkerProcess
 from playground.engine.remote import RemoteDesk, Tokens, card_of
 from playground.engine.room import Budget
 from playground.engine.stream import Column, Stream
+from playground.environment import hub_token, remote_token
 from playground.errors import DeadlinePassed, InvalidInput, Overloaded, PlaygroundError, Problem
 from playground.models import download, footprint
 from playground.models.place import HubId, check_decodes, is_known_encoder, place, place_adapter
-from playground.settings import Settings, hub_token, remote_token
+from playground.settings import Settings
 
 T = TypeVar("T")
 

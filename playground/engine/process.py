@@ -71,8 +71,8 @@ from playground.core.messages import (
 from playground.core.prompt import Prompt
 from playground.core.run import ModelSpec, Run
 from playground.core.score import Contest, Scored, ScoreOrContest
+from playground.environment import children_inherit, worker_environment
 from playground.errors import DeadlinePassed, InvalidInput, PlaygroundError, Problem, WorkerDied
-from playground.settings import children_inherit, worker_environment
 
 log = logging.getLogger(__name__)
 

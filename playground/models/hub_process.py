@@ -13,9 +13,9 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO, Any
 
+from playground.environment import own_environment
 from playground.errors import DeadlinePassed, HubProblem, PlaygroundError, Problem
 from playground.models.place import HubId
-from playground.settings import child_environment
 
 GivenUp = Callable[[], bool]
 
@@ -36,7 +36,7 @@ class HubProcess:
         self.stalled = 0.0
         self._process = subprocess.Popen(
             [sys.executable, "-c", _SCRIPT, _ROOT], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True, env=child_environment(),
+            text=True, env=own_environment(),
         )
         request = {"repo": hub.repo, "revision": hub.revision, "token": token, "have": have,
                    "count": not look, "look": look}
