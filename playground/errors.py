@@ -63,6 +63,13 @@ class PlaygroundError(Exception):
         return str(self.problem)
 
 
+def as_error(problem: Problem) -> PlaygroundError:
+    """The exception that carries a problem which came over a pipe."""
+    error = PlaygroundError(problem.message)
+    error.problem = problem
+    return error
+
+
 def shown(given: object, quoted: bool = False) -> str:
     """What was given, short enough for a sentence; a text as it is, or in quotes."""
     try:

@@ -14,8 +14,15 @@ from playground.core.messages import DeviceMemory, LoadProgress, ModelCard, Move
 from playground.core.run import ModelSpec
 from playground.engine.entry import ModelStatus
 from playground.engine.manager import ModelManager
-from playground.engine.process import Abandoned, Patience, as_error
-from playground.errors import ModelNotFound, OutOfMemory, PlaygroundError, Problem, WorkerDied
+from playground.engine.waiting import Abandoned, Patience
+from playground.errors import (
+    ModelNotFound,
+    OutOfMemory,
+    PlaygroundError,
+    Problem,
+    WorkerDied,
+    as_error,
+)
 
 NEED = 100
 ABSENT = ModelSpec("tiny/absent")

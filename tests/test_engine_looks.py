@@ -15,7 +15,7 @@ from playground.core.run import ModelSpec
 from playground.core.visitor import Visitor
 from playground.core.vocabulary import VocabularyRequest
 from playground.engine.engine import QUICK_AT_ONCE, QUICK_EACH, Engine
-from playground.engine.process import Abandoned, Patience
+from playground.engine.waiting import Abandoned, Patience
 from playground.errors import InvalidInput, Overloaded, PlaygroundError
 from playground.flags import settings_from
 from playground.settings import Settings

@@ -18,8 +18,8 @@ from playground.core.prompt import Chat, Message, Prompt, Raw
 from playground.core.run import ModelSpec, Run
 from playground.core.trace import Trace
 from playground.engine.engine import Engine
-from playground.engine.process import Patience
 from playground.engine.stream import Stream
+from playground.engine.waiting import Patience
 from playground.errors import Overloaded, PlaygroundError
 from playground.settings import LOCAL_LIMITS, Limits, Settings
 from tests.tiny_models import byte_level_tokenizer, save

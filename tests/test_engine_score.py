@@ -35,7 +35,7 @@ from playground.core.score import Contest, ContestRequest, Scored, ScoreRequest
 from playground.core.trace import Trace
 from playground.decode import teacher_forcing
 from playground.engine.engine import Engine
-from playground.engine.process import Abandoned
+from playground.engine.waiting import Abandoned
 from playground.errors import DeadlinePassed, InvalidInput, Overloaded, PlaygroundError
 from playground.settings import LOCAL_LIMITS, Limits, Settings
 from playground.worker.serve import Pipe, Worker

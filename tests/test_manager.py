@@ -16,7 +16,7 @@ from playground.core.events import Loading, Queued
 from playground.core.messages import ModelCard
 from playground.core.run import ModelSpec
 from playground.engine.entry import Freed, ModelStatus
-from playground.engine.process import Abandoned, Patience
+from playground.engine.waiting import Abandoned, Patience
 from playground.errors import InvalidInput, Overloaded, PlaygroundError
 from playground.models import footprint
 from tests.fake_worker import (

@@ -12,7 +12,7 @@ from playground.core.messages import ModelCard
 from playground.core.run import ModelSpec
 from playground.engine import adapters
 from playground.engine.entry import Freed
-from playground.engine.process import Abandoned
+from playground.engine.waiting import Abandoned
 from playground.errors import ModelInvalid, Overloaded, PlaygroundError
 from tests.fake_worker import (
     NEED,

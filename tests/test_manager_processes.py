@@ -21,7 +21,8 @@ from playground.core.prompt import Raw
 from playground.core.run import ModelSpec, Run
 from playground.engine.entry import Freed
 from playground.engine.manager import ModelManager
-from playground.engine.process import Patience, WorkerProcess
+from playground.engine.process import WorkerProcess
+from playground.engine.waiting import Patience
 from playground.errors import InvalidInput, ModelInvalid, PlaygroundError
 from playground.models import footprint
 from tests.fake_worker import wait_until

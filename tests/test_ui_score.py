@@ -27,7 +27,7 @@ from playground.core.score import (
 from playground.core.trace import Trace
 from playground.core.visitor import Visitor
 from playground.engine.engine import Engine
-from playground.engine.process import Abandoned
+from playground.engine.waiting import Abandoned
 from playground.errors import ContextOverflow, InvalidInput, Overloaded
 from playground.settings import Settings
 from playground.ui.columns import CHAT, RAW

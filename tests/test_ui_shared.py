@@ -22,7 +22,7 @@ from playground.core.visitor import Visitor
 from playground.core.vocabulary import VocabularyPage
 from playground.engine.engine import Engine
 from playground.engine.entry import ModelStatus
-from playground.engine.process import Patience
+from playground.engine.waiting import Patience
 from playground.environment import hub_token
 from playground.flags import settings_from
 from playground.settings import Settings

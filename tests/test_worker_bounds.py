@@ -14,7 +14,7 @@ from playground.core.events import Failed, Finished
 from playground.core.prompt import Chat, Message, Prompt, Raw
 from playground.core.run import ModelSpec, Run
 from playground.engine.engine import Engine
-from playground.engine.process import Patience
+from playground.engine.waiting import Patience
 from playground.settings import Settings
 from playground.worker.bounds import memory_bounded
 from tests.tiny_models import byte_level_tokenizer, save

@@ -20,8 +20,8 @@ from playground.core.run import ModelSpec, Run
 from playground.core.score import Contest, ContestRequest, Scored, ScoreRequest
 from playground.core.visitor import Visitor
 from playground.engine.engine import Engine
-from playground.engine.process import Abandoned
 from playground.engine.stream import Stream
+from playground.engine.waiting import Abandoned
 from playground.errors import Overloaded, PlaygroundError, Problem
 
 LOG = logging.getLogger(__name__)

@@ -13,13 +13,11 @@ from playground.core.events import Loading, Queued
 from playground.core.messages import ModelCard
 from playground.core.run import ModelSpec
 from playground.engine.entry import Attached, Entry, Freed, Resident
-from playground.engine.process import Abandoned, WorkerProcess, as_error
+from playground.engine.loads import Fetch
+from playground.engine.process import WorkerProcess
 from playground.engine.room import Room
-from playground.errors import Overloaded, PlaygroundError, Problem
-
-Tell = Callable[[Queued | Loading], None]
-GivenUp = Callable[[], bool]
-Fetch = Callable[[ModelSpec, Callable[[Loading], None], GivenUp], Path]
+from playground.engine.waiting import Abandoned, GivenUp, Tell
+from playground.errors import Overloaded, PlaygroundError, Problem, as_error
 
 _TICK = 0.1
 _WIDER = 2  # an adapter in 16 bits is computed in 32

@@ -37,13 +37,14 @@ from playground.engine.admission import (
 )
 from playground.engine.entry import Freed, ModelStatus
 from playground.engine.fitting import Fitting
-from playground.engine.loads import GivenUp, Start
-from playground.engine.manager import ModelManager, Tell
+from playground.engine.loads import Start
+from playground.engine.manager import ModelManager
 from playground.engine.plan import Plan, plan_rounds
-from playground.engine.process import Abandoned, Patience, WorkerProcess
+from playground.engine.process import WorkerProcess
 from playground.engine.remote import RemoteDesk, Tokens, card_of
 from playground.engine.room import Budget
 from playground.engine.stream import Column, Stream
+from playground.engine.waiting import Abandoned, GivenUp, Patience, Tell, never
 from playground.environment import hub_token, remote_token
 from playground.errors import DeadlinePassed, InvalidInput, Overloaded, PlaygroundError, Problem
 from playground.models import download, footprint
@@ -68,11 +69,6 @@ def _quiet(_: Queued | Loading) -> None:
 
 def _anything(_: ModelSpec) -> None:
     """Every model can be loaded here."""
-
-
-def _never() -> bool:
-    """Wait as long as it takes."""
-    return False
 
 
 class Engine:
@@ -197,7 +193,7 @@ class Engine:
 
     def score(
         self, spec: ModelSpec, request: ScoreRequest, visitor: Visitor | str = "",
-        tell: Tell = _quiet, given_up: GivenUp = _never,
+        tell: Tell = _quiet, given_up: GivenUp = never,
         tokens: Tokens = MappingProxyType({}),
     ) -> Scored:
         """How likely a given text is under a model, token by token; waits for its turn and for it.
@@ -212,7 +208,7 @@ class Engine:
 
     def contest(
         self, spec: ModelSpec, request: ContestRequest, visitor: Visitor | str = "",
-        tell: Tell = _quiet, given_up: GivenUp = _never,
+        tell: Tell = _quiet, given_up: GivenUp = never,
         tokens: Tokens = MappingProxyType({}),
     ) -> Contest:
         """Two to twenty continuations of one prompt against each other; else as ``score``."""
@@ -222,7 +218,7 @@ class Engine:
 
     def inspect(
         self, spec: ModelSpec, request: Inspection[F], visitor: Visitor | str = "",
-        tell: Tell = _quiet, given_up: GivenUp = _never,
+        tell: Tell = _quiet, given_up: GivenUp = never,
     ) -> F:
         """What a look into a model finds; waits for its turn and for the model, as ``score`` does.
 
@@ -374,7 +370,7 @@ class Engine:
         return self._manager.budget()
 
     def fit(
-        self, spec: ModelSpec, context: int | None = None, given_up: GivenUp = _never
+        self, spec: ModelSpec, context: int | None = None, given_up: GivenUp = never
     ) -> footprint.Fit:
         """Whether a model would fit, with ``context`` tokens, if no other were in use; nothing is
         fetched for it but headers. Waits for the Hub where the model is neither here nor known.
@@ -430,7 +426,7 @@ class Engine:
 
     def folder_of(self, spec: ModelSpec) -> Path:
         """The folder with the files of a model, downloaded if they must be; waits for that."""
-        return self._fetch(spec, _quiet, _never)
+        return self._fetch(spec, _quiet, never)
 
     def warm(self, spec: ModelSpec) -> None:
         """Start loading a model in the background; what goes wrong stands in ``models()``."""

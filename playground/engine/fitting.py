@@ -7,9 +7,9 @@ from pathlib import Path
 
 from playground.core.run import ModelSpec
 from playground.engine.room import Budget
+from playground.engine.waiting import GivenUp
 from playground.models import catalog, footprint, hub_cache, memory
 from playground.models.download import Downloads
-from playground.models.hub_process import GivenUp
 from playground.models.place import HubId
 from playground.models.repo import Repo
 from playground.models.weights import Config, Weights, json_object, of_config, of_folder

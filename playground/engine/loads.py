@@ -10,11 +10,11 @@ from playground.core.events import Loading, Queued
 from playground.core.messages import DeviceMemory, LoadProgress
 from playground.core.run import ModelSpec
 from playground.engine.entry import Entry, Load, Resident
-from playground.engine.process import Abandoned, Patience, WorkerProcess
+from playground.engine.process import WorkerProcess
 from playground.engine.room import Room
+from playground.engine.waiting import Abandoned, GivenUp, Patience, Tell
 from playground.errors import PlaygroundError, Problem
 
-GivenUp = Callable[[], bool]
 Fetch = Callable[[ModelSpec, Callable[[Loading], None], GivenUp], Path]
 Need = Callable[[Path, ModelSpec, str], int]
 Start = Callable[[ModelSpec, Patience, Callable[[WorkerProcess], None]], WorkerProcess]
@@ -135,7 +135,7 @@ class Loads:
 
     def _bring_back(
         self, entry: Entry, resident: Resident, load: Load,
-        news: Callable[[Queued | Loading], None], given_up: GivenUp,
+        news: Tell, given_up: GivenUp,
     ) -> Resident:
         """Move a parked model back to its device."""
         freed = self._room.make(entry, load, resident.set_aside, news, given_up)

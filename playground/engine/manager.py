@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,13 +20,12 @@ from playground.core.messages import ModelCard
 from playground.core.run import ModelSpec
 from playground.engine.adapters import Adapters
 from playground.engine.entry import Entry, Freed, Load, ModelStatus, Resident
-from playground.engine.loads import Fetch, GivenUp, Loads, Need, Start
-from playground.engine.process import Abandoned, Patience, WorkerProcess, as_error
+from playground.engine.loads import Fetch, Loads, Need, Start
+from playground.engine.process import WorkerProcess
 from playground.engine.room import Budget, Room
-from playground.errors import InvalidInput, Overloaded, PlaygroundError
+from playground.engine.waiting import Abandoned, GivenUp, Patience, Tell
+from playground.errors import InvalidInput, Overloaded, PlaygroundError, as_error
 from playground.models import footprint
-
-Tell = Callable[[Queued | Loading], None]
 
 _TICK = 0.1
 

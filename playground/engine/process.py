@@ -1,23 +1,15 @@
-"""The handle on a worker process: start, send, hear, notice its end; it knows no budget."""
+"""The handle on a worker process: send, hear, notice its end; it knows no budget."""
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import logging
-import multiprocessing
-import os
 import pickle
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager
-from dataclasses import dataclass
-from multiprocessing import forkserver
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -71,70 +63,20 @@ from playground.core.messages import (
 from playground.core.prompt import Prompt
 from playground.core.run import ModelSpec, Run
 from playground.core.score import Contest, Scored, ScoreOrContest
-from playground.environment import children_inherit, worker_environment
-from playground.errors import DeadlinePassed, InvalidInput, PlaygroundError, Problem, WorkerDied
+from playground.engine.fork import fork
+from playground.engine.waiting import GivenUp, Patience, never, wait_for
+from playground.errors import (
+    DeadlinePassed,
+    InvalidInput,
+    PlaygroundError,
+    Problem,
+    WorkerDied,
+    as_error,
+)
 
 log = logging.getLogger(__name__)
 
-_ROOT = str(Path(__file__).resolve().parent.parent.parent)
 _PRIVATE = ("Private_Dirty:", "Private_Hugetlb:", "Swap:")
-_FORKS = "forkserver" in multiprocessing.get_all_start_methods()
-_CONTEXT: Any = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long we wait for what, in seconds.
-
-    ``silence``: no sign of life from a worker. ``load``: files to a ready model. ``grace``: a
-    stopped run's last word. ``stuck``: a stopped row that still decodes, after which its worker is
-    ended. ``unread``: events that nobody reads. ``stalled``: a download without a new byte.
-    ``download``: a whole download. ``blocked``: a model whose worker died three times in a row.
-    """
-
-    silence: float = 30.0
-    load: float = 900.0
-    grace: float = 2.0
-    stuck: float = 60.0
-    unread: float = 15.0
-    stalled: float = 60.0
-    download: float = 6 * 3600.0
-    blocked: float = 600.0
-
-
-class Abandoned(Exception):
-    """Nobody waits any more for what was being done."""
-
-
-def as_error(problem: Problem) -> PlaygroundError:
-    """The exception that carries a problem which came over a pipe."""
-    error = PlaygroundError(problem.message)
-    error.problem = problem
-    return error
-
-
-def start_forkserver() -> None:
-    """Start the process that imports torch and forks every worker; returns at once.
-
-    It starts with the environment of a worker, so no secret is in it or in what it forks. Where the
-    system cannot fork, workers are spawned and import for themselves.
-    """
-    if not _FORKS:
-        return
-    _CONTEXT.set_forkserver_preload(["playground.worker.no_garbage", "playground.worker.preload"])
-    with children_inherit(_environment()):
-        forkserver.ensure_running()
-
-
-def _environment() -> dict[str, str]:
-    """A worker's environment; PYTHONPATH as Python 3.11's forkserver ignores our sys.path."""
-    environment = worker_environment()
-    paths = [_ROOT, *filter(None, [environment.get("PYTHONPATH")])]
-    return environment | {
-        "PYTHONPATH": os.pathsep.join(paths),
-        # Asking CUDA whether it is there would open it, and what opened it cannot fork.
-        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
-    }
 
 
 class WorkerProcess:
@@ -165,12 +107,12 @@ class WorkerProcess:
         self._looking: Future[DeviceMemory] = Future()
         self._loading: Future[ModelCard] = Future()
         self._progress: Callable[[LoadProgress], None] = lambda _: None
-        self._drafting: dict[int, tuple[ModelSpec, Callable[[LoadProgress], None]]] = {}
+        self._drafting: list[tuple[ModelSpec, Callable[[LoadProgress], None]]] = []
         self._commands: SimpleQueue[Command | None] = SimpleQueue()
         self._ending = False
         self._refused = False
         self._ended = threading.Event()
-        self._connection, self._process = _fork(spec)
+        self._connection, self._process = fork(spec)
         self.pid: int = self._process.pid or 0
         threading.Thread(target=self._hear, name=f"hear {self.pid}", daemon=True).start()
         threading.Thread(target=self._speak, name=f"speak {self.pid}", daemon=True).start()
@@ -203,16 +145,11 @@ class WorkerProcess:
         Raises PlaygroundError.
         """
         self._commands.put(Look(device))
-        late = _slow_load(self.spec, self._patience.load, "model")
-        found: DeviceMemory = _wait_for(self._looking, self._patience.load, lambda: False, late)
-        return found
+        return wait_for(self._looking, self._patience.load, never, self._late(self.spec, "model"))
 
     def load(
-        self,
-        folder: Path,
-        device: str,
-        progress: Callable[[LoadProgress], None],
-        given_up: Callable[[], bool],
+        self, folder: Path, device: str, progress: Callable[[LoadProgress], None],
+        given_up: GivenUp,
     ) -> ModelCard:
         """Load the model from ``folder``, waiting for it. On any failure the process is ended.
 
@@ -220,51 +157,44 @@ class WorkerProcess:
         """
         self._progress = progress
         self._commands.put(Load(self.spec, str(folder), device))
+        late = self._late(self.spec, "model")
         try:
-            self.card = _wait_for(
-                self._loading, self._patience.load, given_up,
-                _slow_load(self.spec, self._patience.load, "model"),
-            )
+            self.card = wait_for(self._loading, self._patience.load, given_up, late)
             return self.card
         except BaseException:
             self.end()
             raise
 
     def load_draft(
-        self,
-        spec: ModelSpec,
-        folder: Path,
-        progress: Callable[[LoadProgress], None],
-        given_up: Callable[[], bool],
+        self, spec: ModelSpec, folder: Path, progress: Callable[[LoadProgress], None],
+        given_up: GivenUp,
     ) -> ModelCard:
         """Load a model beside this one that proposes tokens for it, waiting for it; it stays.
 
         Nobody decodes here while its weights are read. Raises Abandoned when ``given_up`` says so,
         and PlaygroundError.
         """
-        seconds = self._patience.load
-        with self._asked(lambda key: LoadDraft(key, spec, str(folder))) as (key, future):
-            self._drafting[key] = (spec, progress)
-            try:
-                card: ModelCard = _wait_for(
-                    future, seconds, given_up, _slow_load(spec, seconds, "draft")
-                )
-            finally:
-                del self._drafting[key]
+        told = (spec, progress)
+        self._drafting.append(told)
+        try:
+            card: ModelCard = self._ask(
+                lambda key: LoadDraft(key, spec, str(folder)), self._patience.load,
+                self._late(spec, "draft"), given_up,
+            )
             return card
+        finally:
+            self._drafting.remove(told)
 
-    def attach(
-        self, spec: ModelSpec, folder: Path, given_up: Callable[[], bool]
-    ) -> ModelCard:
+    def attach(self, spec: ModelSpec, folder: Path, given_up: GivenUp) -> ModelCard:
         """Put an adapter beside the model, waiting for it; rows go on meanwhile.
 
         Raises Abandoned when ``given_up`` says so, and PlaygroundError.
         """
-        seconds = self._patience.load
-        with self._asked(lambda key: Attach(key, spec, str(folder))) as (_, future):
-            late = _slow_load(spec, seconds, "adapter")
-            card: ModelCard = _wait_for(future, seconds, given_up, late)
-            return card
+        card: ModelCard = self._ask(
+            lambda key: Attach(key, spec, str(folder)), self._patience.load,
+            self._late(spec, "adapter"), given_up,
+        )
+        return card
 
     def detach(self, spec: ModelSpec) -> Moved:
         """Take an adapter off that no row uses; what that freed. Raises PlaygroundError."""
@@ -279,11 +209,14 @@ class WorkerProcess:
         return self._moved(Unpark)
 
     def _moved(self, command: Callable[[int], Command]) -> Moved:
-        seconds = self._patience.load
-        with self._asked(command) as (_, future):
-            late = _slow_load(self.spec, seconds, "model")
-            moved: Moved = _wait_for(future, seconds, lambda: False, late)
-            return moved
+        moved: Moved = self._ask(command, self._patience.load, self._late(self.spec, "model"))
+        return moved
+
+    def _late(self, spec: ModelSpec, field: str) -> DeadlinePassed:
+        return DeadlinePassed(
+            f"{spec.label} was not loaded after {self._patience.load:.0f} s.",
+            field=field, given=spec.repo, advice="Choose a smaller model.",
+        )
 
     def begin(
         self, run: Run, listener: Callable[[Event], None], pace: Paced | None = None
@@ -317,12 +250,11 @@ class WorkerProcess:
             f"{self.spec.label} had no time to show this prompt within {timeout:.0f} s.",
             field="prompt", advice="Try again when it is less busy.",
         )
-        with self._asked(lambda key: Render(key, prompt, adapter)) as (_, future):
-            rendered: Rendered = _wait_for(future, timeout, lambda: False, late)
-            return rendered
+        rendered: Rendered = self._ask(lambda key: Render(key, prompt, adapter), timeout, late)
+        return rendered
 
     def score(
-        self, request: ScoreOrContest, seconds: float, given_up: Callable[[], bool],
+        self, request: ScoreOrContest, seconds: float, given_up: GivenUp,
         adapter: str = "",
     ) -> Scored | Contest:
         """What the model, or an adapter, says of given texts, waiting for it; it stops reading them
@@ -334,16 +266,12 @@ class WorkerProcess:
             f"Scoring took longer than the {seconds:g} s that it may take here.",
             field="text", advice="Score a shorter text.",
         )
-        with self._asked(lambda key: Score(key, request, adapter)) as (key, future):
-            try:
-                result: Scored | Contest = _wait_for(future, seconds, given_up, late)
-                return result
-            finally:
-                if not future.done():
-                    self.cancel(key)
+        scored: Scored | Contest = self._ask(
+            lambda key: Score(key, request, adapter), seconds, late, given_up)
+        return scored
 
     def inspect(
-        self, request: Inspection[F], seconds: float, given_up: Callable[[], bool],
+        self, request: Inspection[F], seconds: float, given_up: GivenUp,
         adapter: str = "",
     ) -> F:
         """What a look into the model, or an adapter, finds, waiting for it; it is ended on any
@@ -352,13 +280,8 @@ class WorkerProcess:
             f"This look into {self.spec.label} took longer than the {seconds:g} s that it may take "
             "here.", field="text", advice="Look at a shorter text, or when it is less busy.",
         )
-        with self._asked(lambda key: Inspect(key, request, adapter)) as (key, future):
-            try:
-                found: F = _wait_for(future, seconds, given_up, late)
-                return found
-            finally:
-                if not future.done():
-                    self.cancel(key)
+        found: F = self._ask(lambda key: Inspect(key, request, adapter), seconds, late, given_up)
+        return found
 
     def replay(
         self, run_key: int, position: int, decoding: Decoding, timeout: float, adapter: str = ""
@@ -373,24 +296,30 @@ class WorkerProcess:
             f"{self.spec.label} had no time to replay this step within {timeout:.0f} s.",
             field="position", advice="Try again when it is less busy.",
         )
-        with self._asked(lambda key: Replay(key, run_key, position, decoding, adapter)) as (_, f):
-            step: Step = _wait_for(f, timeout, lambda: False, late)
-            return step
+        step: Step = self._ask(
+            lambda key: Replay(key, run_key, position, decoding, adapter), timeout, late)
+        return step
 
-    @contextmanager
-    def _asked(self, command: Callable[[int], Command]) -> Iterator[tuple[int, Future[Any]]]:
-        """A question to the worker: its key, and where the answer comes while somebody waits."""
+    def _ask(
+        self, command: Callable[[int], Command], seconds: float, late: PlaygroundError,
+        given_up: GivenUp = never,
+    ) -> Any:
+        """What the worker answers to a command that carries this key, waited for; what is scored or
+        looked at is cancelled where nobody waits any more."""
         key, future = next(self._keys), Future[Any]()
+        asked = command(key)
         with self._lock:
             if self._ended.is_set():
                 raise as_error(self.problem or _ended_problem(self.spec, None))
             self._answers[key] = future
-        self._commands.put(command(key))
+        self._commands.put(asked)
         try:
-            yield key, future
+            return wait_for(future, seconds, given_up, late)
         finally:
             with self._lock:
                 self._answers.pop(key, None)
+            if isinstance(asked, Score | Inspect) and not future.done():
+                self.cancel(key)
 
     def end(self, problem: Problem | None = None) -> int:
         """Kill the process and wait until it is gone; gives the bytes that this freed.
@@ -460,7 +389,7 @@ class WorkerProcess:
             case Replayed(key, step):
                 self._answer(key, step)
             case DraftProgress(spec, said):
-                for wanted, tell in list(self._drafting.values()):
+                for wanted, tell in list(self._drafting):
                     if wanted == spec:
                         tell(said)
             case DraftLoaded(key, card) | Attached(key, card):
@@ -510,31 +439,6 @@ class WorkerProcess:
         self._on_end(self)
 
 
-def _fork(spec: ModelSpec) -> tuple[Connection, BaseProcess]:
-    """A new worker and our end of the pipe to it."""
-    ours, theirs = _CONTEXT.Pipe()
-    try:
-        start_forkserver()  # does nothing unless it has died
-        process = _CONTEXT.Process(
-            target=_be_a_worker, args=(theirs,), name=f"worker {spec.label}", daemon=True
-        )
-        process.start()
-    except (OSError, EOFError) as error:
-        ours.close()
-        raise WorkerDied(
-            f"No process could be started for {spec.label} ({type(error).__name__}).",
-            field="model", given=spec.repo, advice="Try again; if it fails again, restart the app.",
-        ) from error
-    finally:
-        theirs.close()
-    return ours, process
-
-
-def _be_a_worker(connection: Connection) -> None:
-    """The target of the child. It imports by name: this module's own process has no torch."""
-    importlib.import_module("playground.worker.serve").serve(connection)
-
-
 def _ended_problem(spec: ModelSpec, exitcode: int | None) -> Problem:
     how = "" if exitcode is None else f" (exit code {exitcode})"
     advice = "Run again: it is started anew."
@@ -547,28 +451,6 @@ def _ended_problem(spec: ModelSpec, exitcode: int | None) -> Problem:
         f"The process that held {spec.label} ended by itself{how}.",
         field="model", given=spec.repo, advice=advice,
     ).problem
-
-
-def _wait_for(
-    future: Future[Any], seconds: float, given_up: Callable[[], bool], late: PlaygroundError
-) -> Any:
-    """What comes, or what was raised there; Abandoned when nobody waits, ``late`` after a time."""
-    until = time.monotonic() + seconds
-    while True:
-        try:
-            return future.result(timeout=min(0.1, seconds))
-        except TimeoutError:
-            if given_up():
-                raise Abandoned from None
-            if time.monotonic() >= until:
-                raise late from None
-
-
-def _slow_load(spec: ModelSpec, seconds: float, field: str) -> DeadlinePassed:
-    return DeadlinePassed(
-        f"{spec.label} was not loaded after {seconds:.0f} s.",
-        field=field, given=spec.repo, advice="Choose a smaller model.",
-    )
 
 
 def _silent_problem(spec: ModelSpec, seconds: float) -> Problem:

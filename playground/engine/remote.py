@@ -25,12 +25,12 @@ from playground.core.remote import MOST_MODELS, Remote, Secret, repo_of, server_
 from playground.core.run import ModelSpec
 from playground.core.score import Contest, ContestRequest, Scored, ScoreOrContest
 from playground.engine.entry import ModelStatus, State
-from playground.engine.process import Abandoned
 from playground.engine.remote_client import RemoteClient, RemotePatience
 from playground.engine.remote_link import RemoteLink
 from playground.engine.remote_offers import Offers, models_of
 from playground.engine.remote_texts import Served, contest_by, rendered_by, scored_by
 from playground.engine.stream import Column
+from playground.engine.waiting import Abandoned, GivenUp, wait_for
 from playground.errors import DeadlinePassed, InvalidInput, PlaygroundError, Problem
 
 T = TypeVar("T")
@@ -244,7 +244,7 @@ class RemoteDesk:
 
     def score(
         self, spec: ModelSpec, request: ScoreOrContest, tokens: Tokens,
-        given_up: Callable[[], bool], seconds: float,
+        given_up: GivenUp, seconds: float,
     ) -> Scored | Contest:
         """How likely a server finds a text. Raises Abandoned and PlaygroundError."""
         with self._serving(spec, tokens, given_up) as served:
@@ -279,7 +279,7 @@ class RemoteDesk:
 
     @contextmanager
     def _serving(
-        self, spec: ModelSpec, tokens: Tokens, given_up: Callable[[], bool]
+        self, spec: ModelSpec, tokens: Tokens, given_up: GivenUp
     ) -> Iterator[Served]:
         server, model = self._server_of(spec)
         remote = server.client.remote
@@ -316,30 +316,24 @@ class RemoteDesk:
         return self._loop
 
     def _wait(
-        self, work: Coroutine[Any, Any, T], given_up: Callable[[], bool], seconds: float = math.inf
+        self, work: Coroutine[Any, Any, T], given_up: GivenUp, seconds: float = math.inf
     ) -> T:
         """What comes of ``work`` on the loop; its connection is closed where it is given up."""
-        until = time.monotonic() + seconds
         try:
             future = asyncio.run_coroutine_threadsafe(work, self._loop_now())
         except (Abandoned, RuntimeError):
             work.close()
             raise Abandoned from None
-        while True:
-            try:
-                return future.result(_TICK)
-            except TimeoutError:
-                if given_up() or self._loop is None:
-                    future.cancel()
-                    raise Abandoned from None
-                if time.monotonic() > until:
-                    future.cancel()
-                    raise DeadlinePassed(
-                        f"This took longer than the {seconds:g} s that it may take here.",
-                        field="model", advice="Ask for less, or try again.",
-                    ) from None
-            except CancelledError:
-                raise Abandoned from None
+        late = DeadlinePassed(
+            f"This took longer than the {seconds:g} s that it may take here.",
+            field="model", advice="Ask for less, or try again.",
+        )
+        try:
+            return wait_for(future, seconds, lambda: given_up() or self._loop is None, late)
+        except CancelledError:
+            raise Abandoned from None
+        finally:
+            future.cancel()
 
 
 def card_of(spec: ModelSpec, offers: Capabilities) -> ModelCard:

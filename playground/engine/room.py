@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -16,11 +16,9 @@ from playground.core.events import Loading, Queued
 from playground.core.messages import DeviceMemory
 from playground.core.run import ModelSpec
 from playground.engine.entry import Entry, Freed, Load, Resident
-from playground.engine.process import Abandoned
+from playground.engine.waiting import Abandoned, GivenUp, Tell
 from playground.errors import ModelTooBig, PlaygroundError
 from playground.models import footprint
-
-News = Callable[[Queued | Loading], None]
 
 _TICK = 0.1
 _SHARE = 0.9  # of what is free; the rest is everybody else's
@@ -94,7 +92,7 @@ class Room:
         return sum(other.leases for other in self._entries.values() if other is not entry)
 
     def make(
-        self, entry: Entry, load: Load, need: int, news: News, given_up: Callable[[], bool]
+        self, entry: Entry, load: Load, need: int, news: Tell, given_up: GivenUp
     ) -> list[str]:
         """Set ``need`` bytes aside, sending idle models away, longest unused first, until they fit.
 
@@ -166,7 +164,7 @@ class Room:
             found[1].moving = True
         return found
 
-    def _send_away(self, entry: Entry, resident: Resident, news: News) -> str:
+    def _send_away(self, entry: Entry, resident: Resident, news: Tell) -> str:
         """Park a model that is marked as moving, or end it where that cannot be."""
         label = entry.spec.label
         if self._may_park(resident):

@@ -43,8 +43,15 @@ from playground.core.messages import (
 from playground.core.prompt import Prompt
 from playground.core.run import ModelSpec, Run
 from playground.core.score import Contest, Scored, ScoreOrContest
-from playground.engine.process import Abandoned, Patience, as_error
-from playground.errors import InvalidInput, Overloaded, PlaygroundError, Problem, WorkerDied
+from playground.engine.waiting import Abandoned, GivenUp, Patience
+from playground.errors import (
+    InvalidInput,
+    Overloaded,
+    PlaygroundError,
+    Problem,
+    WorkerDied,
+    as_error,
+)
 from playground.worker import zero
 
 held = zero.held
@@ -114,7 +121,7 @@ class ZeroWorker:
 
     def load(
         self, folder: Path, device: str, progress: Callable[[LoadProgress], None],
-        given_up: Callable[[], bool],
+        given_up: GivenUp,
     ) -> ModelCard:
         """Take the model that this process has had from its start. Raises InvalidInput."""
         self.card = zero.held(self.spec)
@@ -161,7 +168,7 @@ class ZeroWorker:
         return reply
 
     def score(
-        self, request: ScoreOrContest, seconds: float, given_up: Callable[[], bool],
+        self, request: ScoreOrContest, seconds: float, given_up: GivenUp,
         adapter: str = "",
     ) -> Scored | Contest:
         """What the model says of given texts, in a session of its own."""
@@ -170,7 +177,7 @@ class ZeroWorker:
         return result
 
     def inspect(
-        self, request: Inspection[F], seconds: float, given_up: Callable[[], bool],
+        self, request: Inspection[F], seconds: float, given_up: GivenUp,
         adapter: str = "",
     ) -> F:
         """What a look into the model finds, in a session of its own."""
@@ -211,7 +218,7 @@ class ZeroWorker:
         self._on_end(self)
         return 0
 
-    def _ask(self, command: Callable[[int], Command], given_up: Callable[[], bool]) -> Any:
+    def _ask(self, command: Callable[[int], Command], given_up: GivenUp) -> Any:
         """Ask one thing in a session of its own, on this thread."""
         key, future = next(self._keys), Future[Any]()
         self._answers[key] = future

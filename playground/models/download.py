@@ -17,10 +17,10 @@ from pathlib import Path
 from huggingface_hub import constants
 
 from playground.core.events import Loading
-from playground.errors import HubProblem, ModelTooBig, PlaygroundError, Problem
+from playground.errors import HubProblem, ModelTooBig, PlaygroundError, Problem, as_error
 from playground.models import hub_cache
 from playground.models.hub_faults import offline
-from playground.models.hub_process import GivenUp, HubProcess, as_error, silent, unwanted
+from playground.models.hub_process import GivenUp, HubProcess, silent, unwanted
 from playground.models.memory import size
 from playground.models.place import HubId
 from playground.models.repo import Repo, repo_from

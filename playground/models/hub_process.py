@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import IO, Any
 
 from playground.environment import own_environment
-from playground.errors import DeadlinePassed, HubProblem, PlaygroundError, Problem
+from playground.errors import DeadlinePassed, HubProblem, Problem, as_error
 from playground.models.place import HubId
 
 GivenUp = Callable[[], bool]
@@ -108,13 +108,6 @@ def _pass_on(told: IO[str], lines: SimpleQueue[str]) -> None:
 def unwanted(hub: HubId) -> DeadlinePassed:
     """What whoever has given up is told, if it is told anything."""
     return DeadlinePassed(f"Nobody waits for {hub.repo} any more.", field="model")
-
-
-def as_error(problem: Problem) -> PlaygroundError:
-    """The error that carries a problem from another process or thread."""
-    error = PlaygroundError(problem.message)
-    error.problem = problem
-    return error
 
 
 def silent(hub: HubId) -> HubProblem:

@@ -18,7 +18,7 @@ from playground.core.run import ModelSpec
 from playground.core.score import Contest, ContestRequest, Scored, ScoreOrContest
 from playground.core.visitor import Visitor
 from playground.engine.engine import Engine
-from playground.engine.process import Abandoned
+from playground.engine.waiting import Abandoned
 from playground.errors import PlaygroundError, Problem
 from playground.ui.streaming import Stage
 
