@@ -198,7 +198,7 @@ def test_an_encoder_is_refused_before_it_is_loaded_and_by_its_worker(
 
         *_, card = engine.load(spec)
         assert isinstance(card, ModelCard) and card.kind == "encoder"
-        monkeypatch.setattr("playground.engine.engine.check_decodes", lambda *_: None)
+        monkeypatch.setattr("playground.engine.model_files.check_decodes", lambda *_: None)
         *_, event = engine.run(Run(spec, Raw("Hi")))
         assert isinstance(event, Failed) and "reads text and writes none" in str(event.problem)
         with pytest.raises(PlaygroundError, match="reads text and writes none"):

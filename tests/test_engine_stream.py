@@ -10,12 +10,13 @@ from dataclasses import replace
 import pytest
 
 from playground.core.decoding import Decoding
-from playground.core.events import Event, Failed, Finished, Paced, Step
+from playground.core.events import Event, Failed, Finished, Paced, Queued, Step
 from playground.core.prompt import Raw
 from playground.core.run import ModelSpec, Run
 from playground.core.visitor import Visitor
 from playground.engine.admission import Admission, Place, check_cost
 from playground.engine.stream import Stream
+from playground.engine.waiting import Abandoned
 from playground.errors import InvalidInput, Overloaded, PlaygroundError
 from playground.flags import settings_from
 from playground.settings import LOCAL_LIMITS, Limits
@@ -290,14 +291,14 @@ def test_who_is_turned_away_hears_how_long_it_may_take() -> None:
         desk.enter("", 1)
     assert caught.value.problem.retry_after == 30
     assert "in about 30 s" in str(caught.value)
-    assert desk.estimate(1) == ""
+    assert desk.queued(1).detail == ""
     now[0] = 3.0
     leave(desk, first)
     desk.enter("", 2)
     with pytest.raises(Overloaded) as caught:
         desk.enter("", 1)
     assert caught.value.problem.retry_after == 9
-    assert (desk.estimate(1), desk.estimate(3)) == ("about 3 s", "about 9 s")
+    assert (desk.queued(1).detail, desk.queued(3).detail) == ("about 3 s", "about 9 s")
 
 
 def test_a_request_that_is_too_much_is_refused_with_its_sum() -> None:
@@ -337,7 +338,7 @@ def test_who_waits_hears_how_many_go_first() -> None:
     desk.enter("", 1)
     desk.enter("", 3)
     last = desk.enter("", 1)
-    told: list[int] = []
-    with desk.turn(last, told.append, lambda: bool(told)) as admitted:
-        assert not admitted
-    assert told == [4]
+    told: list[object] = []
+    with pytest.raises(Abandoned), desk.turn(last, told.append, lambda: bool(told)):
+        raise AssertionError("it was not its turn")
+    assert told == [Queued(4)]

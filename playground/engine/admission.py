@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from playground.core.events import Queued
 from playground.core.prompt import Chat, Ids, Prompt, Raw
 from playground.core.run import Run
 from playground.core.visitor import Visitor, as_visitor
 from playground.engine.fair_order import FairOrder
+from playground.engine.waiting import Abandoned, GivenUp, Tell
 from playground.errors import InvalidInput, Overloaded
 from playground.settings import Limits
 
@@ -118,30 +120,31 @@ class Admission:
         seconds = max(1, math.ceil(rounds * took))
         return seconds if seconds <= 10 else 5 * math.ceil(seconds / 5)
 
-    def estimate(self, ahead: int) -> str:
-        """About how long one waits behind so many runs, in words; empty where none has ended."""
+    def queued(self, ahead: int) -> Queued:
+        """What is told to who waits behind so many runs; how long that is, once one has ended."""
         with self._changed:
             seconds = self._wait(max(0, ahead - self._limits.running))
-            return f"about {seconds} s" if self._took else ""
+            return Queued(ahead, f"about {seconds} s" if self._took else "")
 
     @contextmanager
-    def turn(
-        self, place: Place, ahead: Callable[[int], None], given_up: Callable[[], bool]
-    ) -> Iterator[bool]:
-        """Wait for this place's turn, saying how many runs go first; False when it was given up."""
-        told = None
+    def turn(self, place: Place, tell: Tell, given_up: GivenUp) -> Iterator[None]:
+        """This place's turn, waited for; ``tell`` hears how many runs go first. Raises Abandoned
+        when it was given up."""
+        told: Queued | None = None
         try:
             while not given_up():
                 with self._changed:
                     if place.running:
                         break
-                    count = self._ahead(place)
-                if count != told:
-                    ahead(count)
-                    told = count
+                    news = self.queued(self._ahead(place))
+                if news != told:
+                    tell(news)
+                    told = news
                 with self._changed:
                     self._changed.wait_for(lambda: place.running, 0.1)
-            yield place.running and not given_up()
+            if not place.running or given_up():
+                raise Abandoned
+            yield
         finally:
             with self._changed:
                 self._places.remove(place)

@@ -6,7 +6,7 @@ import atexit
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
@@ -36,19 +36,20 @@ from playground.engine.admission import (
     cost_of,
 )
 from playground.engine.entry import Freed, ModelStatus
-from playground.engine.fitting import Fitting
 from playground.engine.loads import Start
 from playground.engine.manager import ModelManager
-from playground.engine.plan import Plan, plan_rounds
+from playground.engine.model_files import ModelFiles
+from playground.engine.plan import Plan
 from playground.engine.process import WorkerProcess
 from playground.engine.remote import RemoteDesk, Tokens, card_of
 from playground.engine.room import Budget
+from playground.engine.rounds import Rounds
 from playground.engine.stream import Column, Stream
 from playground.engine.waiting import Abandoned, GivenUp, Patience, Tell, never
-from playground.environment import hub_token, remote_token
+from playground.environment import remote_token
 from playground.errors import DeadlinePassed, InvalidInput, Overloaded, PlaygroundError, Problem
-from playground.models import download, footprint
-from playground.models.place import HubId, check_decodes, is_known_encoder, place, place_adapter
+from playground.models import footprint
+from playground.models.download import News
 from playground.settings import Settings
 
 T = TypeVar("T")
@@ -93,20 +94,20 @@ class Engine:
                     waiting=2 * QUICK_AT_ONCE, seconds=int(QUICK_SECONDS)),
             by_visitor=settings.mode != "local",
         )
-        self._check = check
-        self._downloads = download.Downloads(
-            patience.stalled, patience.download, offline=settings.offline
-        )
-        self._manager = ModelManager(
-            self._fetch_checked, settings.device, settings.memory_bytes, settings.idle_seconds,
-            patience, start=start,
-        )
         self._remote = RemoteDesk(
             settings.remotes, lambda one: remote_token(one, len(settings.remotes) == 1)
         )
-        self._fitting = Fitting(
-            self._downloads, self._manager.budget, settings.device, self._token_for
+        self._files = ModelFiles(settings, patience, self._remote.place, self.budget)
+
+        def fetch(spec: ModelSpec, news: News, given_up: GivenUp) -> Path:
+            check(spec)
+            return self._files.fetch(spec, news, given_up)
+
+        self._manager = ModelManager(
+            fetch, settings.device, settings.memory_bytes, settings.idle_seconds, patience,
+            start=start,
         )
+        self._rounds = Rounds(self._manager, self._remote, self._files, patience.stuck)
         self._streams: set[Stream] = set()
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -137,7 +138,7 @@ class Engine:
         for column in stream.columns:
             try:
                 check_run(column.run, self.settings.limits)
-                self._place_to_decode(column.run.model)
+                self._files.check_decodes(column.run.model)
             except PlaygroundError as error:
                 column.fail(error.problem)
         admitted = [column for column in stream.columns if not column.over]
@@ -177,7 +178,7 @@ class Engine:
         goes on after that.
         """
         check_prompt(prompt, self.settings.limits)
-        self._place_to_decode(spec)
+        self._files.check_decodes(spec)
         until = time.monotonic() + timeout
         try:
             if self._remote.place(spec):
@@ -226,91 +227,53 @@ class Engine:
         quick ones, of which a few are answered at once, and has ten seconds.
         """
         check_texts(request.parts, self.settings.limits)
-        if self._place(spec) is None:
+        if self._files.place(spec) is None:
             raise InvalidInput(
                 only_here("inside", (server_and_model(spec.repo) or ("",))[0]), field="model",
                 given=spec.repo, advice="Look into a model on this machine.",
             )
-        if is_known_encoder(spec, self._place_of_base(spec)):
+        if self._files.is_encoder(spec):
             request.refuse_encoder()
         seconds = float(self.settings.limits.seconds)
-        if not request.quick:
-            return self._wait_and_ask(
-                spec, visitor, tell, given_up,
-                lambda worker, over: worker.inspect(request, seconds, over, spec.adapter),
-            )
-
-        def look(over: GivenUp) -> F:
-            # Whoever waits for a model to be loaded takes no place from those who have theirs.
-            with self._manager.lease(spec, tell, over) as worker:
-                with self._turn(self._quick, visitor, 1.0, tell, over):
-                    return worker.inspect(request, min(QUICK_SECONDS, seconds), over, spec.adapter)
-
-        return self._until_closed(given_up, look)
+        with self._until_closed(given_up) as over:
+            if request.quick:
+                # Whoever waits for a model to be loaded takes no place from those who have theirs.
+                with self._manager.lease(spec, tell, over) as worker:
+                    with self._quick.turn(self._quick.enter(visitor, 1), tell, over):
+                        seconds = min(QUICK_SECONDS, seconds)
+                        return worker.inspect(request, seconds, over, spec.adapter)
+            with self._turn(visitor, tell, over), self._manager.lease(spec, tell, over) as worker:
+                return worker.inspect(request, seconds, over, spec.adapter)
 
     def _score(
         self, spec: ModelSpec, request: ScoreOrContest, visitor: Visitor | str, tell: Tell,
         given_up: GivenUp, tokens: Tokens,
     ) -> Scored | Contest:
         check_texts(request.parts, self.settings.limits)
-        self._place_to_decode(spec)
+        self._files.check_decodes(spec)
         seconds = self.settings.limits.seconds
-        if self._remote.place(spec):
-            return self._in_turn(
-                visitor, tell, given_up,
-                lambda over: self._remote.score(spec, request, tokens, over, seconds),
-            )
-        return self._wait_and_ask(
-            spec, visitor, tell, given_up,
-            lambda worker, over: worker.score(request, seconds, over, spec.adapter),
-        )
-
-    def _wait_and_ask(
-        self, spec: ModelSpec, visitor: Visitor | str, tell: Tell, given_up: GivenUp,
-        ask: Callable[[WorkerProcess, GivenUp], T],
-    ) -> T:
-        """Ask a model's worker something once there is a place for it and the model is there."""
-
-        def leased(over: GivenUp) -> T:
+        with self._until_closed(given_up) as over, self._turn(visitor, tell, over):
+            if self._remote.place(spec):
+                return self._remote.score(spec, request, tokens, over, seconds)
             with self._manager.lease(spec, tell, over) as worker:
-                return ask(worker, over)
+                return worker.score(request, seconds, over, spec.adapter)
 
-        return self._in_turn(visitor, tell, given_up, leased)
-
-    def _in_turn(
-        self, visitor: Visitor | str, tell: Tell, given_up: GivenUp, work: Callable[[GivenUp], T],
-    ) -> T:
-        """What comes of ``work`` once there is a place for it among the runs. It counts as one: a
-        worker reads one chunk a step, however many texts there are."""
-
-        def in_turn(over: GivenUp) -> T:
-            with self._turn(self._admission, visitor, SCORE_COST, tell, over):
-                return work(over)
-
-        return self._until_closed(given_up, in_turn)
+    def _turn(
+        self, visitor: Visitor | str, tell: Tell, over: GivenUp
+    ) -> AbstractContextManager[None]:
+        """A turn among the runs. It counts as one run: a worker reads one chunk a step, however
+        many texts there are."""
+        return self._admission.turn(self._admission.enter(visitor, 1, SCORE_COST), tell, over)
 
     @contextmanager
-    def _turn(
-        self, desk: Admission, visitor: Visitor | str, cost: float, tell: Tell, over: GivenUp
-    ) -> Iterator[None]:
-        """One place at a desk, waited for. Raises Abandoned, and Overloaded where too many wait."""
-
-        def ahead(count: int) -> None:
-            tell(Queued(count, desk.estimate(count)))
-
-        with desk.turn(desk.enter(visitor, 1, cost), ahead, over) as admitted:
-            if not admitted:
-                raise Abandoned
-            yield
-
-    def _until_closed(self, given_up: GivenUp, work: Callable[[GivenUp], T]) -> T:
-        """What comes of ``work``, which is given up when nobody waits for it or the app closes."""
+    def _until_closed(self, given_up: GivenUp) -> Iterator[GivenUp]:
+        """Whether nobody waits any more, the app being closed included, for what is done within."""
 
         def over() -> bool:
             return given_up() or self._closed.is_set()
 
         try:
-            return work(over)
+            yield over
         except Abandoned:
             if given_up():
                 raise
@@ -332,7 +295,7 @@ class Engine:
 
         Raises PlaygroundError. Ends without a card when somebody stops the loading.
         """
-        self._place(spec)
+        self._files.place(spec)
         if self._remote.place(spec):
             yield Loading("starting", None, "asking the server what it offers")
             yield card_of(spec, self._remote.ask(spec, {}))
@@ -361,7 +324,7 @@ class Engine:
                 "In public nobody may keep the memory for one model.", field="pinned",
                 given=pinned, advice="A model that is used stays by itself.",
             )
-        if self._place(spec) is not None:
+        if self._files.place(spec) is not None:
             self._manager.pin(spec, pinned)
 
     def budget(self) -> Budget:
@@ -382,28 +345,12 @@ class Engine:
                 f"{spec.label} is in the memory of that server, and takes none here.",
                 field="model", given=spec.repo,
             )
-        found = place(spec, self.settings.offered, self.settings.any_model)
-        return self._fitting.fit(spec, found, context, given_up)
+        return self._files.fit(spec, context, given_up)
 
     def plan(self, models: Sequence[ModelSpec]) -> Plan:
         """In which order columns with these models would run if they were started now: together,
         or in rounds where they do not fit in memory together. Quick; nothing is fetched for it."""
-        known = {status.spec: status for status in self._manager.statuses(())}
-        pinned = {spec for spec, status in known.items() if status.pinned}
-        held = sum(known[spec].set_aside for spec in pinned if not spec.adapter)
-        needs = {
-            spec: 0 if spec in pinned else known[spec].set_aside if spec in known else 0
-            for spec in {one.base for one in models}
-        }
-        for spec in [one for one in needs if not needs[one] and one not in pinned]:
-            if server_and_model(spec.repo):
-                continue  # it takes no memory of this machine
-            with suppress(PlaygroundError):  # it is refused when it is run
-                found = place(spec, self.settings.offered, self.settings.any_model)
-                needs[spec] = self._fitting.need(spec, found)
-        ready = {spec for spec in models
-                 if server_and_model(spec.repo) or self._manager.is_ready(spec)}
-        return plan_rounds(models, needs, ready, self._manager.budget().capacity - held)
+        return self._rounds.plan(models)
 
     def models(self) -> tuple[ModelStatus, ...]:
         """Every offered, loaded, loading or failed model; cheap enough to be polled."""
@@ -426,7 +373,7 @@ class Engine:
 
     def folder_of(self, spec: ModelSpec) -> Path:
         """The folder with the files of a model, downloaded if they must be; waits for that."""
-        return self._fetch(spec, _quiet, never)
+        return self._files.fetch(spec, _quiet, never)
 
     def warm(self, spec: ModelSpec) -> None:
         """Start loading a model in the background; what goes wrong stands in ``models()``."""
@@ -445,163 +392,23 @@ class Engine:
         self._remote.close()
         self._manager.close()
 
-    def _place(self, spec: ModelSpec) -> Path | HubId | None:
-        """Where the files of a model are, or those of its adapter if it has one; None for one that
-        is on a server."""
-        if self._remote.place(spec):
-            return None
-        found = place(spec, self.settings.offered, self.settings.any_model)
-        return place_adapter(spec) if spec.adapter else found
-
-    def _fetch_checked(
-        self, spec: ModelSpec, news: download.News, given_up: GivenUp
-    ) -> Path:
-        self._check(spec)
-        return self._fetch(spec, news, given_up)
-
-    def _place_to_decode(self, spec: ModelSpec) -> None:
-        """Refuse an encoder, which writes nothing. Raises PlaygroundError."""
-        if self._place(spec) is not None:
-            check_decodes(spec, self._place_of_base(spec))
-
-    def _place_of_base(self, spec: ModelSpec) -> Path | HubId:
-        return place(spec.base, self.settings.offered, self.settings.any_model)
-
-    def _fetch(self, spec: ModelSpec, news: download.News, given_up: GivenUp) -> Path:
-        """The folder with the files of ``spec``, or of its adapter, downloaded if it must be."""
-        found = self._place(spec)
-        if isinstance(found, Path):
-            return found
-        if found is None:
-            raise InvalidInput(
-                f"{spec.label} is on a server; here it proposes no tokens.", field="model",
-                given=spec.repo,
-            )
-        return self._downloads.fetch(
-            found, self._token_for(spec), news, given_up,
-            lambda repo: self._fitting.admit(spec, repo),
-        )
-
-    def _token_for(self, spec: ModelSpec) -> str | None:
-        """The Hub token of whoever started the app. In public it is used for what they offer, since
-        they chose that, and never for what a visitor names."""
-        offered = spec.repo in self.settings.models and not (spec.revision or spec.adapter)
-        return hub_token() if self.settings.any_model or offered else None
-
-    def _queued(self, ahead: int) -> Queued:
-        """What is told to who waits."""
-        return Queued(ahead, self._admission.estimate(ahead))
-
     def _attend(
         self, stream: Stream, place: Place, columns: list[Column], tokens: Tokens
     ) -> None:
         """See one request through, on a thread of its own."""
 
-        def ahead(count: int) -> None:
+        def tell(news: Queued | Loading) -> None:
             for column in columns:
-                column.tell(self._queued(count))
+                column.tell(news)
 
         try:
-            with self._admission.turn(place, ahead, lambda: stream.over) as admitted:
-                if admitted:
-                    self._run_in_turn(columns, tokens)
+            with suppress(Abandoned), self._admission.turn(place, tell, lambda: stream.over):
+                self._rounds.run(columns, tokens)
         finally:
             with self._lock:
                 self._streams.discard(stream)
             for column in columns:  # only after a mistake of ours: nobody may wait for ever
                 column.fail(_UNEXPECTED)
-
-    def _run_in_turn(self, columns: list[Column], tokens: Tokens) -> None:
-        """One round of models after the other; those of one round at the same time."""
-        rounds = [
-            [[columns[n] for n in numbers] for _, numbers in models]
-            for models in self.plan([column.run.model for column in columns]).rounds
-        ]
-        for number, groups in enumerate(rounds):
-            _tell_what_is_waited_for(groups, rounds[number + 1 :])
-            threads = [
-                threading.Thread(
-                    target=copy_context().run, args=(work,), name="group", daemon=True
-                )
-                for work in [self._work_of(group, tokens) for group in groups]
-            ]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-
-    def _work_of(self, columns: list[Column], tokens: Tokens) -> Callable[[], None]:
-        """What sees runs on one model through, here or on a server."""
-        model = columns[0].run.model
-        if self._remote.place(model):
-            return partial(self._remote.run, columns, tokens)
-        return partial(self._run_group, columns, self._manager.ask(model))
-
-    def _run_group(self, columns: list[Column], ticket: int) -> None:
-        """Runs on one model: one lease, one batch."""
-
-        def tell(news: Queued | Loading) -> None:
-            for column in columns:
-                column.tell(news)
-
-        def given_up() -> bool:
-            return all(column.over for column in columns)
-
-        try:
-            with self._manager.lease(columns[0].run.model, tell, given_up, ticket) as worker:
-                # Nobody waits for another's draft.
-                for column in sorted(columns, key=lambda c: c.run.used_draft is not None):
-                    self._begin(column, worker)
-                for column in columns:
-                    self._see_off(column, worker)
-        except Abandoned:
-            for column in columns:
-                column.stop()
-        except PlaygroundError as error:
-            for column in columns:
-                column.fail(error.problem)
-
-    def _begin(self, column: Column, worker: WorkerProcess) -> None:
-        """Let a run join its batch, once the draft that it wants is loaded beside the model."""
-        draft = column.run.used_draft
-        try:
-            if draft is not None and draft != worker.spec:
-                self._bring_draft(column, worker, draft)
-        except Abandoned:
-            column.stop()
-        except PlaygroundError as error:
-            column.fail(replace(error.problem, field="draft"))
-        column.begin(worker)
-
-    def _bring_draft(self, column: Column, worker: WorkerProcess, draft: ModelSpec) -> None:
-        """Raises Abandoned when the run is over before, and PlaygroundError."""
-
-        def over() -> bool:
-            return column.over
-
-        self._place_to_decode(draft)
-        folder = self._fetch(draft, column.tell, over)
-        with self._manager.room_beside(worker.spec, draft, folder):
-            wanted = f"{draft.label}, to propose tokens"
-            column.tell(Loading("loading", None, wanted))
-            worker.load_draft(
-                draft, folder,
-                lambda said: column.tell(Loading("loading", said.done, f"{wanted}: {said.detail}")),
-                over,
-            )
-
-    def _see_off(self, column: Column, worker: WorkerProcess) -> None:
-        """Wait until the row has left its batch. One that will not leave takes its worker along."""
-        while not column.gone.wait(_TICK):
-            stopped = column.stopped_at
-            if stopped is not None and time.monotonic() - stopped > self._patience.stuck:
-                worker.end(
-                    DeadlinePassed(
-                        f"{worker.spec.label} did not stop when asked, so its process was ended.",
-                        field="model", given=worker.spec.repo,
-                        advice="Run again: it is started anew.",
-                    ).problem
-                )
 
     def _keep_house(self) -> None:
         """Every moment: deadlines, streams that nobody reads, models that nobody uses."""
@@ -615,15 +422,3 @@ class Engine:
                 for column in stream.columns:
                     column.keep_time(now, self.settings.limits.seconds, self._patience.grace)
             self._manager.unload_idle()
-
-
-def _tell_what_is_waited_for(
-    groups: Sequence[list[Column]], later: Sequence[Sequence[list[Column]]]
-) -> None:
-    """Say to the columns of later rounds who goes first, and why."""
-    names = ", ".join(dict.fromkeys(group[0].run.model.label for group in groups))
-    ahead = sum(len(group) for group in groups)
-    for others in later:
-        for column in [column for group in others for column in group]:
-            column.tell(Queued(ahead, f"{names} first; there is not enough memory for all at once"))
-        ahead += sum(len(group) for group in others)
