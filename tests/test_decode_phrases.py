@@ -12,8 +12,9 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from playground.core.decoding import Decoding, Phrase
+from playground.core.decoding import Decoding
 from playground.core.events import Failed, Step
+from playground.core.phrases import Phrase
 from playground.core.prompt import Ids, Raw
 from playground.core.run import Run
 from playground.decode.extra import Forced

@@ -160,6 +160,20 @@ def test_in_public_the_hosts_token_is_for_what_the_host_offers(
     assert hub.tokens == {f"Bearer {TOKEN}"}
 
 
+def test_an_offered_encoder_is_one_of_them(
+    hub: HubStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the models that write were, so that a gated encoder could not be offered."""
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    engine = Engine(Settings(mode="shared", models=("builtin/tiny-base",),
+                             encoders=("stand-in/gated-offered",)))
+    try:
+        assert engine.fit(ModelSpec("stand-in/gated-offered")).fits
+        assert hub.tokens == {f"Bearer {TOKEN}"}
+    finally:
+        engine.close()
+
+
 @pytest.mark.parametrize("wish", [
     ModelSpec("stand-in/gated-private"), ModelSpec("stand-in/gated-offered", revision="secret"),
     ModelSpec("stand-in/gated-offered", adapter="stand-in/gated-private"),

@@ -12,11 +12,10 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from playground.core.knobs import Knob, knob
+from playground.core.phrases import Phrase, check_phrases, check_stop_strings
 from playground.core.prompt import check_text
 from playground.errors import InvalidInput
 
-# A text, or exact token ids.
-Phrase = str | tuple[int, ...]
 DolaLayers = Literal["off", "low", "high"]
 EarlyStopping = Literal["never"] | bool
 MOST_READ = 50  # candidates of contrastive search, each with a row of the KV cache
@@ -185,8 +184,8 @@ class Decoding:
                 given=self.min_new_tokens,
                 allowed=f"up to New tokens ({self.max_new_tokens})",
             )
-        _check_stop_strings(self.stop_strings)
-        _check_phrases(self.banned, self.bias, self.forced)
+        check_stop_strings(self.stop_strings)
+        check_phrases(self.banned, self.bias, self.forced)
         check_text(self.negative_prompt, "negative_prompt")
         self._check_groups()
 
@@ -326,63 +325,6 @@ def _check_choice(name: str, given: object, allowed: tuple[object, ...], words: 
     # By type as well: 1 equals True.
     if not any(type(given) is type(one) and given == one for one in allowed):
         raise InvalidInput(f"{name} must be {words}.", field=name, given=given, allowed=words)
-
-
-def _check_stop_strings(given: object) -> None:
-    """At most four strings of one to 64 characters, as text-generation servers allow."""
-    fits = isinstance(given, tuple) and len(given) <= 4
-    if not fits or not all(isinstance(s, str) and 1 <= len(s) <= 64 for s in given):  # type: ignore[attr-defined]
-        raise InvalidInput(
-            "Stop strings are at most 4 texts of 1 to 64 characters each.",
-            field="stop_strings",
-            given=given,
-            allowed="at most 4 texts of 1 to 64 characters",
-        )
-
-
-MOST_PHRASES = 32
-LONGEST_PHRASE = 256
-LARGEST_BIAS = 100.0
-
-
-def _check_phrases(banned: object, bias: object, forced: object) -> None:
-    """Raise InvalidInput unless these are short lists of short phrases; see ``Decoding``."""
-    allowed = f"at most {MOST_PHRASES} texts, or tuples of token ids, of 1 to {LONGEST_PHRASE}"
-    if not _is_list(banned) or not all(map(_is_phrase, banned)):  # type: ignore[call-overload]
-        raise InvalidInput(
-            f"Banned phrases are {allowed} characters or ids.",
-            field="banned", given=banned, allowed=allowed,
-        )
-    pairs = _is_list(bias) and all(isinstance(p, tuple) and len(p) == 2 for p in bias)  # type: ignore[attr-defined]
-    if not pairs or not all(_is_phrase(p) and _is_bias(b) for p, b in bias):  # type: ignore[attr-defined]
-        raise InvalidInput(
-            f"A bias is a phrase and a number from {-LARGEST_BIAS:g} to {LARGEST_BIAS:g}; "
-            f"phrases are {allowed} characters or ids.",
-            field="bias", given=bias, allowed=allowed,
-        )
-    if forced not in ("", ()) and not _is_phrase(forced):
-        raise InvalidInput(
-            f"The answer can begin with a text, or token ids, of 1 to {LONGEST_PHRASE}.",
-            field="forced", given=forced, allowed=f"up to {LONGEST_PHRASE} characters or ids",
-        )
-    for text in (forced, *banned, *(p for p, _ in bias)):  # type: ignore[misc, attr-defined]
-        if isinstance(text, str):
-            check_text(text, "phrase")
-
-
-def _is_list(given: object) -> bool:
-    return isinstance(given, tuple) and len(given) <= MOST_PHRASES
-
-
-def _is_phrase(given: object) -> bool:
-    if not isinstance(given, (str, tuple)) or not 1 <= len(given) <= LONGEST_PHRASE:
-        return False
-    return isinstance(given, str) or all(type(i) is int and i >= 0 for i in given)
-
-
-def _is_bias(given: object) -> bool:
-    number = isinstance(given, (int, float)) and not isinstance(given, bool)
-    return number and -LARGEST_BIAS <= given <= LARGEST_BIAS  # type: ignore[operator]
 
 
 KNOBS: Mapping[str, Knob] = {f.name: f.metadata["knob"] for f in fields(Decoding) if f.metadata}

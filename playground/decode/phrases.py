@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from playground.core.decoding import LARGEST_BIAS, Decoding, Phrase
+from playground.core.decoding import Decoding
+from playground.core.phrases import LARGEST_BIAS, Phrase
 from playground.errors import InvalidInput
 from playground.models.pieces import pieces_of
 from playground.models.text import inside

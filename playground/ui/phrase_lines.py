@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from playground.core.decoding import LARGEST_BIAS, Phrase
+from playground.core.phrases import LARGEST_BIAS, Phrase
 from playground.errors import InvalidInput
 
 _IDS = re.compile(r"\s*\[\s*\d{1,9}(\s*,\s*\d{1,9})*\s*\]\s*")
