@@ -18,7 +18,8 @@ from playground.core.prompt import Chat, Ids, Message
 from playground.core.run import ModelSpec, Run
 from playground.errors import ModelInvalid, ModelUnsafe
 from playground.models.adapters import attach, sibling
-from playground.models.loading import ONE_LOAD_AT_A_TIME, Model, load
+from playground.models.loading import Model, load
+from playground.models.reading import ONE_LOAD_AT_A_TIME
 from playground.models.text import encode
 from tests.reference import decode
 from tests.tiny_adapters import edit_adapter, save_adapter, tuned

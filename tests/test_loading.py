@@ -20,7 +20,8 @@ from playground.core.messages import LoadProgress
 from playground.core.run import ModelSpec
 from playground.errors import InvalidInput, ModelInvalid, ModelNotFound, ModelUnsafe
 from playground.models.lanes import RECOMPUTE, WHOLE, choose_lane
-from playground.models.loading import _CAUSAL, PROVEN, assemble, load
+from playground.models.loading import PROVEN, assemble, load
+from playground.models.reading import _CAUSAL
 from tests.tiny_adapters import save_adapter
 from tests.tiny_models import KINDS, byte_level_tokenizer, save, tiny_lm
 
@@ -332,7 +333,7 @@ def test_the_library_is_told_what_a_repo_must_not_choose(
         raise Stopped
 
     monkeypatch.setattr(
-        "playground.models.loading.AutoModelForCausalLM.from_pretrained", from_pretrained
+        "playground.models.reading.AutoModelForCausalLM.from_pretrained", from_pretrained
     )
     with pytest.raises(Stopped):
         load(SPEC, good)

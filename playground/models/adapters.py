@@ -29,13 +29,8 @@ from transformers.pytorch_utils import Conv1D
 from playground.core.run import ModelSpec
 from playground.errors import ModelInvalid, ModelUnsafe
 from playground.models.checks import UNSAFE_KEYS, check_files, read_json
-from playground.models.loading import (
-    LOAD_FAULTS,
-    ONE_LOAD_AT_A_TIME,
-    Model,
-    invalid,
-    too_big,
-)
+from playground.models.loading import Model
+from playground.models.reading import LOAD_FAULTS, ONE_LOAD_AT_A_TIME, invalid, too_big
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 LARGEST_RANK = 4096
