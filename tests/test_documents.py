@@ -85,6 +85,7 @@ def _house() -> dict[str, str]:
         level = len(indent) // 2
         path = folders[level] + name
         folders[level + 1:] = [path] if name.endswith("/") else []
+        assert path not in told, f"{path} is drawn twice"
         told[path] = phrase
     return told
 

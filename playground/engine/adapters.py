@@ -16,10 +16,9 @@ from playground.engine.entry import Attached, Entry, Freed, Resident
 from playground.engine.loads import Fetch
 from playground.engine.process import WorkerProcess
 from playground.engine.room import Room
-from playground.engine.waiting import Abandoned, GivenUp, Tell
+from playground.engine.waiting import TICK, Abandoned, GivenUp, Tell
 from playground.errors import Overloaded, PlaygroundError, Problem, as_error
 
-_TICK = 0.1
 _WIDER = 2  # an adapter in 16 bits is computed in 32
 
 
@@ -70,7 +69,7 @@ class Adapters:
                     if found.news and found.news != told:
                         tell(found.news)
                         told = found.news
-                    self._changed.wait(_TICK)
+                    self._changed.wait(TICK)
             finally:
                 found.waiting -= 1
                 self._changed.notify_all()

@@ -45,7 +45,7 @@ from playground.engine.remote import RemoteDesk, Tokens, card_of
 from playground.engine.room import Budget
 from playground.engine.rounds import Rounds
 from playground.engine.stream import Column, Stream
-from playground.engine.waiting import Abandoned, GivenUp, Patience, Tell, never
+from playground.engine.waiting import TICK, Abandoned, GivenUp, Patience, Tell, never
 from playground.environment import remote_token
 from playground.errors import DeadlinePassed, InvalidInput, Overloaded, PlaygroundError, Problem
 from playground.models import footprint
@@ -57,7 +57,6 @@ T = TypeVar("T")
 QUICK_AT_ONCE = 8  # quick looks of all visitors together; each holds a thread of the server
 QUICK_EACH = 4     # of one visitor; one more may wait, and those of one address have three quarters
 QUICK_SECONDS = 10.0
-_TICK = 0.1
 _UNEXPECTED = Problem(
     PlaygroundError.code, "This run failed in a way that the app does not know.",
     advice="The log of the app says more.",
@@ -412,7 +411,7 @@ class Engine:
 
     def _keep_house(self) -> None:
         """Every moment: deadlines, streams that nobody reads, models that nobody uses."""
-        while not self._closed.wait(_TICK):
+        while not self._closed.wait(TICK):
             now = time.monotonic()
             with self._lock:
                 streams = list(self._streams)

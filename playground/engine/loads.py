@@ -14,8 +14,9 @@ from playground.engine.process import WorkerProcess
 from playground.engine.room import Room
 from playground.engine.waiting import Abandoned, GivenUp, Patience, Tell
 from playground.errors import PlaygroundError, Problem
+from playground.models.download import News
 
-Fetch = Callable[[ModelSpec, Callable[[Loading], None], GivenUp], Path]
+Fetch = Callable[[ModelSpec, News, GivenUp], Path]
 Need = Callable[[Path, ModelSpec, str], int]
 Start = Callable[[ModelSpec, Patience, Callable[[WorkerProcess], None]], WorkerProcess]
 

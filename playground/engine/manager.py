@@ -23,11 +23,9 @@ from playground.engine.entry import Entry, Freed, Load, ModelStatus, Resident
 from playground.engine.loads import Fetch, Loads, Need, Start
 from playground.engine.process import WorkerProcess
 from playground.engine.room import Budget, Room
-from playground.engine.waiting import Abandoned, GivenUp, Patience, Tell
+from playground.engine.waiting import TICK, Abandoned, GivenUp, Patience, Tell
 from playground.errors import InvalidInput, Overloaded, PlaygroundError, as_error
 from playground.models import footprint
-
-_TICK = 0.1
 
 
 class ModelManager:
@@ -116,7 +114,7 @@ class ModelManager:
                     if news and news != told:
                         tell(news)
                         told = news
-                    self._changed.wait(_TICK)
+                    self._changed.wait(TICK)
             finally:
                 entry.askers.discard(ticket)
                 if entry.load and not entry.load.kept and not entry.askers:
@@ -169,7 +167,7 @@ class ModelManager:
                 mine = mine or self._warm(entry)
                 usable = entry.resident is not None and entry.resident.usable
                 if not usable and not (mine and mine.is_over):
-                    self._changed.wait(_TICK)
+                    self._changed.wait(TICK)
                 resident, closed = entry.resident, self._loads.closed
                 card = resident.card if resident and resident.usable else mine and mine.card
                 news = mine.news if mine else None

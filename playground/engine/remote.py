@@ -30,13 +30,12 @@ from playground.engine.remote_link import RemoteLink
 from playground.engine.remote_offers import Offers, models_of
 from playground.engine.remote_texts import Served, contest_by, rendered_by, scored_by
 from playground.engine.stream import Column
-from playground.engine.waiting import Abandoned, GivenUp, wait_for
+from playground.engine.waiting import TICK, Abandoned, GivenUp, wait_for
 from playground.errors import DeadlinePassed, InvalidInput, PlaygroundError, Problem
 
 T = TypeVar("T")
 Tokens = Mapping[str, Secret]  # visitors' own, by the name of the server
 
-_TICK = 0.1
 KNOWN_FOR = 600.0     # seconds for which what a server offers is taken for known
 FIND_SECONDS = 120.0  # in which it must be found out; a server may load the model for it
 ASK_AGAIN = 60.0      # seconds after which its list of models is asked for again
@@ -345,7 +344,7 @@ def card_of(spec: ModelSpec, offers: Capabilities) -> ModelCard:
 
 def _see_off(column: Column) -> None:
     """Wait until a run has left the server; not for ever once it was stopped."""
-    while not column.gone.wait(_TICK):
+    while not column.gone.wait(TICK):
         stopped = column.stopped_at
         if stopped is not None and time.monotonic() - stopped > STUCK:
             return

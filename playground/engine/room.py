@@ -16,11 +16,10 @@ from playground.core.events import Loading, Queued
 from playground.core.messages import DeviceMemory
 from playground.core.run import ModelSpec
 from playground.engine.entry import Entry, Freed, Load, Resident
-from playground.engine.waiting import Abandoned, GivenUp, Tell
+from playground.engine.waiting import TICK, Abandoned, GivenUp, Tell
 from playground.errors import ModelTooBig, PlaygroundError
 from playground.models import footprint
 
-_TICK = 0.1
 _SHARE = 0.9  # of what is free; the rest is everybody else's
 _STALE = 3.0  # seconds after which a GPU's own words about its memory are true again
 
@@ -123,7 +122,7 @@ class Room:
                     if leaving is None:
                         if told != (told := self._queued(entry)):
                             news(told)
-                        self._changed.wait(_TICK)
+                        self._changed.wait(TICK)
                 if leaving is not None:
                     freed.append(self._send_away(*leaving, news))
         finally:

@@ -22,10 +22,8 @@ from playground.engine.plan import Plan, plan_rounds
 from playground.engine.process import WorkerProcess
 from playground.engine.remote import RemoteDesk, Tokens
 from playground.engine.stream import Column
-from playground.engine.waiting import Abandoned
+from playground.engine.waiting import TICK, Abandoned
 from playground.errors import DeadlinePassed, PlaygroundError
-
-_TICK = 0.1
 
 
 class Rounds:
@@ -140,7 +138,7 @@ class Rounds:
 
     def _see_off(self, column: Column, worker: WorkerProcess) -> None:
         """Wait until the row has left its batch. One that will not leave takes its worker along."""
-        while not column.gone.wait(_TICK):
+        while not column.gone.wait(TICK):
             stopped = column.stopped_at
             if stopped is not None and time.monotonic() - stopped > self._stuck:
                 worker.end(

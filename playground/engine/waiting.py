@@ -15,7 +15,7 @@ T = TypeVar("T")
 GivenUp = Callable[[], bool]
 Tell = Callable[[Queued | Loading], None]
 
-_TICK = 0.1
+TICK = 0.1  # seconds between two looks at whether somebody still waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def wait_for(future: Future[T], seconds: float, given_up: GivenUp, late: Playgro
     until = time.monotonic() + seconds
     while True:
         try:
-            return future.result(timeout=min(_TICK, seconds))
+            return future.result(timeout=min(TICK, seconds))
         except TimeoutError:
             if given_up():
                 raise Abandoned from None

@@ -60,7 +60,6 @@ log = logging.getLogger(__name__)
 
 # Runs that are begun within this time share a session: columns of one request begin in a row.
 GATHER_SECONDS = 0.05
-_TICK = 0.1
 
 GpuFunction = Callable[[ModelSpec, Sequence[Command]], Generator[tuple[Reply, ...]]]
 

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 
 from playground.core.hidden import Ends
+from playground.inside.figures import rounded
 from playground.inside.passes import inputs
-from playground.inside.stack import is_norm, layers_of
+from playground.inside.stack import head_of, is_norm, layers_of
 from playground.inside.subject import Subject
 
 MOST_TOKENS = 32
@@ -88,7 +89,7 @@ def _listening(lm: Any) -> Iterator[_Heard]:
                 layers[0].register_forward_hook(first_gave),
                 layers[-1].register_forward_hook(last_gave),
             )
-        if (head := _head(lm)) is not None:
+        if (head := head_of(lm)) is not None:
             until_then(head.register_forward_pre_hook(head_reads))
         for name, module in lm.named_modules():
             if layers is not None and name and path.startswith(f"{name}."):
@@ -108,13 +109,6 @@ def _norm_gave(heard: _Heard, name: str) -> Any:
     return gave
 
 
-def _head(lm: Any) -> Any:
-    try:
-        return lm.get_output_embeddings()
-    except (AttributeError, NotImplementedError):  # a model that has no place for one
-        return None
-
-
 def _states(given: Any) -> torch.Tensor | None:
     """The states among what a module read or gave: itself, or the first tensor of several."""
     some = given if isinstance(given, tuple | list) else (given,)
@@ -131,4 +125,4 @@ def _apart(state: torch.Tensor, other: torch.Tensor | None) -> float | None:
 
 def _length(states: torch.Tensor) -> float:
     """The mean L2 norm of the states."""
-    return float(f"{states.float().norm(dim=-1).mean():.4g}")
+    return rounded(states.float().norm(dim=-1).mean())[0]

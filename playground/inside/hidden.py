@@ -7,6 +7,7 @@ import torch
 from playground.core.hidden import HiddenFound, HiddenStates, Peak
 from playground.errors import InvalidInput
 from playground.inside.ends import ends_of
+from playground.inside.figures import rounded
 from playground.inside.passes import hidden_of
 from playground.inside.subject import Look, Subject
 from playground.models.text import encode
@@ -30,9 +31,9 @@ def look_at_hidden(subject: Subject, request: HiddenStates) -> Look:
     return HiddenFound(
         made.pieces, tuple(state.shape[-1] for state in states),
         str(seen[-1].dtype).removeprefix("torch."),
-        norms=tuple(_values(state.norm(dim=-1)) for state in states),
+        norms=tuple(rounded(state.norm(dim=-1)) for state in states),
         cosines=tuple(_turn(a, b) for a, b in zip(states, states[1:], strict=False)),
-        firsts=tuple(tuple(_values(row) for row in state[:, :firsts]) for state in states),
+        firsts=tuple(tuple(rounded(row) for row in state[:, :firsts]) for state in states),
         peaks=tuple(_peak(state) for state in states),
         ends=ends, notices=made.notices,
     )
@@ -55,17 +56,12 @@ def _turn(one: torch.Tensor, other: torch.Tensor) -> tuple[float | None, ...]:
     """Cosines between the states of two layers; None where these are of different widths."""
     if one.shape != other.shape:
         return (None,) * len(one)
-    return _values(torch.nn.functional.cosine_similarity(one, other, dim=-1))
+    return rounded(torch.nn.functional.cosine_similarity(one, other, dim=-1))
 
 
 def _peak(state: torch.Tensor) -> Peak:
     sizes = state.abs()
     place = int(sizes.argmax())
     position, dimension = divmod(place, state.shape[-1])
-    return Peak(position, dimension, _values(state[position, dimension])[0],
-                _values(sizes.median())[0])
-
-
-def _values(some: torch.Tensor) -> tuple[float, ...]:
-    """To four digits: what is read on a page, and no more."""
-    return tuple(float(f"{value:.4g}") for value in some.reshape(-1).tolist())
+    return Peak(position, dimension, rounded(state[position, dimension])[0],
+                rounded(sizes.median())[0])

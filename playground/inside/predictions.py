@@ -22,7 +22,7 @@ from playground.core.predictions import (
 )
 from playground.errors import BadLogits, InvalidInput
 from playground.inside.passes import read
-from playground.inside.structure import head_of
+from playground.inside.stack import head_of
 from playground.inside.subject import Look, Subject
 from playground.models import head as heads
 from playground.models.kinds import ENCODER

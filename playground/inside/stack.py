@@ -1,4 +1,4 @@
-"""Finds the parts of a model by what they are: its layers and its final norm; it knows no text."""
+"""Finds the parts of a model by what they are: layers, final norm, head; it knows no text."""
 
 from __future__ import annotations
 
@@ -27,3 +27,11 @@ def layers_of(lm: Any) -> tuple[str, Any] | None:
 def is_norm(module: Any) -> bool:
     """Whether a module normalizes, by the name of its class: LayerNorm, Qwen2RMSNorm ..."""
     return "norm" in type(module).__name__.lower() and not list(module.children())
+
+
+def head_of(lm: Any) -> Any:
+    """The output embeddings; None for a model that has no place for them."""
+    try:
+        return lm.get_output_embeddings()
+    except (AttributeError, NotImplementedError):
+        return None

@@ -19,7 +19,7 @@ from playground.core.structure import (
     Weight,
 )
 from playground.errors import InvalidInput
-from playground.inside.stack import layers_of
+from playground.inside.stack import head_of, layers_of
 from playground.inside.subject import Look, Subject
 
 MOST_PARTS = 5_000  # modules of the tree, once equal ones are folded
@@ -68,14 +68,6 @@ def _roles(lm: Any) -> dict[int, Role]:
     roles |= {id(module): role for role, module in ends if module is not None}
     roles[id(lm)] = "whole"
     return roles
-
-
-def head_of(lm: Any) -> Any:
-    """The output embeddings; None for a model that has no place for them."""
-    try:
-        return lm.get_output_embeddings()
-    except (AttributeError, NotImplementedError):
-        return None
 
 
 @dataclass

@@ -22,6 +22,7 @@ from playground.core.vectors import (
     spans,
 )
 from playground.errors import InvalidInput
+from playground.inside.figures import rounded
 from playground.inside.occurrences import covering
 from playground.inside.passes import read
 from playground.inside.subject import Look, Subject
@@ -43,9 +44,9 @@ def look_at_static(subject: Subject, request: StaticVectors) -> Look:
     matrix = subject.model.lm.get_input_embeddings().weight
     rows = matrix[torch.tensor([piece.id for piece in some], device=matrix.device)].float()
     return StaticFound(
-        tuple(TokenVector(piece, _rounded(row.norm())[0], _rounded(row[:VALUES]))
+        tuple(TokenVector(piece, rounded(row.norm())[0], rounded(row[:VALUES]))
               for piece, row in zip(some, rows, strict=True)),
-        tuple(_rounded(row) for row in _cosines(rows)), rows.shape[1],
+        tuple(rounded(row) for row in _cosines(rows)), rows.shape[1],
         str(matrix.dtype).removeprefix("torch."), _tied(subject, matrix),
         len(pieces) - len(some), made.notices,
     )
@@ -155,7 +156,7 @@ def _layer(
     within, between = means(whole, labels)
     rows, columns = torch.triu_indices(len(cosines), len(cosines), offset=1)
     return Layer(
-        _rounded(cosines[rows, columns]), tuple((x, y) for x, y in map(_rounded, points)), shares,
+        rounded(cosines[rows, columns]), tuple((x, y) for x, y in map(rounded, points)), shares,
         nearest(whole, labels), within, between,
     )
 
@@ -195,8 +196,3 @@ def _cosines(vectors: torch.Tensor) -> torch.Tensor:
     """The cosine of each vector with each; 0 with a vector of zeros."""
     unit = torch.nn.functional.normalize(vectors.float(), dim=-1)
     return (unit @ unit.T).clamp(-1.0, 1.0).cpu()
-
-
-def _rounded(some: torch.Tensor) -> tuple[float, ...]:
-    """To four digits: what is read on a page, and no more."""
-    return tuple(float(f"{value:.4g}") for value in some.reshape(-1).tolist())
