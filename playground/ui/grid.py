@@ -89,6 +89,7 @@ class _Parts:
     board: gr.HTML
     boxes: list[gr.Column]
     lanes: list[gr.HTML]
+    said: gr.HTML
     parting: Parting
 
     @property
@@ -131,6 +132,7 @@ def build_grid(stage: Stage, settings: Settings, tab: gr.Tab) -> tuple[GridWork,
     actions.notice.render()
     examples = examples_row([example.label for example in EXAMPLES])
     board = grid_board(work, HINT)
+    said = gr.HTML("", elem_id="grid-open-notice", elem_classes="notice", padding=False)
     with gr.Row(elem_classes="lanes", elem_id="grid-lanes"):
         boxes, lanes = zip(*(_lane(number) for number in range(MOST_OPEN)), strict=True)
     parting = parting_panel(TAB, shy=True)
@@ -138,7 +140,7 @@ def build_grid(stage: Stage, settings: Settings, tab: gr.Tab) -> tuple[GridWork,
              sweep, seeds, length)
     _wire(stage, settings, work, tab, examples, _Parts(
         dict(zip(FIELDS, parts, strict=True)), gr.State({}), plan, actions, board, list(boxes),
-        list(lanes), parting,
+        list(lanes), said, parting,
     ))
     return work, board
 
@@ -182,7 +184,7 @@ def _wire(
     )
     board.open_cells(
         _opener(stage, work, parts.parting), None,
-        [*parts.boxes, *parts.lanes, parts.parting.panel, parts.actions.notice],
+        [*parts.boxes, *parts.lanes, parts.parting.panel, parts.said],
         concurrency_limit=None, trigger_mode="multiple", **wide,
     )
     parts.parting.wire(parts.lanes, wide)
