@@ -5,10 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -101,32 +99,46 @@ def _calls(module: str) -> Iterator[ast.Call]:
     return (node for node in ast.walk(TREES[module]) if isinstance(node, ast.Call))
 
 
-@pytest.mark.parametrize("module", FILES)
-def test_imports_only_look_down(module: str) -> None:
-    if module == "playground":
-        assert not [name for name in _imports(module) if name.startswith("playground")]
-        return
-    room = _room(module)
-    assert room, f"{module} has no place in the floor plan; give it one in MAY_IMPORT"
-    below = MAY_IMPORT[room]
-    up = [name for name in _imports(module) if _within(name, "playground")
-          and name != "playground" and _room(name) != room
-          and not any(_within(name, one) for one in below)]
-    assert not up, f"{module} must not import {', '.join(up)}; {room} may import {below}"
+def _each(complaints: Callable[[str], Iterable[str]], modules: Iterable[str] = FILES) -> None:
+    """Fail with all that is said of these modules, a line each."""
+    said = [f"{module} {complaint}" for module in modules for complaint in complaints(module)]
+    assert not said, "\n" + "\n".join(said)
 
 
-@pytest.mark.parametrize("module", FILES)
-def test_torch_stays_in_the_worker_and_gradio_in_the_page(module: str) -> None:
-    third = {name.partition(".")[0] for name in _imports(module, types_too=False)}
-    room = _room(module)
-    if not room.startswith(WITH_TORCH) or room in NO_TORCH:
-        assert not third & TORCH, f"{module} runs in the app process, which has no torch"
-    if not room.startswith(("playground.ui", "playground.api")):
-        assert "gradio" not in third, f"{module} is no page"
-    if room in (*GROUND, *START):
-        allowed = {"playground", *sys.stdlib_module_names}
-        allowed |= {"yaml"} if room == "playground.spaces_yaml" else set()
-        assert third <= allowed, f"{module} takes the standard library only"
+def test_imports_only_look_down() -> None:
+    def looks_up(module: str) -> Iterator[str]:
+        ours = [name for name in _imports(module) if _within(name, "playground")]
+        if module == "playground":
+            yield from (f"must not import {name}; it imports nothing of ours" for name in ours)
+            return
+        room = _room(module)
+        if not room:
+            yield "has no place in the floor plan; give it one in MAY_IMPORT"
+            return
+        below = MAY_IMPORT[room]
+        up = [name for name in ours if name != "playground" and _room(name) != room
+              and not any(_within(name, one) for one in below)]
+        if up:
+            yield f"must not import {', '.join(up)}; {room} may import {below}"
+
+    _each(looks_up)
+
+
+def test_torch_stays_in_the_worker_and_gradio_in_the_page() -> None:
+    def carries(module: str) -> Iterator[str]:
+        third = {name.partition(".")[0] for name in _imports(module, types_too=False)}
+        room = _room(module)
+        if third & TORCH and (not room.startswith(WITH_TORCH) or room in NO_TORCH):
+            yield f"runs in the app process, which has no {', '.join(sorted(third & TORCH))}"
+        if "gradio" in third and not room.startswith(("playground.ui", "playground.api")):
+            yield "is no page, and imports gradio"
+        if room in (*GROUND, *START):
+            allowed = {"playground", *sys.stdlib_module_names}
+            allowed |= {"yaml"} if room == "playground.spaces_yaml" else set()
+            if third - allowed:
+                yield f"takes the standard library only, not {', '.join(sorted(third - allowed))}"
+
+    _each(carries)
 
 
 def test_the_app_process_has_no_torch() -> None:
@@ -145,39 +157,52 @@ def test_the_app_process_has_no_torch() -> None:
     assert told.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("module", [name for name in FILES if name != "playground.environment"])
-def test_only_one_module_reads_the_environment(module: str) -> None:
+def test_only_one_module_reads_the_environment() -> None:
     readers = {"environ", "environb", "getenv", "getenvb", "putenv"}
-    found = [node.lineno for node in ast.walk(TREES[module])
-             if (isinstance(node, ast.Attribute) and node.attr in readers
-                 and isinstance(node.value, ast.Name) and node.value.id == "os")
-             or (isinstance(node, ast.ImportFrom) and node.module == "os"
-                 and readers & {alias.name for alias in node.names})]
-    assert not found, f"{module}: lines {found}"
+
+    def reads(module: str) -> Iterator[str]:
+        for node in ast.walk(TREES[module]):
+            if (isinstance(node, ast.Attribute) and node.attr in readers
+                    and isinstance(node.value, ast.Name) and node.value.id == "os") \
+                    or (isinstance(node, ast.ImportFrom) and node.module == "os"
+                        and readers & {alias.name for alias in node.names}):
+                yield f"reads the environment in line {node.lineno}"
+
+    _each(reads, (name for name in FILES if name != "playground.environment"))
 
 
-@pytest.mark.parametrize("module", FILES)
-def test_only_loading_calls_from_pretrained_and_nothing_runs_a_repos_code(module: str) -> None:
-    loads = [call.lineno for call in _calls(module)
-             if isinstance(call.func, ast.Attribute) and call.func.attr == "from_pretrained"]
-    if not _within(module, "playground.models.builtin") and module != "playground.models.reading":
-        assert not loads, f"{module}: lines {loads}; playground.models.reading loads"
-    trusting = [call.lineno for call in _calls(module) for word in call.keywords
-                if word.arg == "trust_remote_code"
-                and not (isinstance(word.value, ast.Constant) and word.value.value is False)]
-    assert not trusting, f"{module}: lines {trusting} trust a repo's own code"
+def test_only_loading_calls_from_pretrained_and_nothing_runs_a_repos_code() -> None:
+    def loads(module: str) -> Iterator[str]:
+        may = module == "playground.models.reading" or _within(module, "playground.models.builtin")
+        for call in _calls(module):
+            if (not may and isinstance(call.func, ast.Attribute)
+                    and call.func.attr == "from_pretrained"):
+                yield f"loads in line {call.lineno}; only playground.models.reading does"
+            for word in call.keywords:
+                if word.arg == "trust_remote_code" and not (
+                        isinstance(word.value, ast.Constant) and word.value.value is False):
+                    yield f"trusts a repo's own code in line {call.lineno}"
+
+    _each(loads)
 
 
-@pytest.mark.parametrize("module", FILES)
-def test_a_module_says_its_duty_and_has_a_name_that_means_something(module: str) -> None:
-    assert ast.get_docstring(TREES[module]), f"{module} has no docstring"
+def test_a_module_says_its_duty_and_has_a_name_that_means_something() -> None:
     vague = {"utils", "util", "helpers", "helper", "common", "misc", "base", "shared", "stuff"}
-    assert not vague & set(module.split(".")), f"{module}: a noun is missing"
+
+    def says_nothing(module: str) -> Iterator[str]:
+        if not ast.get_docstring(TREES[module]):
+            yield "has no docstring"
+        for word in vague & set(module.split(".")):
+            yield f"is called {word}: a noun is missing"
+
+    _each(says_nothing)
 
 
-@pytest.mark.parametrize("module", FILES)
-def test_what_is_public_says_what_it_is_for(module: str) -> None:
-    silent = [node.name for node in TREES[module].body
-              if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
-              and not node.name.startswith("_") and not ast.get_docstring(node)]
-    assert not silent, f"{module}: {', '.join(silent)} without a docstring"
+def test_what_is_public_says_what_it_is_for() -> None:
+    def silent(module: str) -> Iterator[str]:
+        for node in TREES[module].body:
+            if (isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+                    and not node.name.startswith("_") and not ast.get_docstring(node)):
+                yield f"has no docstring for {node.name}"
+
+    _each(silent)
