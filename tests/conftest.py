@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -53,10 +54,21 @@ def pytest_configure(config: pytest.Config) -> None:
         use(device)
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two processes share the whole suite; what a person picks runs in this one, at once."""
+    picked = (config.args_source is not pytest.Config.ArgsSource.TESTPATHS
+              or config.option.keyword
+              or config.option.markexpr not in config.getini("addopts")
+              or config.getoption("lf", False) or config.getoption("failedfirst", False))
+    return 0 if picked else min(2, os.cpu_count() or 1)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The journeys come last: Playwright's event loop stays in this thread once it has begun, and
-    whoever calls ``asyncio.run`` after it is refused."""
-    items.sort(key=lambda item: item.path.parent.name == "browser")
+    whoever calls ``asyncio.run`` after it is refused. The longest files of both come first, so
+    that no process waits at the end for another that has just begun one."""
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path.parent.name == "browser", -tests[item.path], item.path))
 
 
 @pytest.fixture(scope="session")
