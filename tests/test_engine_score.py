@@ -93,11 +93,13 @@ def eventually(true: Callable[[], bool]) -> None:
 class Asking(threading.Thread):
     """Scores in a thread of its own; what came of it is in ``came``."""
 
-    def __init__(self, engine: Engine, spec: ModelSpec, visitor: str = "") -> None:
+    def __init__(
+        self, engine: Engine, spec: ModelSpec, visitor: str = "", text: ScoreRequest = FOREVER
+    ) -> None:
         super().__init__(daemon=True)
         self.given_up = threading.Event()
         self.came: Scored | BaseException | None = None
-        self._ask = lambda: engine.score(spec, FOREVER, visitor, given_up=self.given_up.is_set)
+        self._ask = lambda: engine.score(spec, text, visitor, given_up=self.given_up.is_set)
         self.start()
 
     def run(self) -> None:
@@ -177,10 +179,13 @@ def test_a_visitor_scores_one_text_and_waits_with_another(make: Make, spec: Mode
     eventually(lambda: len(engine._admission._places) == 2)
     with pytest.raises(Overloaded, match="of yours is waiting already"):
         engine.score(spec, ScoreRequest(PROMPT), "ann")
-    assert engine.score(spec, ScoreRequest(PROMPT), "bob").steps
-    for one in asking:
+    bob = Asking(engine, spec, "bob", ScoreRequest(PROMPT))
+    eventually(lambda: len(engine._admission._places) == 3)
+    for one in asking:  # a model reads one text after the other, and Ann's is endless
         one.given_up.set()
         one.join(60)
+    bob.join(60)
+    assert isinstance(bob.came, Scored) and bob.came.steps
 
 
 def test_a_scoring_past_its_deadline_says_so_and_stops(make: Make, spec: ModelSpec) -> None:
