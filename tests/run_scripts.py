@@ -1,7 +1,7 @@
-"""Runs the Python files of a folder one after the other, with no playground to import.
+"""Runs the Python files of folders one after the other, with no playground to import.
 
-``python -I run_scripts.py FOLDER`` from the repository's root prints a JSON object: for each file
-what it printed, or the exception that ended it.
+``python -I run_scripts.py`` from the repository's root reads the name of a folder from each line
+and prints a JSON object for it: for each file what it printed, or the exception that ended it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ import traceback
 from pathlib import Path
 
 
-def main() -> None:
-    """Run them all."""
-    sys.modules["playground"] = None  # type: ignore[assignment]  # importing it fails
+def run(folder: Path) -> dict[str, str]:
+    """What each file of the folder says."""
     said = {}
-    for path in sorted(Path(sys.argv[1]).glob("*.py")):
+    for path in sorted(folder.glob("*.py")):
         out = io.StringIO()
         try:
             with contextlib.redirect_stdout(out):
@@ -27,8 +26,10 @@ def main() -> None:
             said[path.stem] = traceback.format_exc()[-1500:]
         else:
             said[path.stem] = out.getvalue()
-    print(json.dumps(said))
+    return said
 
 
 if __name__ == "__main__":
-    main()
+    sys.modules["playground"] = None  # type: ignore[assignment]  # importing it fails
+    for line in sys.stdin:
+        print(json.dumps(run(Path(line.rstrip("\n")))), flush=True)

@@ -7,7 +7,7 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -87,28 +87,41 @@ def recipes(model: Model, runs: Sequence[Run]) -> list[Recipe]:
     return made
 
 
-def said(scripts: Sequence[str], folder: Path) -> list[str]:
-    """What each script printed, in one process that cannot import the playground."""
-    folder.mkdir(exist_ok=True)
-    for number, script in enumerate(scripts):
-        (folder / f"{number:04}.py").write_text(script, "utf-8")
-    done = subprocess.run(
-        [sys.executable, "-I", str(ROOT / "tests" / "run_scripts.py"), str(folder)],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )
-    told = json.loads(done.stdout.splitlines()[-1])
-    return [told[f"{number:04}"] for number in range(len(scripts))]
+Said = Callable[[Sequence[str]], list[str]]
 
 
-def check(made: Sequence[Recipe], folder: Path) -> None:
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Said]:
+    """What each script printed, in a process that cannot import the playground."""
+    with subprocess.Popen(
+        [sys.executable, "-I", str(ROOT / "tests" / "run_scripts.py")], cwd=ROOT, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=1,
+    ) as process:
+
+        def run(scripts: Sequence[str]) -> list[str]:
+            folder = tmp_path_factory.mktemp("scripts")
+            for number, script in enumerate(scripts):
+                (folder / f"{number:04}.py").write_text(script, "utf-8")
+            assert process.stdin and process.stdout
+            process.stdin.write(f"{folder}\n")
+            told = json.loads(process.stdout.readline())
+            return [told[f"{number:04}"] for number in range(len(scripts))]
+
+        yield run
+        assert process.stdin
+        process.stdin.close()
+        assert process.wait(60) == 0
+
+
+def check(made: Sequence[Recipe], said: Said) -> None:
     """Each script must say that its ids are the same."""
-    for recipe, told in zip(made, said([script_of(one) for one in made], folder), strict=True):
+    for recipe, told in zip(made, said([script_of(one) for one in made]), strict=True):
         assert recipe.answer is not None and isinstance(recipe.answer.ids, tuple)
         tokens = f"Same ids: all {len(recipe.answer.ids)} tokens."
         assert told.rstrip().endswith(tokens), f"{recipe.run}\n{told}"
 
 
-def test_every_strategy_gives_the_same_ids_without_this_package(tmp_path: Path) -> None:
+def test_every_strategy_gives_the_same_ids_without_this_package(said: Said) -> None:
     model = builtin("tiny-base")
     runs = [Run(model.spec, Raw(TEXTS[n % 4]), replace(d, max_new_tokens=14), seed=n)
             for n, d in enumerate(OFFERED.values())]
@@ -116,26 +129,26 @@ def test_every_strategy_gives_the_same_ids_without_this_package(tmp_path: Path) 
     asked = Chat((Message("system", "Answer in one word."), Message("user", "how are you?")))
     chats = [Run(chat.spec, asked, replace(OFFERED[name], max_new_tokens=12), seed=3)
              for name in ("Greedy", "Top-p", "Beam search", "XTC", "Guidance")]
-    check([*recipes(model, runs), *recipes(chat, chats)], tmp_path / "scripts")
+    check([*recipes(model, runs), *recipes(chat, chats)], said)
 
 
-def test_a_run_from_a_fork_goes_on_the_same_way(tmp_path: Path) -> None:
+def test_a_run_from_a_fork_goes_on_the_same_way(said: Said) -> None:
     model = builtin("tiny-base")
     settings = (Decoding(max_new_tokens=12), Decoding(do_sample=True, max_new_tokens=12, top_p=0.9),
                 Decoding(max_new_tokens=12, frequency_penalty=0.5, min_new_tokens=8))
     runs = [Run(model.spec, Raw(TEXTS[0]), d, n, fork=fork)
             for n, fork in enumerate(FORKS) for d in settings]
-    check(recipes(model, runs), tmp_path / "scripts")
+    check(recipes(model, runs), said)
 
 
-def test_the_end_of_a_context_and_of_a_turn_are_the_same(tmp_path: Path) -> None:
+def test_the_end_of_a_context_and_of_a_turn_are_the_same(said: Said, tmp_path: Path) -> None:
     made = []
     for kind in KINDS:
         model = saved(kind, tmp_path)
         long = Run(model.spec, Ids(tuple(range(3, 153))), Decoding(max_new_tokens=50))
         made += recipes(model, [long, Run(model.spec, Raw("hello"), Decoding(max_new_tokens=9))])
     assert made[0].answer is not None and made[0].answer.reason == "context"
-    check(made, tmp_path / "scripts")
+    check(made, said)
 
 
 def greedy() -> Recipe:
@@ -143,19 +156,19 @@ def greedy() -> Recipe:
     return recipes(model, [Run(model.spec, Raw(TEXTS[0]), Decoding(max_new_tokens=8))])[0]
 
 
-def test_a_stopped_run_is_the_same_as_far_as_it_went_and_a_digest_will_do(tmp_path: Path) -> None:
+def test_a_stopped_run_is_the_same_as_far_as_it_went_and_a_digest_will_do(said: Said) -> None:
     whole = greedy()
     assert whole.answer is not None and isinstance(whole.answer.ids, tuple)
     answer = replace(whole.answer, ids=whole.answer.ids[:5], pieces=(), reason="stopped")
     known = replace(whole, answer=replace(whole.answer, ids=digest_of(whole.answer.ids)))
     failed = replace(whole, answer=None)
     scripts = [script_of(one) for one in (replace(whole, answer=answer), known, failed)]
-    first, second, third = said(scripts, tmp_path / "scripts")
+    first, second, third = said(scripts)
     assert first.endswith("Same ids: all 5 tokens.\n")
     assert second and "Error" not in second and second == third
 
 
-def test_another_id_is_noticed(tmp_path: Path) -> None:
+def test_another_id_is_noticed(said: Said) -> None:
     """A comparison that cannot fail would prove nothing."""
     whole = greedy()
     assert whole.answer is not None and isinstance(whole.answer.ids, tuple)
@@ -163,12 +176,12 @@ def test_another_id_is_noticed(tmp_path: Path) -> None:
     wrong = replace(whole, answer=replace(whole.answer, ids=ids))
     counted = replace(whole, answer=replace(whole.answer, ids=digest_of(ids)))
     scripts = [script_of(wrong), script_of(counted), "import playground"]
-    for told in said(scripts, tmp_path / "scripts")[:2]:
-        assert "AssertionError" in told
-    assert "ModuleNotFoundError" in said(scripts, tmp_path / "scripts")[2]
+    first, second, ours = said(scripts)
+    assert "AssertionError" in first and "AssertionError" in second
+    assert "ModuleNotFoundError" in ours
 
 
-def test_a_notebook_holds_the_same_code(tmp_path: Path) -> None:
+def test_a_notebook_holds_the_same_code(said: Said) -> None:
     recipe = greedy()
     book = json.loads(notebook_of(recipe))
     assert (book["nbformat"], book["nbformat_minor"]) == (4, 5)
@@ -176,7 +189,7 @@ def test_a_notebook_holds_the_same_code(tmp_path: Path) -> None:
     assert about["cell_type"] == "markdown" and "builtin/tiny-base" in "".join(about["source"])
     code = "\n\n".join("".join(cell["source"]) for cell in cells)
     assert len({cell["id"] for cell in book["cells"]}) == len(book["cells"])
-    assert said([code], tmp_path / "scripts")[0].endswith("Same ids: all 8 tokens.\n")
+    assert said([code])[0].endswith("Same ids: all 8 tokens.\n")
 
 
 @pytest.mark.parametrize(("name", "field"), NOT_OFFERED.items())
@@ -245,7 +258,7 @@ def random_runs(model: Model, dice: random.Random, count: int) -> list[Run]:
 
 
 @pytest.mark.slow
-def test_240_random_runs_give_the_same_ids_as_code_and_again(tmp_path: Path) -> None:
+def test_240_random_runs_give_the_same_ids_as_code_and_again(said: Said, tmp_path: Path) -> None:
     """Two built-in models and three architectures; run again one by one, not together."""
     dice = random.Random(6)
     models = [builtin("tiny-base"), builtin("tiny-chat"), *(saved(k, tmp_path) for k in KINDS)]
@@ -259,4 +272,4 @@ def test_240_random_runs_give_the_same_ids_as_code_and_again(tmp_path: Path) -> 
             ), run
         made += first
     assert len(made) == 240
-    check(made, tmp_path / "scripts")
+    check(made, said)
