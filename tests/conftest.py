@@ -75,3 +75,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def root() -> Path:
     """The folder of the checkout."""
     return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def unpaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page tells what there is at once, without the pauses that a browser needs."""
+    monkeypatch.setattr("playground.ui.streaming.FLUSH_SECONDS", 0.0)

@@ -31,10 +31,13 @@ from playground.ui.blind_export import csv_file, json_file, read_file
 from playground.ui.blind_grid import cells_of
 from playground.ui.blind_report import report
 from playground.ui.blind_sources import GridCell, Round, axes_of, grid_round, named
-from playground.ui.page import build_page
 from tests.fake_engine import FakeEngine, words
+from tests.one_page import REQUEST
+from tests.one_page import page as page_over
 from tests.test_ui_grid import GridEngine, played
-from tests.test_ui_page import REQUEST, handler
+from tests.test_ui_page import handler
+
+pytestmark = pytest.mark.usefixtures("unpaced")
 
 SECRETS = ("hidden-alpha", "hidden-beta", "top-p", "greedy", "31337", "Raw", "seed")
 
@@ -44,7 +47,7 @@ class Tab:
 
     def __init__(self, *scripts: Sequence[Event]) -> None:
         self.engine = FakeEngine(*scripts)
-        self.page = build_page(self.engine, Settings())  # type: ignore[arg-type]
+        self.page = page_over(self.engine)
         self.board = next(one for one in self.page.blocks.values()
                           if getattr(one, "elem_id", None) == "blind-board")
         self.told: list[str] = [self.board.value]

@@ -526,7 +526,7 @@ def test_the_first_frame_has_the_first_token_where_it_comes_soon(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An empty frame before it kept the browser busy until the token's own frame had come."""
-    monkeypatch.setattr("playground.ui.desk.BEGIN_SECONDS", 30.0)
+    monkeypatch.setattr("playground.ui.desk.BEGIN_SECONDS", 6.0)
     one, _ = desk(words("a", "b"))
     frame = next(one.show(lambda branches: branches.run(RUN)))
     assert told(frame.lanes[0])["n"] >= 1

@@ -7,6 +7,7 @@ import io
 import json
 import threading
 from dataclasses import replace
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -320,6 +321,12 @@ class Page:
         return self.fns[name].fn(SimpleNamespace(_data=data))
 
 
+@cache
+def idle_page() -> Page:
+    """A page that runs nothing; building one takes most of a second."""
+    return Page(GridEngine())
+
+
 def test_plan_shows_everything_and_runs_nothing() -> None:
     engine = GridEngine()
     page = Page(engine)
@@ -411,23 +418,20 @@ def test_a_page_too_many_is_shown_cells_as_they_stand(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("board", [None, "", "[]", "x", '{"key": 3}', "[" * 5000, 7])
 def test_any_board_value_is_a_new_grid(board: Any) -> None:
-    page = Page(GridEngine())
-    assert board_value(page.plan(REQUEST, {}, board, **PLAIN)[3])["key"]
+    assert board_value(idle_page().plan(REQUEST, {}, board, **PLAIN)[3])["key"]
 
 
 def test_what_is_wrong_is_a_sentence_and_the_grid_stays() -> None:
-    page = Page(GridEngine())
-    told = page.plan(REQUEST, {}, "{}", **{**PLAIN, "prompts": "{a"})
+    told = idle_page().plan(REQUEST, {}, "{}", **{**PLAIN, "prompts": "{a"})
     assert "belongs to no variable" in told[2]
     assert told[3] == gr.skip()
 
 
 @pytest.mark.parametrize("data", [None, {}, {"key": "no such"}, {"key": []}, 3])
 def test_a_grid_that_is_gone_is_said(data: object) -> None:
-    page = Page(GridEngine())
-    found = page.told("find", data)
+    found = idle_page().told("find", data)
     assert json.loads(found[3]) == {"key": "", "gone": True}
-    assert page.told("over", data)[0]["value"] == "Run"
+    assert idle_page().told("over", data)[0]["value"] == "Run"
 
 
 def test_a_browser_is_answered_by_key_alone() -> None:

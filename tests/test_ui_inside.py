@@ -27,7 +27,7 @@ from playground.ui.section import Section, Subject
 from playground.ui.seen import Seen
 from playground.ui.streaming import SessionStreams, Stage
 from playground.ui.token_feed import TokenFeed
-from tests.test_ui_page import REQUEST
+from tests.one_page import REQUEST
 
 SPEC = ModelSpec("builtin/tiny-base")
 

@@ -21,14 +21,14 @@ from playground.errors import Problem
 from playground.settings import Settings
 from playground.ui.chats import Chats
 from playground.ui.lane_form import read_lane
-from playground.ui.page import build_page, launch_options
+from playground.ui.page import launch_options
 from playground.ui.strategies import LANES as STRATEGIES
 from playground.ui.streaming import SessionStreams
 from playground.ui.token_stream import idle
 from playground.ui.transcript import Transcript
 from tests.fake_engine import FakeEngine, FakeStream, words
+from tests.one_page import REQUEST, page
 
-REQUEST = SimpleNamespace(session_hash="a-page")
 # The updates of the Chat tab: run, stop, notice, chats, message, eight chats, eight lanes, and
 # where they part.
 CHATS, MESSAGE, FIRST, LANE, ALL = 3, 4, 5, 13, 21
@@ -37,10 +37,6 @@ CHATS, MESSAGE, FIRST, LANE, ALL = 3, 4, 5, 13, 21
 def lane(**settings: Any) -> str:
     """A lane's settings as a page sends them."""
     return json.dumps({"model": "builtin/tiny-chat", "template": "Chat template", **settings})
-
-
-def page(engine: FakeEngine) -> gr.Blocks:
-    return build_page(engine, Settings())  # type: ignore[arg-type]
 
 
 def handler(blocks: gr.Blocks, name: str) -> tuple[Any, dict[str, Any]]:
@@ -138,6 +134,7 @@ def test_a_begun_answer_that_fails_at_once_is_not_in_the_chat() -> None:
     assert (final[CHATS], final[MESSAGE]) == (Chats(), "Hi")
 
 
+@pytest.mark.usefixtures("unpaced")
 @pytest.mark.parametrize("tab", ("strategies", "tokens"))
 @pytest.mark.parametrize("template", ("Raw text", "Chat template"))
 def test_typed_control_tokens_are_read_where_the_box_says_so(tab: str, template: str) -> None:
@@ -272,6 +269,7 @@ def test_a_wrong_column_says_why_and_the_others_run() -> None:
     assert len(engine.history) == 1
 
 
+@pytest.mark.usefixtures("unpaced")
 def test_strategies_play_side_by_side() -> None:
     engine = FakeEngine(*[words(str(n)) for n in range(5)])
     run, inputs = handler(page(engine), "strategies")
@@ -282,6 +280,7 @@ def test_strategies_play_side_by_side() -> None:
     assert len({(r.decoding.name, r.decoding.temperature) for r in engine.history}) == 5
 
 
+@pytest.mark.usefixtures("unpaced")
 def test_a_column_is_decoded_as_its_settings_say_and_tells_what_was_in_vain() -> None:
     engine = FakeEngine(*[words("a") for _ in range(5)])
     run, inputs = handler(page(engine), "strategies")
@@ -298,6 +297,7 @@ def test_a_column_is_decoded_as_its_settings_say_and_tells_what_was_in_vain() ->
     assert "draft tiny-chat" in final[2]["sub"]
 
 
+@pytest.mark.usefixtures("unpaced")
 def test_settings_that_are_wrong_stay_in_their_column() -> None:
     engine = FakeEngine(*[words("a") for _ in range(4)])
     run, inputs = handler(page(engine), "strategies")
@@ -486,6 +486,7 @@ def test_one_lane_of_the_tokens_tab_is_in_sight_before_a_run() -> None:
     assert ["put-away" in classes for classes in lanes] == [False, True, True, True]
 
 
+@pytest.mark.usefixtures("unpaced")
 def test_24_strategies_play_in_one_request_with_the_same_dice() -> None:
     """There are more presets than lanes since one of them shows what the KV cache saves."""
     engine = FakeEngine(*[words("a") for _ in range(24)])
@@ -499,6 +500,7 @@ def test_24_strategies_play_in_one_request_with_the_same_dice() -> None:
     assert [lane["same"] for lane in board["lanes"]] == [True] * 24
 
 
+@pytest.mark.usefixtures("unpaced")
 def test_a_lane_says_where_it_leaves_greedy() -> None:
     engine = FakeEngine(words("a", "b"), *[words("a") for _ in range(4)])
     engine.scripts[1] = [*words("a")[:-1], Step(1, 99, "c", "c", -1.0, 2, 0.5, 1.0, ()),

@@ -54,7 +54,8 @@ from playground.ui.token_feed import TokenFeed
 from playground.ui.token_store import read_prompt, read_tokens
 from playground.ui.visitor import OWNER
 from tests.fake_engine import FakeEngine, words
-from tests.test_ui_page import REQUEST, handler
+from tests.one_page import REQUEST
+from tests.test_ui_page import handler
 
 
 def scored(*tokens: tuple[str, float], **more: Any) -> Scored:
