@@ -216,18 +216,20 @@ PROMPTS: tuple[Prompt, ...] = (
 )
 
 
-@pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("prompt", PROMPTS, ids=lambda prompt: type(prompt).__name__)
-def test_the_call_of_a_recipe_is_its_run_again(prompt: Prompt, preset: str) -> None:
-    spec = ModelSpec("builtin/tiny-chat", dtype="float32")
-    decoding = replace(PRESETS[preset], banned=("a", (3,)), bias=(("b", 0.5),), effects=True)
-    run = Run(spec, prompt, decoding, 9)
-    engine = FakeEngine(words("a"))
-    engine.settings = Settings()  # type: ignore[attr-defined]
-    name, arguments = call_of(run)
-    endpoint = getattr(Endpoints(engine, lambda request: "v"), name)  # type: ignore[arg-type]
-    asyncio.run(endpoint(SimpleNamespace(), **json.loads(json.dumps(arguments))))
-    assert engine.history == [replace(run, decoding=replace(decoding, effects=False))]
+def test_the_call_of_a_recipe_is_its_run_again(prompt: Prompt, subtests: pytest.Subtests) -> None:
+    for preset, whole in PRESETS.items():
+        with subtests.test(preset):
+            spec = ModelSpec("builtin/tiny-chat", dtype="float32")
+            decoding = replace(whole, banned=("a", (3,)), bias=(("b", 0.5),), effects=True)
+            run = Run(spec, prompt, decoding, 9)
+            engine = FakeEngine(words("a"))
+            engine.settings = Settings()  # type: ignore[attr-defined]
+            name, arguments = call_of(run)
+            made = Endpoints(engine, lambda request: "v")  # type: ignore[arg-type]
+            asyncio.run(getattr(made, name)(SimpleNamespace(),
+                                            **json.loads(json.dumps(arguments))))
+            assert engine.history == [replace(run, decoding=replace(decoding, effects=False))]
 
 
 def test_every_setting_can_be_given_and_an_unknown_one_is_refused() -> None:

@@ -53,21 +53,24 @@ def odd(name: str) -> Any:
     return int(middle) if one.whole else middle
 
 
-@pytest.mark.parametrize("name", [one.name for one in fields(Decoding) if one.name != "effects"])
 @pytest.mark.parametrize("chat", [False, True], ids=["completion", "chat"])
-def test_every_setting_of_a_decoding_can_be_asked_for(name: str, chat: bool) -> None:
+def test_every_setting_of_a_decoding_can_be_asked_for(
+    chat: bool, subtests: pytest.Subtests
+) -> None:
     """A knob that is added to ``Decoding`` and forgotten here would fail this."""
     needed: dict[str, dict[str, Any]] = {
         "num_beam_groups": {"num_beams": 4}, "penalty_alpha": {"top_k": 4},
         "min_new_tokens": {"max_tokens": 4096}}
-    beside = needed.get(name, {})
-    value = odd(name)
-    asked = OPENAI.get(name, name)
-    given_ = to_plain(value)
-    if chat and name == "candidates":
-        beside, asked = {"logprobs": True}, "top_logprobs"
-    (run,) = read({**(TALK if chat else PLAIN), **beside, asked: given_}, chat).runs
-    assert getattr(run.decoding, name) == value
+    for name in (one.name for one in fields(Decoding) if one.name != "effects"):
+        with subtests.test(name):
+            beside = needed.get(name, {})
+            value = odd(name)
+            asked = OPENAI.get(name, name)
+            given_ = to_plain(value)
+            if chat and name == "candidates":
+                beside, asked = {"logprobs": True}, "top_logprobs"
+            (run,) = read({**(TALK if chat else PLAIN), **beside, asked: given_}, chat).runs
+            assert getattr(run.decoding, name) == value
 
 
 def test_openais_defaults_draw_and_a_temperature_of_0_does_not() -> None:
