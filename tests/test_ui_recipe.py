@@ -8,7 +8,6 @@ import json
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,16 +25,15 @@ from playground.settings import Settings
 from playground.ui import recipe_opened
 from playground.ui.decoding_form import read_form
 from playground.ui.lane_form import read_lane, write_lane
-from playground.ui.page import build_page
 from playground.ui.recipe_calls import checked_origin, client_of, curl_of, fields_of, lane_of
 from playground.ui.recipe_opened import Opened, OpenedRecipes, read_given, refusal_of
 from playground.ui.recipe_share import WAYS, read_recipe
 from playground.ui.token_feed import TokenFeed
 from tests.fake_engine import FakeEngine, words
+from tests.one_page import REQUEST, page
 
 SPEC = ModelSpec("builtin/tiny-base")
 RUN = Run(SPEC, Raw("The capital"), PRESETS["Greedy"])
-REQUEST = SimpleNamespace(session_hash="a-page")
 LOCAL, PUBLIC = Settings(), Settings(mode="space")
 AT = "http://127.0.0.1:7860"
 
@@ -267,7 +265,7 @@ def test_what_pages_have_open_is_bounded_by_its_length_too(monkeypatch: pytest.M
 
 def test_opening_runs_nothing_and_the_button_does() -> None:
     engine = FakeEngine(words(" of", " France"))
-    blocks = build_page(engine, Settings())  # type: ignore[arg-type]
+    blocks = page(engine)
     ours = {f.fn.__name__: f.fn for f in blocks.fns.values()
             if getattr(f.fn, "__module__", "") == "playground.ui.recipe"}
     open_recipe, run = ours["open_recipe"], ours["run"]
@@ -286,7 +284,7 @@ def test_opening_runs_nothing_and_the_button_does() -> None:
 def test_what_is_opened_meanwhile_stays_in_sight() -> None:
     """The run of what was open before writes no more into the page."""
     engine = FakeEngine(words(" of", " France"))
-    blocks = build_page(engine, Settings())  # type: ignore[arg-type]
+    blocks = page(engine)
     ours = {f.fn.__name__: f.fn for f in blocks.fns.values()
             if getattr(f.fn, "__module__", "") == "playground.ui.recipe"}
     ours["open_recipe"](REQUEST, link_of(Experiment((recipe(),))))
