@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from playground.core.recipe_link import link_of, read_link
+from tests.browser.cut_stream import forget_cut_stream
 
 pytestmark = pytest.mark.browser
 
@@ -44,6 +45,7 @@ def _open(page: Page, link: str) -> None:
     page.goto("about:blank")
     page.goto(link)
     expect(page.locator(".recipe-facts:visible")).to_be_visible()
+    forget_cut_stream(page)
 
 
 def test_a_link_opens_filled_in_runs_when_asked_and_is_verified(
@@ -103,6 +105,7 @@ def test_a_broken_link_is_a_sentence(visit: Callable[..., Page], shoot: Shoot) -
     page.goto(f"{at}#recipe=aXYZ")
     expect(page.locator("#recipe-notice")).to_contain_text("This link is cut off or was changed")
     expect(page.get_by_role("button", name="Run again and verify")).to_be_hidden()
+    forget_cut_stream(page)
     shoot(page, "a broken link")
 
 

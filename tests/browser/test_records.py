@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.cut_stream import forget_cut_stream
 from tests.browser.tab_row import open_tab
 
 pytestmark = pytest.mark.browser
@@ -23,12 +24,9 @@ def _rows(page: Page) -> Locator:
 
 
 def reload(page: Page) -> None:
-    """Gradio's own client complains of the event stream that a reload cuts, where one is open."""
     page.reload()
     page.locator("#header .chip.ready").first.wait_for()
-    said = page.watch.complaints
-    cut = ("AbortError: signal is aborted", "Unexpected error Connection errored out")
-    said[:] = [one for one in said if not any(words in one for words in cut)]
+    forget_cut_stream(page)
 
 
 def _forget_all(page: Page) -> None:

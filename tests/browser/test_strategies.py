@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.cut_stream import forget_cut_stream
 from tests.browser.tab_row import open_tab
 
 pytestmark = pytest.mark.browser
@@ -26,12 +27,9 @@ def _button(page: Page, name: str | re.Pattern[str]) -> Locator:
 
 
 def _reload(page: Page) -> None:
-    """Gradio's own client complains of the event stream that a reload cuts, where one is open."""
     page.reload()
     _open(page)
-    cut = ("AbortError: signal is aborted", "Unexpected error Connection errored out")
-    said = page.watch.complaints
-    said[:] = [one for one in said if not any(words in one for words in cut)]
+    forget_cut_stream(page)
 
 
 def _heads(page: Page) -> Locator:
