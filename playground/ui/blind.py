@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
@@ -36,6 +36,7 @@ from playground.ui.model_list import stage as stage_of
 from playground.ui.streaming import Stage
 from playground.ui.token_feed import TokenFeed
 from playground.ui.token_store import encode
+from playground.ui.view_events import sent
 
 TAB = "blind"
 GRID = "grid"
@@ -187,12 +188,11 @@ class _Desk:
 
     def act(self, event: gr.EventData, request: gr.Request, *grid: Any) -> str:
         """What a reader did; a browser may send anything."""
-        return self._do(request, grid, event._data if isinstance(event._data, dict) else {})
+        return self._do(request, grid, sent(event))
 
     def write(self, event: gr.EventData, request: gr.Request) -> Iterator[Any]:
         """Write the answers of an example, and begin to vote on them."""
-        data: Any = event._data
-        number = data.get("example") if isinstance(data, dict) else None
+        number = sent(event).get("example")
         if isinstance(number, bool) or not isinstance(number, int) or not (
             0 <= number < len(EXAMPLES)
         ):
@@ -201,7 +201,7 @@ class _Desk:
         for (value,) in self.stage.show(TAB, request, self._written(number, request)):
             yield value
 
-    def _do(self, request: gr.Request, grid: Sequence[Any], wish: dict[str, Any]) -> str:
+    def _do(self, request: gr.Request, grid: Sequence[Any], wish: Mapping[str, Any]) -> str:
         session = str(request.session_hash)
         self.refusals.pop(session, None)
         try:
@@ -213,7 +213,7 @@ class _Desk:
         return self._value(session, grid, self.refusals.get(session, ""))
 
     def _change(
-        self, session: str, grid: Sequence[Any], wish: dict[str, Any], visitor: Visitor
+        self, session: str, grid: Sequence[Any], wish: Mapping[str, Any], visitor: Visitor
     ) -> None:
         ballots = self.ballots
         match wish.get("do"):

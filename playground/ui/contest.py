@@ -26,6 +26,7 @@ from playground.ui.served import tell_reasons, why_no_score
 from playground.ui.streaming import Stage
 from playground.ui.token_store import encode
 from playground.ui.token_stream import idle, token_stream
+from playground.ui.view_events import sent
 
 TAB = "contest"
 SPACED = "A space before each"
@@ -211,8 +212,7 @@ def read_contest(
 
 def _opened(lanes: Any, event: gr.EventData) -> Any:
     """The tokens of the row that a reader opened; what a browser says may be anything."""
-    data: Any = event._data
-    place = data.get("place") if isinstance(data, dict) else None
+    place = sent(event).get("place")
     if not isinstance(place, int) or not 0 <= place < len(lanes):
         return gr.skip()
     return lanes[place]

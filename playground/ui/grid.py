@@ -28,6 +28,7 @@ from playground.ui.parting import Parting, parting_panel
 from playground.ui.streaming import FLUSH_SECONDS, Stage
 from playground.ui.token_store import encode
 from playground.ui.token_stream import idle, token_stream
+from playground.ui.view_events import sent
 
 TAB = "grid"
 HINT = (
@@ -238,7 +239,7 @@ def _stop(work: GridWork, board: Any) -> None:
 
 def _told(work: GridWork, wish: gr.EventData) -> GridJob | None:
     """The grid that a browser's event speaks of."""
-    return work.job(wish._data.get("key") if isinstance(wish._data, dict) else None)
+    return work.job(sent(wish).get("key"))
 
 
 def _ender(work: GridWork) -> Callable[..., list[Any]]:
@@ -281,7 +282,7 @@ def _opener(
     def open_cells(wish: gr.EventData, request: gr.Request) -> Iterator[list[Any]]:
         """One or two cells in the token view, until others are opened."""
         job = _told(work, wish)
-        lanes = opened(job, wish._data.get("places")) if job else []
+        lanes = opened(job, sent(wish).get("places")) if job else []
         yield from stage.show(TAB, request, follow(lanes, request))
 
     def follow(lanes: list[CellLane], request: gr.Request) -> Iterator[list[Any]]:

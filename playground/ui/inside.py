@@ -30,6 +30,7 @@ from playground.ui.streaming import Stage
 from playground.ui.structure_section import build_structure
 from playground.ui.tokenizer_section import build_tokenizer
 from playground.ui.vectors_section import build_vectors
+from playground.ui.view_events import event_of, sent
 from playground.ui.vocabulary_section import build_vocabulary
 
 TAB = "inside"
@@ -188,9 +189,7 @@ def _lead(
     target = next(one for one in sections if one.id == section.leads_to)
 
     def led(event: gr.EventData, model: Any, *values: Any) -> list[Any]:
-        data: Any = event._data  # from a browser, so it may be anything
-        value = data.get("value") if isinstance(data, dict) else None
-        wanted = data.get("model") if isinstance(data, dict) else None
+        value, wanted = sent(event).get("value"), sent(event).get("model")
         if not isinstance(value, str) or wanted not in (model, *values):
             return [gr.skip()] * (4 + len(values))
         # The section's own choice takes the place of the tab's, and that one its.
@@ -214,9 +213,8 @@ def _chooser(section: Section) -> Callable[..., list[Any]]:
 
     def chosen(event: gr.EventData, text: Any, model: Any, given: Any, *values: Any) -> list[Any]:
         """The controls as a reader wishes by a click in the view."""
-        wish = event._data if isinstance(event._data, dict) else {}
         try:
-            return ["", *choose(read_subject(text, model, given), wish, values)]
+            return ["", *choose(read_subject(text, model, given), sent(event), values)]
         except PlaygroundError as error:
             return [sentence(error.problem), *[gr.skip()] * len(values)]
 

@@ -24,6 +24,7 @@ from playground.ui.scripted import event_of
 from playground.ui.section import Example, Section, Subject, stated
 from playground.ui.streaming import Stage
 from playground.ui.token_store import encode, number
+from playground.ui.view_events import event_of, sent
 
 HINT = (
     "For each token of your text the model's guess at the next one appears here, and the four "
@@ -149,7 +150,7 @@ def lead_to_complete(view: gr.HTML, tabs: gr.Tabs, text: gr.Textbox) -> None:
 
 def _continued(event: gr.EventData) -> list[Any]:
     """The tab, and the text that the browser speaks of; nothing for anything but a text."""
-    wish = event._data if isinstance(event._data, dict) else {}
+    wish = sent(event)
     try:
         check_text(wish.get("continue"), "text")
     except InvalidInput:

@@ -16,6 +16,7 @@ from playground.settings import Settings
 from playground.ui.actions import sentence
 from playground.ui.controls import model_picker, read_model
 from playground.ui.model_list import catalog_table, facts, key_of, list_models, progress
+from playground.ui.view_events import sent
 
 _ROOM = (
     "When room is short, the model that was unused longest is parked in host memory, or ended; one "
@@ -129,8 +130,7 @@ class _Desk:
 
     def wish(self, event: gr.EventData) -> Iterator[Said]:
         """A button in a row."""
-        data: Any = event._data
-        wish, key = (data.get("wish"), data.get("model")) if isinstance(data, dict) else ("", "")
+        wish, key = sent(event).get("wish"), sent(event).get("model")
         spec = next((s.spec for s in self._engine.models() if key_of(s.spec) == key), None)
         if spec is None:
             yield self._say(sentence("This model is not in the list any more."))

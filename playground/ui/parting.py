@@ -24,6 +24,7 @@ from playground.ui.lane_report import Board, Boards
 from playground.ui.scripted import scripted_view
 from playground.ui.token_store import encode, trace_of
 from playground.ui.token_stream import BUNDLE
+from playground.ui.view_events import sent
 
 # Before the lanes in an update of ``play_lanes``: run, stop, notice.
 _BEFORE_LANES = 3
@@ -66,7 +67,7 @@ class Parting:
         def refer(wish: gr.EventData, request: gr.Request) -> list[Any]:
             board = self.boards.get(str(request.session_hash))
             if board is not None:
-                board.refer(wish._data.get("column") if isinstance(wish._data, dict) else None)
+                board.refer(sent(wish).get("column"))
             if board is None or board.running:  # The run's own handler tells it with its next news.
                 return [gr.skip()] * len(outputs)
             told = [board.parting()] if bar is None else [board.parting(), board.value()]

@@ -27,6 +27,7 @@ from playground.ui.served import tell_reasons, why_no_run
 from playground.ui.streaming import Stage
 from playground.ui.token_store import run_of
 from playground.ui.token_stream import token_stream
+from playground.ui.view_events import event_of, sent
 
 TAB = "tokens"
 EXAMPLES = (
@@ -62,7 +63,7 @@ class TokensTab:
 
         def branch(request: gr.Request, event: gr.EventData) -> Iterator[list[Any]]:
             where = str(getattr(event.target, "props", {}).get("name", "")).capitalize()
-            yield from self.show(request, partial(_branch, wish=_data(event), where=where))
+            yield from self.show(request, partial(_branch, wish=sent(event), where=where))
 
         # Two events: a gr.HTML that is told gr.skip() before it was ever in sight loses its props.
         for does in (
@@ -189,7 +190,7 @@ def _drawer(show: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[
         control_tokens: Any, settings: Any,
     ) -> Iterator[list[Any]]:
         prompt = partial(prompt_of, template, control_tokens, text)
-        count = _data(event).get("count")
+        count = sent(event).get("count")
 
         def act(branches: Branches) -> None:
             root = run_of(branches.tree.branches[0].key) if branches.tree.branches else None
@@ -219,7 +220,7 @@ def _amender(show: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator
 
 def _brancher(show: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[list[Any]]]:
     def branch(request: gr.Request, event: gr.EventData) -> Iterator[list[Any]]:
-        yield from show(request, partial(_branch, wish=_data(event)))
+        yield from show(request, partial(_branch, wish=sent(event)))
 
     return branch
 
@@ -239,14 +240,14 @@ def _teller(
 
 def _actor(show: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[list[Any]]]:
     def act(request: gr.Request, event: gr.EventData) -> Iterator[list[Any]]:
-        yield from show(request, partial(_act, wish=_data(event)))
+        yield from show(request, partial(_act, wish=sent(event)))
 
     return act
 
 
 def _referrer(show: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[list[Any]]]:
     def refer(request: gr.Request, event: gr.EventData) -> Iterator[list[Any]]:
-        column = _data(event).get("column")
+        column = sent(event).get("column")
         yield from show(request, lambda branches: branches.refer(column))
 
     return refer
@@ -285,8 +286,3 @@ def _act(branches: Branches, wish: Mapping[str, Any]) -> None:
         case other:
             raise InvalidInput("The page asked for something that is not there.", field="do",
                                given=other)
-
-
-def _data(event: gr.EventData) -> Mapping[str, Any]:
-    """What a browser sent with an event: an object, or nothing."""
-    return event._data if isinstance(event._data, dict) else {}
