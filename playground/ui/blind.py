@@ -19,6 +19,7 @@ from playground.core.trace import Trace
 from playground.core.visitor import Visitor
 from playground.errors import InvalidInput, PlaygroundError
 from playground.settings import Settings
+from playground.ui.actions import HEARD, QUIET
 from playground.ui.ballots import MOST_PAGES, Ballots
 from playground.ui.blind_export import read_file
 from playground.ui.blind_report import listed, match_value, report
@@ -137,9 +138,6 @@ class BlindTab:
         self.desk.refusals.pop(session, None)
 
 
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-
-
 def way_in(tab: str) -> gr.Button:
     """The button of another tab that brings its lanes to this one."""
     return gr.Button("Vote blind", size="sm", elem_id=f"{tab}-{WAY_IN}",
@@ -155,7 +153,7 @@ def build_blind(
     inputs = [grid.board] if grid else []
     tab.select(desk.look, inputs, board, queue=False, **QUIET)
     board.act(desk.act, inputs, board, queue=False, trigger_mode="multiple", **QUIET)
-    board.write(desk.write, None, board, concurrency_limit=None, trigger_mode="multiple", **QUIET)
+    board.write(desk.write, None, board, **HEARD)
     return BlindTab(desk, board, inputs)
 
 

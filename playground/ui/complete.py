@@ -12,7 +12,7 @@ import gradio as gr
 from playground.core.run import Run
 from playground.errors import PlaygroundError
 from playground.settings import Settings
-from playground.ui.actions import Actions, action_row, examples_row, sentence
+from playground.ui.actions import Actions, action_row, examples_row, sentence, wire_examples
 from playground.ui.blind import way_in
 from playground.ui.columns import (
     Columns,
@@ -91,20 +91,13 @@ def _wire(
     heads = [column.settings for column in columns.all]
     boxes = [column.box for column in columns.all]
     lanes = [column.lane for column in columns.all]
-    outputs = [actions.run, actions.stop, actions.notice, *lanes, parting.panel]
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    wide = {**quiet, "show_progress_on": actions.notice}
-    run = _runner(stage, settings, columns, parting)
-    go = {**wide, "fn": run, "inputs_kwargs": {"text": text, **columns.inputs},
-          "outputs": outputs, "concurrency_limit": None, "trigger_mode": "multiple"}
-
-    actions.run.click(**go, api_name="complete")
-    gr.on([text.submit, *(prompt.submit for prompt in prompts)], **go)
-    for button, example in zip(examples, EXAMPLES, strict=True):
-        button.click(
-            lambda e=example: [e] + [""] * len(prompts), None, [text, *prompts], queue=False, **wide
-        ).then(**go)
-    actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
+    wide = actions.wide
+    go = actions.wire(
+        _runner(stage, settings, columns, parting), {"text": text, **columns.inputs},
+        [*lanes, parting.panel], stage.stopper(TAB), name="complete", enter=[text, *prompts],
+    )
+    fills = [lambda e=example: [e, *[""] * len(prompts)] for example in EXAMPLES]
+    wire_examples(examples, fills, [text, *prompts], wide, go)
 
     def add(count: int, *values: Any) -> list[Any]:
         """One lane more, with the settings and the prompt of the last one."""

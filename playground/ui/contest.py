@@ -15,7 +15,15 @@ from playground.core.score import Contest, ContestRequest
 from playground.core.visitor import Visitor
 from playground.errors import InvalidInput, PlaygroundError, Problem
 from playground.settings import Settings
-from playground.ui.actions import action_row, examples_row, resting, running, sentence
+from playground.ui.actions import (
+    QUIET,
+    action_row,
+    examples_row,
+    resting,
+    running,
+    sentence,
+    wire_examples,
+)
 from playground.ui.columns import CHAT, RAW, prompt_form, prompt_of
 from playground.ui.controls import model_picker, prompt_box, read_model
 from playground.ui.score_feed import scored_lane, waiting_lane
@@ -106,23 +114,15 @@ def build_contest(stage: Stage, settings: Settings) -> None:
         "template": form.template, "control_tokens": form.control_tokens, "spaced": spaced,
         "neutral": neutral,
     }
-    outputs = [actions.run, actions.stop, actions.notice, ranking, lane, lanes]
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    wide = {**quiet, "show_progress_on": actions.notice}
-    go = {**wide, "fn": _runner(stage), "inputs_kwargs": inputs, "outputs": outputs,
-          "concurrency_limit": None, "trigger_mode": "multiple"}
-    actions.run.click(**go, api_name="contest")
-    gr.on([prompt.submit, neutral.submit], **go)
+    go = actions.wire(_runner(stage), inputs, [ranking, lane, lanes], stage.stopper(TAB),
+                      name="contest", enter=[prompt, neutral])
+    fills = [partial(_fill, settings, example) for example in EXAMPLES]
     filled = [prompt, continuations, model, form.template, neutral]
-    for button, example in zip(examples, EXAMPLES, strict=True):
-        button.click(
-            partial(_fill, settings, example), None, filled, queue=False, **wide
-        ).then(**go)
-    actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
+    wire_examples(examples, fills, filled, actions.wide, go)
     # A chat's answer begins where no word needs a space, so none is put there.
-    form.template.change(_space, form.template, spaced, queue=False, **quiet)
+    form.template.change(_space, form.template, spaced, queue=False, **QUIET)
     # Whoever opens row after row sees the last one.
-    ranking.open(_opened, lanes, lane, queue=False, trigger_mode="always_last", **quiet)
+    ranking.open(_opened, lanes, lane, queue=False, trigger_mode="always_last", **QUIET)
 
 
 def _space(template: Any) -> Any:

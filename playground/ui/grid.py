@@ -13,7 +13,17 @@ import gradio as gr
 from playground.core.decoding import PRESETS
 from playground.errors import Overloaded, PlaygroundError
 from playground.settings import Settings
-from playground.ui.actions import Actions, action_row, examples_row, resting, running, sentence
+from playground.ui.actions import (
+    HEARD,
+    QUIET,
+    Actions,
+    action_row,
+    examples_row,
+    resting,
+    running,
+    sentence,
+    wire_examples,
+)
 from playground.ui.blind import way_in
 from playground.ui.columns import CHAT, RAW, prompt_form
 from playground.ui.controls import offered
@@ -166,32 +176,30 @@ def _wire(
     stage: Stage, settings: Settings, work: GridWork, tab: gr.Tab, examples: list[gr.Button],
     parts: _Parts,
 ) -> None:
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    wide = {**quiet, "show_progress_on": parts.actions.notice}
+    wide = parts.actions.wide
     fields, board, actions = list(parts.form.values()), parts.board, parts.actions
     change = {**wide, "inputs_kwargs": parts.inputs, "outputs": parts.outputs, "queue": False}
     go = {**change, "fn": _changer(stage, settings, work, start=True)}
     actions.run.click(**go, api_name="grid_run")
     parts.plan.click(_changer(stage, settings, work, start=False), api_name="grid_plan", **change)
-    for button, example in zip(examples, EXAMPLES, strict=True):
-        fill = partial(example.values, settings)
-        button.click(fill, None, fields, queue=False, **wide).then(**go)
+    fills = [partial(example.values, settings) for example in EXAMPLES]
+    wire_examples(examples, fills, fields, wide, go)
     actions.stop.click(
-        partial(_stop, work), board, None, queue=False, api_name="grid_stop", **quiet
+        partial(_stop, work), board, None, queue=False, api_name="grid_stop", **QUIET
     )
-    board.grid_over(_ender(work), None, [actions.run, actions.stop], queue=False, **quiet)
+    board.grid_over(_ender(work), None, [actions.run, actions.stop], queue=False, **QUIET)
     board.find_grid(
         _finder(work), None, [*parts.outputs, parts.own, *fields], queue=False, **wide
     )
     board.open_cells(
         _opener(stage, work, parts.parting), None,
         [*parts.boxes, *parts.lanes, parts.parting.panel, parts.said],
-        concurrency_limit=None, trigger_mode="multiple", **wide,
+        **HEARD, show_progress_on=actions.notice,
     )
     parts.parting.wire(parts.lanes, wide)
     asked = gr.Textbox("{}", visible=False)
     tab.select(_strategies, asked, [parts.own, parts.form["strategies"]], queue=False, js=_KEPT,
-               **quiet)
+               **QUIET)
 
 
 def _changer(

@@ -14,7 +14,16 @@ from playground.core.events import Loading, Queued
 from playground.core.inspection import Inspection
 from playground.errors import PlaygroundError
 from playground.settings import Settings
-from playground.ui.actions import Actions, action_row, resting, running, sentence
+from playground.ui.actions import (
+    HEARD,
+    QUIET,
+    Actions,
+    action_row,
+    resting,
+    running,
+    sentence,
+    wire_examples,
+)
 from playground.ui.attention_section import build_attention
 from playground.ui.controls import model_picker, prompt_box
 from playground.ui.hidden_section import build_hidden
@@ -57,8 +66,6 @@ _DRAWN = """async () => {
     await new Promise((done) => setTimeout(done, 50));
   }
 }"""
-
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ class InsideTab:
             None, None, None, js=_DRAWN, **quick
         ).then(lambda: gr.Tabs(selected=_OPENED), None, self.tabs, **quick)
         gr.on(looks, look, None, filled, queue=False, trigger_mode="multiple",
-              show_progress_on=self.head.actions.notice, **QUIET).then(**self.go)
+              **self.head.actions.wide).then(**self.go)
 
 
 def build_inside(stage: Stage, settings: Settings) -> InsideTab:
@@ -139,13 +146,13 @@ def _wire(
     stage: Stage, settings: Settings, head: Head, tabs: gr.Tabs, sections: list[Section],
     seen: Seen, shown: gr.State,
 ) -> dict[str, Any]:
-    wide = {**QUIET, "show_progress_on": head.actions.notice}
+    wide = head.actions.wide
     controls = [part for section in sections for part in section.controls]
     go: dict[str, Any] = {
-        **wide, "fn": _looker(stage, sections, seen), "inputs": [shown, *head.inputs, *controls],
+        **HEARD, **wide, "fn": _looker(stage, sections, seen),
+        "inputs": [shown, *head.inputs, *controls],
         "outputs": [head.actions.run, head.actions.stop, head.actions.notice,
                     *(section.view for section in sections)],
-        "concurrency_limit": None, "trigger_mode": "multiple",
     }
     head.actions.run.click(**{**go, "fn": _looker(stage, sections, seen, anew=True)})
     gr.on([head.text.submit, head.model.input], **go)
@@ -173,11 +180,9 @@ def _wire(
             ).then(**go)
         if section.leads_to:
             _lead(head, tabs, shown, section, sections, go)
-        for button, example in section.examples:
-            filled = [head.text, head.model, head.given, head.chip, *section.controls]
-            button.click(
-                partial(_filled, settings, section, example), None, filled, queue=False, **wide
-            ).then(**go)
+        fills = [partial(_filled, settings, section, example) for _, example in section.examples]
+        filled = [head.text, head.model, head.given, head.chip, *section.controls]
+        wire_examples([button for button, _ in section.examples], fills, filled, wide, go)
     return go
 
 
@@ -199,7 +204,7 @@ def _lead(
     gr.on(
         [event_of(section.view, "chosen")], led, [head.model, *section.controls],
         [tabs, shown, head.model, target.controls[0], *section.controls], queue=False,
-        show_progress="hidden", api_visibility="private", show_progress_on=head.actions.notice,
+        **head.actions.wide,
     ).then(**go)
 
 

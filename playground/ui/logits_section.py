@@ -17,7 +17,7 @@ from playground.core.predictions import (
 from playground.core.prompt import check_text
 from playground.errors import InvalidInput
 from playground.settings import Settings
-from playground.ui.actions import examples_row
+from playground.ui.actions import QUIET, examples_row
 from playground.ui.inside_view import inside_view
 from playground.ui.scoring import Ask, News
 from playground.ui.scripted import event_of
@@ -144,8 +144,7 @@ def _step(step: WalkStep) -> dict[str, Any]:
 
 def lead_to_complete(view: gr.HTML, tabs: gr.Tabs, text: gr.Textbox) -> None:
     """A click in the view, "continue from here", opens the text up to there in Complete."""
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    gr.on([event_of(view, "chosen")], _continued, None, [tabs, text], queue=False, **quiet)
+    gr.on([event_of(view, "chosen")], _continued, None, [tabs, text], queue=False, **QUIET)
 
 
 def _continued(event: gr.EventData) -> list[Any]:

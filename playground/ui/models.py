@@ -13,7 +13,7 @@ from playground.core.run import ModelSpec
 from playground.engine.engine import Engine
 from playground.errors import InvalidInput, PlaygroundError
 from playground.settings import Settings
-from playground.ui.actions import sentence
+from playground.ui.actions import HEARD, sentence
 from playground.ui.controls import model_picker, read_model
 from playground.ui.model_list import catalog_table, facts, key_of, list_models, progress
 from playground.ui.view_events import sent
@@ -77,14 +77,12 @@ def build_models(engine: Engine, settings: Settings) -> gr.HTML:
 
     desk = _Desk(engine, settings)
     both = [notice, listing]
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     # Another row, or Stop of one that loads, is heard while a handler has not ended yet.
-    wide = {**quiet, "concurrency_limit": None, "trigger_mode": "multiple"}
-    load.click(desk.load, chosen, both, **wide)
-    swap.click(desk.swap, chosen, both, **wide)
+    load.click(desk.load, chosen, both, **HEARD)
+    swap.click(desk.swap, chosen, both, **HEARD)
     gr.on([ask.click, model.input, dtype.input, quantization.input],
-          desk.fit, chosen, fit, **{**wide, "trigger_mode": "always_last"})
-    listing.wish(desk.wish, None, both, **wide)
+          desk.fit, chosen, fit, **{**HEARD, "trigger_mode": "always_last"})
+    listing.wish(desk.wish, None, both, **HEARD)
     return listing
 
 

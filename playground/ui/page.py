@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 
 from playground.engine.engine import Engine
 from playground.settings import Settings
+from playground.ui.actions import QUIET
 from playground.ui.blind import WAY_IN, GridSource, build_blind
 from playground.ui.blind_grid import cells_of
 from playground.ui.chat import build_chat
@@ -111,8 +112,7 @@ def build_page(
             shown,
             [top, listing, shown],
             queue=False,
-            show_progress="hidden",
-            api_visibility="private",
+            **QUIET,
         )
 
         def closed(request: gr.Request) -> None:

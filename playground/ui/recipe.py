@@ -12,7 +12,7 @@ import gradio as gr
 from playground.core.recipe import LONGEST_FILE
 from playground.errors import InvalidInput, PlaygroundError
 from playground.settings import Settings
-from playground.ui.actions import action_row, resting, running, sentence
+from playground.ui.actions import QUIET, action_row, resting, running, sentence
 from playground.ui.columns import Columns, shown
 from playground.ui.lane_form import write_lane
 from playground.ui.recipe_calls import fields_of, lane_of
@@ -27,7 +27,6 @@ HINT = (
     "Every lane of the other tabs has a Share button that makes them."
 )
 AGAIN = "“Run again and verify” writes its tokens here."
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 # What stands behind the # of this page's address, when it is opened and when it is changed.
 ON_LOAD = """
@@ -134,16 +133,14 @@ def build_recipe(stage: Stage, settings: Settings) -> RecipeTab:
             with gr.Column(min_width=280, elem_classes="lane-column"):
                 lane = token_stream(hint=AGAIN, view="tokens", name=TAB, branch=True)
 
-    outputs = [actions.run, actions.stop, actions.notice, sheet, pick, expected, lane]
+    shown_parts = [sheet, pick, expected, lane]
+    outputs = [actions.run, actions.stop, actions.notice, *shown_parts]
     tab = RecipeTab(given, opened, _opener(opened, settings), outputs, actions.notice,
                     (complete, tokens))
-    wide = {**QUIET, "show_progress_on": actions.notice}
-    given.submit(tab.open, given, outputs, queue=False, **wide)
-    upload.upload(_uploader(tab.open), upload, outputs, queue=False, **wide)
-    pick.input(_picker(opened), pick, outputs, queue=False, **wide)
-    actions.run.click(_runner(stage, opened, settings), None, outputs, concurrency_limit=None,
-                      trigger_mode="multiple", **wide)
-    actions.stop.click(stage.stopper(TAB), None, None, queue=False, **QUIET)
+    given.submit(tab.open, given, outputs, queue=False, **actions.wide)
+    upload.upload(_uploader(tab.open), upload, outputs, queue=False, **actions.wide)
+    pick.input(_picker(opened), pick, outputs, queue=False, **actions.wide)
+    actions.wire(_runner(stage, opened, settings), {}, shown_parts, stage.stopper(TAB))
     return tab
 
 

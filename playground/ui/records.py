@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from playground.errors import PlaygroundError
-from playground.ui.actions import sentence
+from playground.ui.actions import QUIET, sentence
 from playground.ui.keeping import Keeper
 from playground.ui.parting import parting_panel
 from playground.ui.record_lanes import can_compare, differences_in_words
@@ -56,13 +56,11 @@ def build_records(keeper: Keeper) -> None:
                 *(gr.update(elem_classes=_lane(n < len(shown))) for n in range(BESIDE)),
                 sentence(said, "wait") if said else "", parted]
 
-    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden",
-                             "api_visibility": "private", "trigger_mode": "multiple"}
-    view.ask(ask, None, view, **quiet)
+    at_once = {**QUIET, "queue": False, "trigger_mode": "multiple"}
+    view.ask(ask, None, view, **at_once)
     view.show(show, None, [view, *lanes, *boxes, remark, parting.panel], show_progress_on=view,
-              **quiet)
-    parting.wire(lanes, {"show_progress": "hidden", "api_visibility": "private",
-                         "show_progress_on": view})
+              **at_once)
+    parting.wire(lanes, {**QUIET, "show_progress_on": view})
 
 
 def _lane(shown: bool) -> list[str]:

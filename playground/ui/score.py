@@ -14,7 +14,15 @@ from playground.core.score import Scored, ScoreRequest
 from playground.core.visitor import Visitor
 from playground.errors import InvalidInput, PlaygroundError, Problem
 from playground.settings import Settings
-from playground.ui.actions import Actions, action_row, examples_row, resting, running
+from playground.ui.actions import (
+    QUIET,
+    Actions,
+    action_row,
+    examples_row,
+    resting,
+    running,
+    wire_examples,
+)
 from playground.ui.columns import CHAT, RAW, PromptForm, prompt_form, shown
 from playground.ui.contest import build_contest
 from playground.ui.controls import model_picker, prompt_box, read_model
@@ -143,27 +151,21 @@ def _wire(
         **{f"{name}_{n}": part for n, column in enumerate(columns, 1)
            for name, part in zip(names, column.inputs, strict=True)},
     }
-    outputs = [actions.run, actions.stop, actions.notice, *(c.lane for c in columns),
-               *(c.sheet for c in columns), difference]
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    wide = {**quiet, "show_progress_on": actions.notice}
-    go = {**wide, "fn": _runner(stage), "inputs_kwargs": inputs, "outputs": outputs,
-          "concurrency_limit": None, "trigger_mode": "multiple"}
-    actions.run.click(**go, api_name="score")
-    gr.on([text.submit, *(column.given.submit for column in columns)], **go)
-    for button, example in zip(examples, EXAMPLES, strict=True):
-        button.click(partial(_fill, settings, example), None, form, queue=False, **wide).then(**go)
-    actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
+    outputs = [*(c.lane for c in columns), *(c.sheet for c in columns), difference]
+    go = actions.wire(_runner(stage), inputs, outputs, stage.stopper(TAB), name="score",
+                      enter=[text, *(column.given for column in columns)])
+    fills = [partial(_fill, settings, example) for example in EXAMPLES]
+    wire_examples(examples, fills, form, actions.wide, go)
     reasons = tell_reasons(
         stage.engine, why_no_score, [(c.model, c.form.template) for c in columns],
         [c.remark for c in columns], actions.run, count,
     )
     for button, step in ((more, 1), (fewer, -1)):
         button.click(
-            partial(_resize, step), count, [count, *boxes], queue=False, **wide
+            partial(_resize, step), count, [count, *boxes], queue=False, **actions.wide
         ).then(**reasons)
-    tab.select(answers_of(stage), None, taken, queue=False, **quiet)
-    taken.input(take, taken, [text, *columns[0].inputs], queue=False, **wide)
+    tab.select(answers_of(stage), None, taken, queue=False, **QUIET)
+    taken.input(take, taken, [text, *columns[0].inputs], queue=False, **actions.wide)
 
 
 def _resize(step: int, now: int) -> list[Any]:

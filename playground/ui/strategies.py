@@ -13,7 +13,7 @@ from playground.core.decoding import PRESETS
 from playground.core.run import LARGEST_SEED
 from playground.errors import PlaygroundError
 from playground.settings import Settings
-from playground.ui.actions import action_row, examples_row
+from playground.ui.actions import QUIET, action_row, examples_row, wire_examples
 from playground.ui.blind import way_in
 from playground.ui.columns import (
     Columns,
@@ -75,20 +75,15 @@ def build_strategies(stage: Stage, settings: Settings) -> None:
         "text": text, "model": model, "template": form.template,
         "control_tokens": form.control_tokens, **columns.inputs,
     }
-    outputs = [actions.run, actions.stop, actions.notice, *(c.lane for c in columns.all),
-               parting.panel, board.bar]
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    wide = {**quiet, "show_progress_on": actions.notice}
-    go = {**wide, "fn": _runner(stage, columns, parting), "inputs_kwargs": inputs,
-          "outputs": outputs, "concurrency_limit": None, "trigger_mode": "multiple"}
-    actions.run.click(**go, api_name="strategies")
-    text.submit(**go)
-    for button, example in zip(examples, EXAMPLES, strict=True):
-        button.click(lambda e=example: e, None, text, queue=False, **quiet).then(**go)
-    actions.stop.click(stage.stopper(TAB), None, None, queue=False, **quiet)
-    wire_count(columns, more, fewer, wide)
-    _wire_board(board, columns, wide)
-    parting.wire([column.lane for column in columns.all], wide, board.bar)
+    shown_lanes = [column.lane for column in columns.all]
+    go = actions.wire(
+        _runner(stage, columns, parting), inputs, [*shown_lanes, parting.panel, board.bar],
+        stage.stopper(TAB), name="strategies", enter=[text],
+    )
+    wire_examples(examples, [lambda e=example: e for example in EXAMPLES], text, QUIET, go)
+    wire_count(columns, more, fewer, actions.wide)
+    _wire_board(board, columns, actions.wide)
+    parting.wire(shown_lanes, actions.wide, board.bar)
 
 
 def _runner(

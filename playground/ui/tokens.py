@@ -11,7 +11,16 @@ import gradio as gr
 
 from playground.errors import InvalidInput
 from playground.settings import Settings
-from playground.ui.actions import action_row, examples_row, resting, running, sentence
+from playground.ui.actions import (
+    HEARD,
+    QUIET,
+    action_row,
+    examples_row,
+    resting,
+    running,
+    sentence,
+    wire_examples,
+)
 from playground.ui.branch_tree import branch_part
 from playground.ui.branch_view import Frame, frame_of
 from playground.ui.branches import Branches
@@ -39,9 +48,6 @@ HINT = (
     "Each token appears here as it is chosen. Click one to see what else could have come, and "
     "click a candidate to go on with it instead."
 )
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-# A second event of a part takes over from the first, so none may be held back.
-WIDE: dict[str, Any] = {**QUIET, "trigger_mode": "multiple", "concurrency_limit": None}
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ class TokensTab:
 
         # Two events: a gr.HTML that is told gr.skip() before it was ever in sight loses its props.
         for does in (
-            {"fn": branch, "outputs": self.outputs, "show_progress_on": self.notice, **WIDE},
+            {"fn": branch, "outputs": self.outputs, "show_progress_on": self.notice, **HEARD},
             {"fn": lambda: gr.Tabs(selected=TAB), "outputs": tabs, "queue": False, **QUIET},
         ):
             gr.on([event_of(lane, "branch") for lane in lanes], inputs=None, **does)
@@ -106,12 +112,11 @@ def build_tokens(stage: Stage, settings: Settings) -> TokensTab:
                samples, parting.panel]
     inputs = {"text": text, "model": model, "template": form.template,
               "control_tokens": form.control_tokens, "settings": panel}
-    wide = {**WIDE, "outputs": outputs, "show_progress_on": actions.notice}
+    # A second event of a part takes over from the first, so none may be held back.
+    wide = {**HEARD, **actions.wide, "outputs": outputs}
     go = {**wide, "fn": _runner(show), "inputs_kwargs": inputs}
-    actions.run.click(**go, api_name="tokens")
-    text.submit(**go)
-    for button, example in zip(examples, EXAMPLES, strict=True):
-        button.click(lambda e=example: e, None, text, queue=False, **QUIET).then(**go)
+    gr.on([actions.run.click, text.submit], api_name="tokens", **go)
+    wire_examples(examples, [lambda e=example: e for example in EXAMPLES], text, QUIET, go)
     actions.stop.click(_teller(show, lambda branches: branches.stop()), None, **wide)
 
     gr.on([event_of(lane, "branch") for lane in lanes], _brancher(show), None, **wide)

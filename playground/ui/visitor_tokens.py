@@ -11,6 +11,7 @@ import gradio as gr
 
 from playground.core.remote import Secret
 from playground.settings import Settings
+from playground.ui.actions import QUIET
 
 MOST_PAGES = 500
 LONGEST = 400
@@ -67,7 +68,7 @@ def token_boxes(settings: Settings, tokens: VisitorTokens) -> None:
             # A token that is pasted changes the box without a key.
             gr.on(
                 [box.change, box.blur], _taker(tokens, name), box, None, queue=False,
-                show_progress="hidden", trigger_mode="always_last", api_visibility="private",
+                trigger_mode="always_last", **QUIET,
             )
 
 
