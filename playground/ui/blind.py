@@ -34,10 +34,10 @@ from playground.ui.blind_sources import (
 )
 from playground.ui.blind_view import blind_view
 from playground.ui.model_list import stage as stage_of
+from playground.ui.scripted import sent
 from playground.ui.streaming import Stage
 from playground.ui.token_feed import TokenFeed
 from playground.ui.token_store import encode
-from playground.ui.view_events import sent
 
 TAB = "blind"
 GRID = "grid"

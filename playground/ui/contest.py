@@ -30,11 +30,11 @@ from playground.ui.score_feed import scored_lane, waiting_lane
 from playground.ui.score_figures import standings
 from playground.ui.score_view import score_view
 from playground.ui.scoring import Ask, News, play
+from playground.ui.scripted import sent
 from playground.ui.served import tell_reasons, why_no_score
 from playground.ui.streaming import Stage
 from playground.ui.token_store import encode
 from playground.ui.token_stream import idle, token_stream
-from playground.ui.view_events import sent
 
 TAB = "contest"
 SPACED = "A space before each"

@@ -35,10 +35,10 @@ from playground.ui.grid_work import GridWork
 from playground.ui.lane_report import Board
 from playground.ui.own_presets import read_presets
 from playground.ui.parting import Parting, parting_panel
+from playground.ui.scripted import sent
 from playground.ui.streaming import FLUSH_SECONDS, Stage
 from playground.ui.token_store import encode
 from playground.ui.token_stream import idle, token_stream
-from playground.ui.view_events import sent
 
 TAB = "grid"
 HINT = (

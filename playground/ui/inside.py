@@ -32,14 +32,13 @@ from playground.ui.logits_section import build_logits
 from playground.ui.looked_at import NOBODYS, given_of, given_words, read_subject
 from playground.ui.quantized_section import build_quantized
 from playground.ui.scoring import Ask, News, is_over, play
-from playground.ui.scripted import event_of
+from playground.ui.scripted import event_of, sent
 from playground.ui.section import Example, Section
 from playground.ui.seen import Seen
 from playground.ui.streaming import Stage
 from playground.ui.structure_section import build_structure
 from playground.ui.tokenizer_section import build_tokenizer
 from playground.ui.vectors_section import build_vectors
-from playground.ui.view_events import event_of, sent
 from playground.ui.vocabulary_section import build_vocabulary
 
 TAB = "inside"

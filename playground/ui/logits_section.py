@@ -20,11 +20,10 @@ from playground.settings import Settings
 from playground.ui.actions import QUIET, examples_row
 from playground.ui.inside_view import inside_view
 from playground.ui.scoring import Ask, News
-from playground.ui.scripted import event_of
+from playground.ui.scripted import event_of, sent
 from playground.ui.section import Example, Section, Subject, stated
 from playground.ui.streaming import Stage
 from playground.ui.token_store import encode, number
-from playground.ui.view_events import event_of, sent
 
 HINT = (
     "For each token of your text the model's guess at the next one appears here, and the four "

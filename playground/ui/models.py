@@ -16,7 +16,7 @@ from playground.settings import Settings
 from playground.ui.actions import HEARD, sentence
 from playground.ui.controls import model_picker, read_model
 from playground.ui.model_list import catalog_table, facts, key_of, list_models, progress
-from playground.ui.view_events import sent
+from playground.ui.scripted import sent
 
 _ROOM = (
     "When room is short, the model that was unused longest is parked in host memory, or ended; one "

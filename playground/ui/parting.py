@@ -21,10 +21,9 @@ import gradio as gr
 from playground.core.align import word_diff
 from playground.ui.columns import Lane, refusal_of
 from playground.ui.lane_report import Board, Boards
-from playground.ui.scripted import scripted_view
+from playground.ui.scripted import scripted_view, sent
 from playground.ui.token_store import encode, trace_of
 from playground.ui.token_stream import BUNDLE
-from playground.ui.view_events import sent
 
 # Before the lanes in an update of ``play_lanes``: run, stop, notice.
 _BEFORE_LANES = 3

@@ -114,3 +114,8 @@ def event_of(view: gr.HTML, name: str) -> Any:
     event.__self__, event.event_name, event.has_trigger = view, name, True
     event.callback, event.connection, event.event_specific_args = None, "sse", []
     return event
+
+
+def sent(event: gr.EventData) -> Mapping[str, Any]:
+    """What a browser sent with an event: an object that may hold anything, or nothing."""
+    return event._data if isinstance(event._data, dict) else {}

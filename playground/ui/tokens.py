@@ -31,12 +31,11 @@ from playground.ui.decoding_panel import decoding_panel, tell_model
 from playground.ui.desk import Act, Desks
 from playground.ui.lanes import LANES
 from playground.ui.parting import parting_panel
-from playground.ui.scripted import event_of
+from playground.ui.scripted import event_of, sent
 from playground.ui.served import tell_reasons, why_no_run
 from playground.ui.streaming import Stage
 from playground.ui.token_store import run_of
 from playground.ui.token_stream import token_stream
-from playground.ui.view_events import event_of, sent
 
 TAB = "tokens"
 EXAMPLES = (
