@@ -13,8 +13,15 @@ from playground.ui.actions import Actions, action_row, resting, sentence
 from playground.ui.blind import way_in
 from playground.ui.chat_play import ChatLanes, Shown, play_chats
 from playground.ui.chats import MOST, Chats, Question
-from playground.ui.columns import column_count, one_more, shown
 from playground.ui.decoding_panel import decoding_panel, lane_head, lane_plan, start_form
+from playground.ui.lane_count import (
+    LaneButtons,
+    lane_buttons,
+    lane_count,
+    one_less,
+    one_more,
+    shown,
+)
 from playground.ui.lane_form import CHAT, LaneForm
 from playground.ui.lane_turns import planner
 from playground.ui.parting import Parting, parting_panel
@@ -82,18 +89,17 @@ def build_chat(stage: Stage, settings: Settings) -> None:
                 actions = action_row(TAB, "Send")
             actions.notice.render()
             with gr.Row(elem_classes="tools"):
-                more = gr.Button("Add lane", size="sm", elem_classes="tool", min_width=60)
-                fewer = gr.Button("Remove lane", size="sm", elem_classes="tool", min_width=60)
+                size = lane_buttons()
                 way_in(TAB)
             with gr.Accordion("The exact prompt, and the answer token by token", open=True):
                 below, lanes = _build_lanes(total)
             parting = parting_panel(TAB, shy=True)
         with gr.Column(scale=0, min_width=0, elem_classes=["side", "tucked", "stays"]):
             decoding_panel(settings, TAB, fields=FIELDS, stays=True)
-    parts = _Parts(message, actions, gr.State(Chats()), column_count(1, total), heads, boxes, chats,
+    parts = _Parts(message, actions, gr.State(Chats()), lane_count(1, total), heads, boxes, chats,
                    below, lanes, parting)
     _wire(stage, settings, parts)
-    _wire_count(parts, more, fewer)
+    _wire_count(parts, size)
 
 
 def _build_chats(
@@ -261,7 +267,7 @@ def _wire(stage: Stage, settings: Settings, parts: _Parts) -> None:
     parts.parting.wire(parts.lanes, {**quiet, "show_progress_on": parts.actions.notice})
 
 
-def _wire_count(parts: _Parts, more: gr.Button, fewer: gr.Button) -> None:
+def _wire_count(parts: _Parts, size: LaneButtons) -> None:
     """Let two buttons add and remove the last lane; a new one is set as the last one was, and goes
     on from the same conversation."""
     boxes = [*parts.boxes, *parts.below]
@@ -282,7 +288,7 @@ def _wire_count(parts: _Parts, more: gr.Button, fewer: gr.Button) -> None:
 
     def remove(count: int, request: gr.Request) -> list[Any]:
         """One lane less; where one is left, nothing is compared with it any more."""
-        wanted = max(1, (count or 1) - 1)
+        wanted = one_less(count)
         session, boards = str(request.session_hash), parts.parting.boards
         board = boards.get(session)
         if board is None or board.running or wanted > 1:
@@ -290,7 +296,7 @@ def _wire_count(parts: _Parts, more: gr.Button, fewer: gr.Button) -> None:
         boards.drop(session)
         return [*sized(wanted), board.lanes[0].value, encode({})]
 
-    more.click(add, [parts.state, parts.count, *parts.heads],
+    size.more.click(add, [parts.state, parts.count, *parts.heads],
                [parts.count, *boxes, *parts.heads, parts.state, *parts.chats], **event)
-    fewer.click(remove, parts.count,
+    size.fewer.click(remove, parts.count,
                 [parts.count, *boxes, parts.lanes[0], parts.parting.panel], **event)

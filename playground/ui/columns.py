@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -24,6 +23,7 @@ from playground.ui.decoding_panel import (
     lane_head,
     lane_plan,
 )
+from playground.ui.lane_count import lane_count
 from playground.ui.lane_form import CHAT, RAW, LaneForm
 from playground.ui.lane_turns import planner, waiting_notice
 from playground.ui.streaming import Stage
@@ -96,6 +96,26 @@ class Columns:
         which an API client may send: that is one column."""
         return self.all[: count or 1]
 
+    @property
+    def boxes(self) -> list[gr.Column]:
+        """What is shown and hidden."""
+        return [column.box for column in self.all]
+
+    @property
+    def settings(self) -> list[gr.HTML]:
+        """The settings of each."""
+        return [column.settings for column in self.all]
+
+    @property
+    def prompts(self) -> list[gr.Textbox]:
+        """The prompts of those that have one of their own."""
+        return [column.prompt for column in self.all if column.prompt is not None]
+
+    @property
+    def lanes(self) -> list[gr.HTML]:
+        """The lane of each."""
+        return [column.lane for column in self.all]
+
 
 def build_columns(
     stage: Stage, settings: Settings, tab: str, presets: Sequence[str], start: int,
@@ -147,12 +167,7 @@ def _beside(
             columns = [build(number, number < start) for number in range(total)]
         with gr.Column(scale=0, min_width=0, elem_classes=["side", "tucked"]):
             decoding_panel(settings, tab, fields=fields)
-    return Columns(columns, column_count(start, total))
-
-
-def column_count(start: int, total: int) -> gr.Number:
-    """How many columns are shown, which an event takes and a client of the API can set."""
-    return gr.Number(start, label="Columns", minimum=1, maximum=total, precision=0, visible=False)
+    return Columns(columns, lane_count(start, total))
 
 
 def _lane(tab: str) -> gr.HTML:
@@ -258,37 +273,9 @@ def make_run(
     return Run(read_model(model), prompt(), form.decoding, form.dice(fresh), form.draft)
 
 
-def shown(count: int, total: int) -> list[Any]:
-    """Updates that show the first ``count`` of ``total`` columns."""
-    return [gr.update(visible=number < count) for number in range(total)]
-
-
-def wire_count(columns: Columns, more: gr.Button, fewer: gr.Button, event: Any) -> None:
-    """Let two buttons add and remove the last column; ``event`` holds the events' settings."""
-    boxes = [column.box for column in columns.all]
-
-    def resize(step: int, now: int) -> list[Any]:
-        wanted = max(1, min(len(boxes), now + step))
-        return [wanted, *shown(wanted, len(boxes))]
-
-    for button, step in ((more, 1), (fewer, -1)):
-        button.click(
-            partial(resize, step), columns.count, [columns.count, *boxes], queue=False, **event
-        )
-
-
 def still_lanes(before: int, count: int, total: int, update: list[Any]) -> list[Any]:
     """An update that changes nothing: ``before`` outputs stand before the ``total`` lanes, and
     ``count`` of those are in sight. The others are told once more that they are empty, since a
     gr.HTML that is told gr.skip() before it was ever in sight loses its props."""
     away = range(before + count, before + total)
     return [value if n in away else gr.skip() for n, value in enumerate(update)]
-
-
-def one_more(count: int, values: Sequence[Any]) -> tuple[int, list[Any]]:
-    """One column more, set as the last one is; no more than there are ``values``."""
-    now = max(1, min(count or 1, len(values)))
-    wanted = min(now + 1, len(values))
-    copied = list(values)
-    copied[wanted - 1] = values[now - 1]
-    return wanted, copied

@@ -12,19 +12,18 @@ import gradio as gr
 from playground.core.run import Run
 from playground.errors import PlaygroundError
 from playground.settings import Settings
-from playground.ui.actions import Actions, action_row, examples_row, sentence, wire_examples
+from playground.ui.actions import action_row, examples_row, sentence, wire_examples
 from playground.ui.blind import way_in
 from playground.ui.columns import (
     Columns,
     build_own_columns,
-    one_more,
     plan_lane,
     play_lanes,
-    shown,
     still_lanes,
 )
 from playground.ui.controls import prompt_box
 from playground.ui.decoding_panel import start_form
+from playground.ui.lane_count import lane_buttons, shown
 from playground.ui.lane_form import LaneForm, read_lane, write_lane
 from playground.ui.lens import lens_of
 from playground.ui.parting import Parting, parting_panel
@@ -63,76 +62,45 @@ def build_complete(stage: Stage, settings: Settings) -> CompleteTab:
     examples = examples_row(EXAMPLES)
     with gr.Row(elem_classes="tools"):
         lens = gr.Button("Base and chat lens", size="sm", elem_classes="tool", min_width=60)
-        more = gr.Button("Add lane", size="sm", elem_classes="tool", min_width=60)
-        fewer = gr.Button("Remove lane", size="sm", elem_classes="tool", min_width=60)
+        size = lane_buttons()
         way_in(TAB)
     total = max(START, min(MOST, settings.limits.columns))
     presets = [LANES[min(number, len(LANES) - 1)] for number in range(total)]
     forms = [LaneForm(settings.models[-1], decoding=start_form(name, 64)) for name in presets]
     columns = build_own_columns(stage, settings, TAB, forms, START, FIELDS, PANEL_FIELDS)
     parting = parting_panel(TAB)
-    _wire(stage, settings, columns, text, actions, remark, examples, (lens, more, fewer), parting)
-    return CompleteTab(text, columns)
-
-
-def _wire(
-    stage: Stage,
-    settings: Settings,
-    columns: Columns,
-    text: gr.Textbox,
-    actions: Actions,
-    remark: gr.HTML,
-    examples: list[gr.Button],
-    tools: tuple[gr.Button, gr.Button, gr.Button],
-    parting: Parting,
-) -> None:
-    lens, more, fewer = tools
-    prompts = [column.prompt for column in columns.all]
-    heads = [column.settings for column in columns.all]
-    boxes = [column.box for column in columns.all]
-    lanes = [column.lane for column in columns.all]
-    wide = actions.wide
+    wide, prompts = actions.wide, columns.prompts
     go = actions.wire(
         _runner(stage, settings, columns, parting), {"text": text, **columns.inputs},
-        [*lanes, parting.panel], stage.stopper(TAB), name="complete", enter=[text, *prompts],
+        [*columns.lanes, parting.panel], stage.stopper(TAB), name="complete",
+        enter=[text, *prompts],
     )
     fills = [lambda e=example: [e, *[""] * len(prompts)] for example in EXAMPLES]
     wire_examples(examples, fills, [text, *prompts], wide, go)
-
-    def add(count: int, *values: Any) -> list[Any]:
-        """One lane more, with the settings and the prompt of the last one."""
-        own, asked = values[: len(heads)], values[len(heads) :]
-        wanted, own = one_more(count, own)
-        return [wanted, *shown(wanted, len(boxes)), *own, *one_more(count, asked)[1]]
-
-    def remove(count: int) -> list[Any]:
-        wanted = max(1, (count or 1) - 1)
-        return [wanted, *shown(wanted, len(boxes))]
-
-    more.click(add, [columns.count, *heads, *prompts], [columns.count, *boxes, *heads, *prompts],
-               queue=False, **wide)
-    fewer.click(remove, columns.count, [columns.count, *boxes], queue=False, **wide)
-    parting.wire(lanes, wide)
-
-    def look(text: Any, own: Any, first: Any, *others: Any) -> list[Any]:
-        """The lens: what is in the first lane, its text and decoding, as up to four lanes."""
-        try:
-            found = lens_of(settings, first)
-        except PlaygroundError as error:
-            # A gr.HTML that is told gr.skip() before it was ever in sight loses its props.
-            return [*[gr.skip()] * (1 + len(prompts)), first, *others,
-                    *[gr.skip()] * (1 + len(boxes)), *[idle() for _ in lanes],
-                    sentence(error.problem)]
-        count = len(found.forms)
-        values = [*map(write_lane, found.forms), *others[count - 1 :]]
-        said = sentence(found.remark, "wait") if found.remark else ""
-        return [own or text, *[""] * len(prompts), *values, count, *shown(count, len(boxes)),
-                *[idle(open_prompt=n < count) for n in range(len(lanes))], said]
-
+    size.wire(columns.count, columns.boxes, wide, columns.settings, prompts)
+    parting.wire(columns.lanes, wide)
     lens.click(
-        look, [text, columns.all[0].prompt, *heads],
-        [text, *prompts, *heads, columns.count, *boxes, *lanes, remark], queue=False, **wide,
+        partial(_look, settings), [text, prompts[0], *columns.settings],
+        [text, *prompts, *columns.settings, columns.count, *columns.boxes, *columns.lanes, remark],
+        queue=False, **wide,
     ).then(**go)
+    return CompleteTab(text, columns)
+
+
+def _look(settings: Settings, text: Any, own: Any, first: Any, *others: Any) -> list[Any]:
+    """The lens: what is in the first lane, its text and decoding, as up to four lanes."""
+    total = 1 + len(others)
+    try:
+        found = lens_of(settings, first)
+    except PlaygroundError as error:
+        # A gr.HTML that is told gr.skip() before it was ever in sight loses its props.
+        return [*[gr.skip()] * (1 + total), first, *others, *[gr.skip()] * (1 + total),
+                *[idle() for _ in range(total)], sentence(error.problem)]
+    count = len(found.forms)
+    values = [*map(write_lane, found.forms), *others[count - 1 :]]
+    said = sentence(found.remark, "wait") if found.remark else ""
+    return [own or text, *[""] * total, *values, count, *shown(count, total),
+            *[idle(open_prompt=n < count) for n in range(total)], said]
 
 
 def _runner(

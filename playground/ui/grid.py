@@ -32,6 +32,7 @@ from playground.ui.grid_form import FIELDS, MINE, GridForm
 from playground.ui.grid_job import GridJob
 from playground.ui.grid_lanes import MOST_OPEN, CellLane, opened
 from playground.ui.grid_work import GridWork
+from playground.ui.lane_count import shown
 from playground.ui.lane_report import Board
 from playground.ui.own_presets import read_presets
 from playground.ui.parting import Parting, parting_panel
@@ -302,18 +303,18 @@ def _opener(
             stage.streams.show(session, TAB, [one.feed.key for one in lanes if one.feed])
             return found
 
-        more, shown = now()
+        more, values = now()
         notice = ""
         try:
             if more:
                 with work.following(stage.visitor(request)):
                     while more:
-                        yield [*shown, notice]
+                        yield [*values, notice]
                         time.sleep(FLUSH_SECONDS)
-                        more, shown = now()
+                        more, values = now()
         except Overloaded as full:
             notice = sentence(full.problem)
-        yield [*shown, notice]
+        yield [*values, notice]
 
     return open_cells
 
@@ -321,7 +322,7 @@ def _opener(
 def _now(lanes: list[CellLane], board: Board | None) -> tuple[bool, list[Any]]:
     """Whether more may come of the open cells, and what their boxes, their lanes and the words
     about both show now."""
-    boxes = [gr.update(visible=number < len(lanes)) for number in range(MOST_OPEN)]
+    boxes = shown(len(lanes), MOST_OPEN)
     more = any([lane.follow() for lane in lanes])
     values, parted = [lane.value for lane in lanes], encode({})
     if board is not None:

@@ -13,7 +13,8 @@ from playground.core.recipe import LONGEST_FILE
 from playground.errors import InvalidInput, PlaygroundError
 from playground.settings import Settings
 from playground.ui.actions import QUIET, action_row, resting, running, sentence
-from playground.ui.columns import Columns, shown
+from playground.ui.columns import Columns
+from playground.ui.lane_count import shown
 from playground.ui.lane_form import write_lane
 from playground.ui.recipe_calls import fields_of, lane_of
 from playground.ui.recipe_opened import Opened, OpenedRecipes, groups, read_given
@@ -70,8 +71,7 @@ class RecipeTab:
         """Let a button put every lane that fits into the Complete tab; nothing runs."""
         every = columns.all
         parts = [part for c in every for part in (c.prompt, c.settings)]
-        boxes = [column.box for column in every]
-        outputs = [self.notice, text, columns.count, *parts, *boxes, tabs]
+        outputs = [self.notice, text, columns.count, *parts, *columns.boxes, tabs]
 
         def fill(request: gr.Request) -> list[Any]:
             try:

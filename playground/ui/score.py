@@ -23,9 +23,10 @@ from playground.ui.actions import (
     running,
     wire_examples,
 )
-from playground.ui.columns import CHAT, RAW, PromptForm, prompt_form, shown
+from playground.ui.columns import CHAT, RAW, PromptForm, prompt_form
 from playground.ui.contest import build_contest
 from playground.ui.controls import model_picker, prompt_box, read_model
+from playground.ui.lane_count import LaneButtons, lane_buttons, lane_count, shown
 from playground.ui.score_feed import (
     later_lane,
     refused_lane,
@@ -106,8 +107,7 @@ def _build_text(stage: Stage, settings: Settings, tab: gr.Tab) -> None:
     actions.notice.render()
     examples = examples_row([example.label for example in EXAMPLES])
     with gr.Row(elem_classes="tools"):
-        more = gr.Button("Add lane", size="sm", elem_classes="tool", min_width=60)
-        fewer = gr.Button("Remove lane", size="sm", elem_classes="tool", min_width=60)
+        size = lane_buttons()
         taken = gr.Dropdown(
             [NOTHING], value=NOTHING[1], label="Take over an answer", show_label=False,
             container=False, elem_id="score-take", visible=False, interactive=True, min_width=0,
@@ -115,8 +115,8 @@ def _build_text(stage: Stage, settings: Settings, tab: gr.Tab) -> None:
     with gr.Row(elem_classes=["lanes", "score-lanes"]):
         columns = [_build_column(settings, number) for number in range(MOST)]
     difference = score_view("difference", elem_id="score-difference")
-    count = gr.Number(1, label="Columns", minimum=1, maximum=MOST, precision=0, visible=False)
-    _wire(stage, settings, tab, text, actions, examples, (more, fewer, taken), columns, difference,
+    count = lane_count(1, MOST)
+    _wire(stage, settings, tab, text, actions, examples, (size, taken), columns, difference,
           count)
 
 
@@ -139,10 +139,10 @@ def _build_column(settings: Settings, number: int) -> Column:
 
 def _wire(
     stage: Stage, settings: Settings, tab: gr.Tab, text: gr.Textbox, actions: Actions,
-    examples: list[gr.Button], tools: tuple[gr.Button, gr.Button, gr.Dropdown],
+    examples: list[gr.Button], tools: tuple[LaneButtons, gr.Dropdown],
     columns: list[Column], difference: gr.HTML, count: gr.Number,
 ) -> None:
-    more, fewer, taken = tools
+    size, taken = tools
     boxes = [column.box for column in columns]
     form: list[Any] = [text, count, *boxes, *(part for c in columns for part in c.inputs)]
     names = ("model", "template", "control_tokens", "given")
@@ -160,17 +160,10 @@ def _wire(
         stage.engine, why_no_score, [(c.model, c.form.template) for c in columns],
         [c.remark for c in columns], actions.run, count,
     )
-    for button, step in ((more, 1), (fewer, -1)):
-        button.click(
-            partial(_resize, step), count, [count, *boxes], queue=False, **actions.wide
-        ).then(**reasons)
+    for change in size.wire(count, boxes, actions.wide):
+        change.then(**reasons)
     tab.select(answers_of(stage), None, taken, queue=False, **QUIET)
     taken.input(take, taken, [text, *columns[0].inputs], queue=False, **actions.wide)
-
-
-def _resize(step: int, now: int) -> list[Any]:
-    wanted = max(1, min(MOST, now + step))
-    return [wanted, *shown(wanted, MOST)]
 
 
 def _fill(settings: Settings, example: Example) -> list[Any]:

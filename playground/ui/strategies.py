@@ -23,15 +23,15 @@ from playground.ui.columns import (
     play_lanes,
     prompt_form,
     prompt_of,
-    shown,
     still_lanes,
-    wire_count,
 )
 from playground.ui.controls import model_picker, prompt_box
 from playground.ui.decoding_form import title_of
 from playground.ui.decoding_panel import tell_model
 from playground.ui.lane_board import LaneBoard, filled, lane_board
+from playground.ui.lane_count import lane_buttons, shown
 from playground.ui.parting import Parting, parting_panel
+from playground.ui.scripted import sent
 from playground.ui.served import tell_reasons, why_no_run
 from playground.ui.streaming import Stage
 from playground.ui.token_store import encode
@@ -60,8 +60,7 @@ def build_strategies(stage: Stage, settings: Settings) -> None:
     examples = examples_row(EXAMPLES)
     with gr.Row(elem_classes="tools"):
         form = prompt_form()
-        more = gr.Button("Add lane", size="sm", elem_classes="tool", min_width=60)
-        fewer = gr.Button("Remove lane", size="sm", elem_classes="tool", min_width=60)
+        size = lane_buttons()
         way_in(TAB)
     lanes = LANES[: settings.limits.columns]
     board = lane_board(settings, TAB, len(lanes))
@@ -75,15 +74,14 @@ def build_strategies(stage: Stage, settings: Settings) -> None:
         "text": text, "model": model, "template": form.template,
         "control_tokens": form.control_tokens, **columns.inputs,
     }
-    shown_lanes = [column.lane for column in columns.all]
     go = actions.wire(
-        _runner(stage, columns, parting), inputs, [*shown_lanes, parting.panel, board.bar],
+        _runner(stage, columns, parting), inputs, [*columns.lanes, parting.panel, board.bar],
         stage.stopper(TAB), name="strategies", enter=[text],
     )
     wire_examples(examples, [lambda e=example: e for example in EXAMPLES], text, QUIET, go)
-    wire_count(columns, more, fewer, actions.wide)
+    size.wire(columns.count, columns.boxes, actions.wide)
     _wire_board(board, columns, actions.wide)
-    parting.wire(shown_lanes, actions.wide, board.bar)
+    parting.wire(columns.lanes, actions.wide, board.bar)
 
 
 def _runner(
@@ -115,20 +113,18 @@ def _runner(
 
 def _wire_board(board: LaneBoard, columns: Columns, wide: dict[str, Any]) -> None:
     """Let the bar above the lanes fill them."""
-    every = columns.all
+    total = len(columns.all)
 
     def fill(wish: gr.EventData) -> list[Any]:
         try:
-            texts = filled(wish._data, len(every))
+            texts = filled(sent(wish), total)
         except PlaygroundError as error:
-            return [encode({"problem": str(error)}), *[gr.skip()] * (1 + 3 * len(every))]
-        rest = [gr.skip()] * (len(every) - len(texts))
+            return [encode({"problem": str(error)}), *[gr.skip()] * (1 + 3 * total)]
+        rest = [gr.skip()] * (total - len(texts))
         told = encode({"filled": random.randint(1, LARGEST_SEED)})
-        return [told, len(texts), *shown(len(texts), len(every)), *texts, *rest,
-                *[idle()] * len(every)]
+        return [told, len(texts), *shown(len(texts), total), *texts, *rest, *[idle()] * total]
 
-    lanes = [column.lane for column in every]
     board.bar.fill_lanes(
-        fill, None, [board.bar, columns.count, *(column.box for column in every),
-                     *(column.settings for column in every), *lanes], queue=False, **wide,
+        fill, None, [board.bar, columns.count, *columns.boxes, *columns.settings, *columns.lanes],
+        queue=False, **wide,
     )
