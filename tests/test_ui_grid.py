@@ -25,7 +25,6 @@ from playground.errors import InvalidInput, Problem
 from playground.settings import LOCAL_LIMITS, Limits, Settings
 from playground.spaces_yaml import description
 from playground.ui import grid_work
-from playground.ui.columns import CHAT, RAW
 from playground.ui.grid import EXAMPLES
 from playground.ui.grid_board import answers_of, board_value
 from playground.ui.grid_export import harmless, page_of
@@ -35,6 +34,7 @@ from playground.ui.grid_lanes import catch_up, opened
 from playground.ui.grid_report import layout, news, time_left
 from playground.ui.grid_work import GridWork
 from playground.ui.keeping import Keeper
+from playground.ui.lane_form import CHAT, RAW
 from playground.ui.lane_report import Board
 from playground.ui.page import build_page
 from playground.ui.token_stream import TokenFeed

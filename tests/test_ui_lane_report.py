@@ -17,8 +17,8 @@ from playground.core.run import ModelSpec, Run
 from playground.core.trace import Trace
 from playground.errors import InvalidInput, Problem
 from playground.settings import Settings
-from playground.ui.columns import Lane, plan_lane, play_lanes, refusal_of
 from playground.ui.lane_board import filled, swept
+from playground.ui.lane_play import Lane, plan_lane, play_lanes, refusal_of
 from playground.ui.lane_report import MOST_BOARDS, Board, Boards
 from playground.ui.parting_words import plain, sentence_of
 from playground.ui.token_stream import idle

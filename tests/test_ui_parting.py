@@ -18,7 +18,7 @@ from playground.core.prompt import Raw
 from playground.core.run import ModelSpec, Run
 from playground.core.trace import Trace
 from playground.errors import Problem
-from playground.ui.columns import Lane
+from playground.ui.lane_play import Lane
 from playground.ui.lane_report import Board
 from playground.ui.parting import parting_panel, parting_words
 from playground.ui.parting_words import flag_of, given, numbers_of, plain, sentence_of

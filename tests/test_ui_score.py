@@ -30,9 +30,9 @@ from playground.engine.engine import Engine
 from playground.engine.waiting import Abandoned
 from playground.errors import ContextOverflow, InvalidInput, Overloaded
 from playground.settings import Settings
-from playground.ui.columns import CHAT, RAW
 from playground.ui.contest import EXAMPLES as CONTESTS
 from playground.ui.contest import _opened, read_contest
+from playground.ui.lane_form import CHAT, RAW
 from playground.ui.score import EXAMPLES, MOST, _fill, _request, build_score
 from playground.ui.score_feed import scored_lane
 from playground.ui.score_figures import (

@@ -13,8 +13,8 @@ from playground.core.run import Run
 from playground.errors import PlaygroundError, Problem
 from playground.ui.actions import resting, running, sentence
 from playground.ui.chats import Chats, Question
-from playground.ui.columns import Lane, plan_lane
 from playground.ui.lane_form import read_lane
+from playground.ui.lane_play import Lane, plan_lane
 from playground.ui.lane_report import Board, Boards
 from playground.ui.lane_turns import waiting_notice
 from playground.ui.streaming import Stage

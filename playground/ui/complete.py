@@ -14,17 +14,12 @@ from playground.errors import PlaygroundError
 from playground.settings import Settings
 from playground.ui.actions import action_row, examples_row, sentence, wire_examples
 from playground.ui.blind import way_in
-from playground.ui.columns import (
-    Columns,
-    build_own_columns,
-    plan_lane,
-    play_lanes,
-    still_lanes,
-)
+from playground.ui.columns import Columns, build_own_columns
 from playground.ui.controls import prompt_box
 from playground.ui.decoding_panel import start_form
 from playground.ui.lane_count import lane_buttons, shown
 from playground.ui.lane_form import LaneForm, read_lane, write_lane
+from playground.ui.lane_play import plan_lane
 from playground.ui.lens import lens_of
 from playground.ui.parting import Parting, parting_panel
 from playground.ui.streaming import Stage
@@ -114,9 +109,7 @@ def _runner(
         for column in built.of(columns):
             own, given = (values[name] for name in column.inputs)
             lanes.append(plan_lane("", partial(_run_of, settings, given, own or text)))
-        played = play_lanes(stage, TAB, request, lanes, len(built.all))
-        yield from stage.show(TAB, request, parting.follow(request, lanes, played),
-                              partial(still_lanes, 3, len(lanes), len(built.all)))
+        yield from parting.play(stage, TAB, request, lanes, len(built.all))
 
     return run
 

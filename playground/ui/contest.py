@@ -24,8 +24,8 @@ from playground.ui.actions import (
     sentence,
     wire_examples,
 )
-from playground.ui.columns import CHAT, RAW, prompt_form, prompt_of
-from playground.ui.controls import model_picker, prompt_box, read_model
+from playground.ui.controls import model_picker, prompt_box, prompt_form, prompt_of, read_model
+from playground.ui.lane_form import CHAT, RAW
 from playground.ui.score_feed import scored_lane, waiting_lane
 from playground.ui.score_figures import standings
 from playground.ui.score_view import score_view

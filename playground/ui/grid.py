@@ -25,14 +25,14 @@ from playground.ui.actions import (
     wire_examples,
 )
 from playground.ui.blind import way_in
-from playground.ui.columns import CHAT, RAW, prompt_form
-from playground.ui.controls import offered
+from playground.ui.controls import offered, prompt_form
 from playground.ui.grid_board import board_value, grid_board, key_value
 from playground.ui.grid_form import FIELDS, MINE, GridForm
 from playground.ui.grid_job import GridJob
 from playground.ui.grid_lanes import MOST_OPEN, CellLane, opened
 from playground.ui.grid_work import GridWork
 from playground.ui.lane_count import shown
+from playground.ui.lane_form import CHAT, RAW
 from playground.ui.lane_report import Board
 from playground.ui.own_presets import read_presets
 from playground.ui.parting import Parting, parting_panel

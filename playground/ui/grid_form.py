@@ -17,9 +17,9 @@ from playground.core.run import ModelSpec
 from playground.core.table import read_table
 from playground.errors import InvalidInput
 from playground.settings import Limits
-from playground.ui.columns import CHAT
 from playground.ui.controls import read_model
 from playground.ui.decoding_form import read_form
+from playground.ui.lane_form import CHAT
 
 MINE = "Mine: "
 MOST_CHOSEN = 200  # models or strategies

@@ -15,13 +15,13 @@ from playground.ui.actions import QUIET
 from playground.ui.blind import WAY_IN, GridSource, build_blind
 from playground.ui.blind_grid import cells_of
 from playground.ui.chat import build_chat
-from playground.ui.columns import describe
 from playground.ui.complete import build_complete
 from playground.ui.grid import build_grid, key_of
 from playground.ui.guard import Guard
 from playground.ui.header import header, shared_note
 from playground.ui.inside import build_inside
 from playground.ui.keeping import keeper_of
+from playground.ui.lane_play import describe
 from playground.ui.language import language_picker
 from playground.ui.logits_section import lead_to_complete
 from playground.ui.model_list import list_models

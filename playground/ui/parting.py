@@ -1,32 +1,31 @@
 """Where lanes part: the panel under lanes side by side, and the lanes' own marks; it compares
 nothing itself.
 
-A tab whose lanes are played by ``play_lanes``::
+A tab whose lanes are played together::
 
-    lanes = build_columns(...)
+    columns = build_columns(...)
     parting = parting_panel(TAB)                         # where it shall stand: under the lanes
-    outputs = [..., *lanes of play_lanes, parting.panel]
-    yield from parting.follow(request, lanes, play_lanes(...))
-    parting.wire([column.lane for column in columns.all], event)
+    outputs = [run, stop, notice, *columns.lanes, parting.panel]
+    yield from parting.play(stage, TAB, request, lanes, len(columns.lanes))
+    parting.wire(columns.lanes, event)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from playground.core.align import word_diff
-from playground.ui.columns import Lane, refusal_of
+from playground.ui.lane_play import BEFORE_LANES, Lane, play_lanes, refusal_of, still_lanes
 from playground.ui.lane_report import Board, Boards
 from playground.ui.scripted import scripted_view, sent
+from playground.ui.streaming import Stage
 from playground.ui.token_store import encode, trace_of
 from playground.ui.token_stream import BUNDLE
-
-# Before the lanes in an update of ``play_lanes``: run, stop, notice.
-_BEFORE_LANES = 3
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,16 @@ class Parting:
 
     panel: gr.HTML
     boards: Boards
+
+    def play(
+        self, stage: Stage, tab: str, request: gr.Request, lanes: Sequence[Lane], total: int,
+        *, figures: bool = False,
+    ) -> Iterator[list[Any]]:
+        """Play the lanes of a tab that has built ``total``, and follow them, until a later event of
+        the tab takes over."""
+        played = play_lanes(stage, tab, request, lanes, total)
+        yield from stage.show(tab, request, self.follow(request, lanes, played, figures=figures),
+                              partial(still_lanes, len(lanes), total))
 
     def follow(
         self, request: gr.Request, lanes: Sequence[Lane], updates: Iterator[list[Any]],
@@ -80,7 +89,7 @@ class Parting:
 def _told(board: Board, update: list[Any], figures: bool) -> list[Any]:
     told = [board.parting(), *([board.value()] if figures else [])]
     count = len(board.lanes)
-    ours, lanes = update[:_BEFORE_LANES], update[_BEFORE_LANES:]
+    ours, lanes = update[:BEFORE_LANES], update[BEFORE_LANES:]
     marked = [board.mark(n, value) for n, value in enumerate(lanes[:count])]
     return [*ours, *marked, *lanes[count:], *told]
 

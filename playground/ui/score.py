@@ -23,10 +23,10 @@ from playground.ui.actions import (
     running,
     wire_examples,
 )
-from playground.ui.columns import CHAT, RAW, PromptForm, prompt_form
 from playground.ui.contest import build_contest
-from playground.ui.controls import model_picker, prompt_box, read_model
+from playground.ui.controls import PromptForm, model_picker, prompt_box, prompt_form, read_model
 from playground.ui.lane_count import LaneButtons, lane_buttons, lane_count, shown
+from playground.ui.lane_form import CHAT, RAW
 from playground.ui.score_feed import (
     later_lane,
     refused_lane,

@@ -15,21 +15,13 @@ from playground.errors import PlaygroundError
 from playground.settings import Settings
 from playground.ui.actions import QUIET, action_row, examples_row, wire_examples
 from playground.ui.blind import way_in
-from playground.ui.columns import (
-    Columns,
-    build_columns,
-    make_run,
-    plan_lane,
-    play_lanes,
-    prompt_form,
-    prompt_of,
-    still_lanes,
-)
-from playground.ui.controls import model_picker, prompt_box
+from playground.ui.columns import Columns, build_columns
+from playground.ui.controls import make_run, model_picker, prompt_box, prompt_form, prompt_of
 from playground.ui.decoding_form import title_of
 from playground.ui.decoding_panel import tell_model
 from playground.ui.lane_board import LaneBoard, filled, lane_board
 from playground.ui.lane_count import lane_buttons, shown
+from playground.ui.lane_play import plan_lane
 from playground.ui.parting import Parting, parting_panel
 from playground.ui.scripted import sent
 from playground.ui.served import tell_reasons, why_no_run
@@ -103,10 +95,7 @@ def _runner(
         chosen = [values[column.named("settings")] for column in built.of(columns)]
         lanes = [plan_lane(title_of(own), partial(make_run, model, prompt, own, fresh))
                  for own in chosen]
-        played = play_lanes(stage, TAB, request, lanes, len(built.all))
-        compared = parting.follow(request, lanes, played, figures=True)
-        yield from stage.show(TAB, request, compared,
-                              partial(still_lanes, 3, len(lanes), len(built.all)))
+        yield from parting.play(stage, TAB, request, lanes, len(built.all), figures=True)
 
     return run
 

@@ -10,7 +10,7 @@ import gradio as gr
 
 from playground.core.prompt import Chat, Message, Raw
 from playground.core.trace import Trace
-from playground.ui.columns import CHAT, RAW
+from playground.ui.lane_form import CHAT, RAW
 from playground.ui.streaming import Stage
 from playground.ui.token_store import KEPT
 

@@ -24,11 +24,11 @@ from playground.ui.actions import (
 from playground.ui.branch_tree import branch_part
 from playground.ui.branch_view import Frame, frame_of
 from playground.ui.branches import Branches
-from playground.ui.columns import describe, make_run, prompt_form, prompt_of
-from playground.ui.controls import model_picker, prompt_box
+from playground.ui.controls import make_run, model_picker, prompt_box, prompt_form, prompt_of
 from playground.ui.decoding_form import read_form
 from playground.ui.decoding_panel import decoding_panel, tell_model
 from playground.ui.desk import Act, Desks
+from playground.ui.lane_play import describe
 from playground.ui.lanes import LANES
 from playground.ui.parting import parting_panel
 from playground.ui.scripted import event_of, sent

@@ -8,7 +8,7 @@ from typing import Any
 from playground.core.prompt import Chat, Message, Role, check_text
 from playground.core.trace import Trace
 from playground.errors import Problem
-from playground.ui.columns import describe
+from playground.ui.lane_play import describe
 
 ENDINGS = {
     "end": "ended by itself",
