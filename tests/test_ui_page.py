@@ -63,8 +63,15 @@ def changed(update: list[Any]) -> list[int]:
 
 
 def pressed(blocks: gr.Blocks, event: str) -> Any:
-    """The function behind a button of the chat's own."""
-    return next(f.fn for f in blocks.fns.values() if any(name == event for _, name in f.targets))
+    """The event of a button of the chat's own."""
+    return next(f for f in blocks.fns.values() if any(name == event for _, name in f.targets))
+
+
+def buttons(blocks: gr.Blocks, label: str) -> list[Any]:
+    """The events of the buttons with a label, in the order of their tabs."""
+    ids = [one._id for one in blocks.blocks.values()
+           if isinstance(one, gr.Button) and one.value == label]
+    return [next(f for f in blocks.fns.values() if (id, "click") in f.targets) for id in ids]
 
 
 def test_every_wide_event_shows_progress_in_one_place() -> None:
@@ -200,7 +207,7 @@ def test_what_is_pressed_last_wins_over_an_answer_that_is_still_written(
     answer = ask(REQUEST, **{**inputs, "message": "Hi"})
     for _ in range(3):
         next(answer)
-    (cleared,) = pressed(blocks, "clear")(REQUEST, 1)
+    (cleared,) = pressed(blocks, "clear").fn(REQUEST, 1)
     assert engine.streams[0].stopped == 1
     assert (cleared[CHATS], cleared[FIRST]) == (Chats(), [])
     assert cleared[0]["visible"] is True and cleared[1]["visible"] is False
@@ -223,7 +230,7 @@ def test_a_later_handler_waits_until_the_former_has_said_its_last_word(
     here = gr.EventData(first_chat(blocks), None)
     other = threading.Thread(
         target=lambda: said.extend(
-            update[CHATS] for update in pressed(blocks, "undo")(REQUEST, here, before, 1)
+            update[CHATS] for update in pressed(blocks, "undo").fn(REQUEST, here, before, 1)
         )
     )
     other.start()
@@ -319,19 +326,17 @@ def test_as_many_columns_run_as_are_asked_for() -> None:
 def test_an_edit_or_an_example_that_is_none_changes_no_chat(sent: Any) -> None:
     engine = FakeEngine()
     blocks = page(engine)
-    ours = {getattr(f.fn, "__name__", ""): f for f in blocks.fns.values()
-            if getattr(f.fn, "__module__", "") == "playground.ui.chat"}
     event = SimpleNamespace(index=sent, value=sent, target=first_chat(blocks))
-    for name in ("edit", "example"):
-        values = [getattr(part, "value", None) for part in ours[name].inputs]
-        list(ours[name].fn(REQUEST, event, *values))
+    for name in ("edit", "example_select"):
+        does = pressed(blocks, name)
+        list(does.fn(REQUEST, event, *(getattr(part, "value", None) for part in does.inputs)))
     assert engine.history == []
 
 
 @pytest.mark.parametrize("first", ["{", '{"preset": "none"}', '{"model": 5}', None, 5])
 def test_the_lens_over_settings_that_are_none_says_so_and_leaves_the_lanes(first: Any) -> None:
     blocks = page(FakeEngine())
-    look = next(f for f in blocks.fns.values() if getattr(f.fn, "__name__", "") == "look")
+    (look,) = buttons(blocks, "Base and chat lens")
     values = [getattr(part, "value", None) for part in look.inputs]
     values[2] = first
     told = look.fn(*values)
@@ -342,7 +347,7 @@ def test_the_lens_over_settings_that_are_none_says_so_and_leaves_the_lanes(first
 
 def test_the_lens_fills_four_lanes_from_one_text() -> None:
     blocks = page(FakeEngine())
-    look = next(f for f in blocks.fns.values() if getattr(f.fn, "__name__", "") == "look")
+    (look,) = buttons(blocks, "Base and chat lens")
     values = [getattr(part, "value", None) for part in look.inputs]
     values[0], values[2] = "Hi", json.dumps({"model": "builtin/tiny-base", "preset": "Top-p"})
     names = [getattr(part, "label", None) or n for n, part in enumerate(look.outputs)]
@@ -361,7 +366,7 @@ def test_the_lens_fills_four_lanes_from_one_text() -> None:
 
 def test_a_lane_that_is_added_is_set_as_the_last_one_is() -> None:
     blocks = page(FakeEngine())
-    chat, complete = (f for f in blocks.fns.values() if getattr(f.fn, "__name__", "") == "add")
+    chat, complete, *_ = buttons(blocks, "Add lane")
     own = [lane(system=str(n)) for n in range(8)]
     asked = Chats().put({0: Transcript().asked("Hi")})
     made = chat.fn(asked, 1, *own)
@@ -410,7 +415,7 @@ def test_two_chats_say_where_they_part_and_keep_saying_it_when_one_is_asked_agai
 
     event = SimpleNamespace(target=chats_of(blocks)[1])
     states = [final[CHATS], 2, *(inputs[f"settings_{n}"] for n in range(1, 9))]
-    again = list(pressed(blocks, "retry")(REQUEST, event, *states))[-1]
+    again = list(pressed(blocks, "retry").fn(REQUEST, event, *states))[-1]
     parting = json.loads(again[ALL])
     assert [one["at"] for one in parting["lanes"]] == [None, 0]
     assert json.loads(again[LANE])["key"] == json.loads(final[LANE])["key"]
@@ -421,8 +426,7 @@ def test_two_chats_say_where_they_part_and_keep_saying_it_when_one_is_asked_agai
     ballot = json.loads(vote(REQUEST))
     assert {ballot["left"], ballot["right"]} == {"ab", "xd"}
 
-    fewer = next(f for f in blocks.fns.values() if getattr(f.fn, "__name__", "") == "remove"
-                 and chats_of(blocks)[0] not in f.outputs and len(f.outputs) == 19)
+    fewer, *_ = buttons(blocks, "Remove lane")
     *_, lane_one, panel = fewer.fn(2, REQUEST)
     assert "parting" not in json.loads(lane_one) and json.loads(panel) == {}
 
@@ -433,7 +437,7 @@ def test_a_chat_alone_is_compared_with_nothing_and_cleared_ones_no_more() -> Non
     alone = list(ask(REQUEST, **{**inputs, "message": "Hi"}))[-1]
     assert len(json.loads(alone[ALL])["lanes"]) == 1 and "parting" not in json.loads(alone[LANE])
     list(ask(REQUEST, **{**inputs, "message": "Hi", "lanes": 2}))
-    cleared = list(pressed(blocks, "clear")(REQUEST, 2))[-1]
+    cleared = list(pressed(blocks, "clear").fn(REQUEST, 2))[-1]
     assert json.loads(cleared[ALL]) == {}
 
 

@@ -28,6 +28,11 @@ class Actions:
     notice: gr.HTML
 
     @property
+    def outputs(self) -> list[Any]:
+        """What an update of ``running`` or ``resting``, and a sentence, is for."""
+        return [self.run, self.stop, self.notice]
+
+    @property
     def wide(self) -> dict[str, Any]:
         """The settings of an event with several outputs: without ``show_progress_on`` Gradio tells
         each of them of every update."""
@@ -44,7 +49,7 @@ class Actions:
         whatever else begins it.
         """
         go = {**HEARD, **self.wide, "fn": run, "inputs_kwargs": inputs,
-              "outputs": [self.run, self.stop, self.notice, *outputs]}
+              "outputs": [*self.outputs, *outputs]}
         gr.on([self.run.click, *(box.submit for box in enter)], api_name=name, **go)
         self.stop.click(stop, None, None, queue=False, **QUIET)
         return go

@@ -18,6 +18,7 @@ from playground.ui.lane_play import Lane, plan_lane
 from playground.ui.lane_report import Board, Boards
 from playground.ui.lane_turns import waiting_notice
 from playground.ui.streaming import Stage
+from playground.ui.token_stream import idle
 from playground.ui.transcript import Transcript
 
 SECONDS_A_CHAT = 0.02  # between two updates: 15 a second for up to 3 chats, 6 for 8
@@ -60,6 +61,24 @@ class Shown:
     messages: Sequence[Any]
     values: Sequence[Any]
     parting: Any = field(default_factory=gr.skip)
+
+    def update(self, total: int) -> list[Any]:
+        """For the components of a tab that has built ``total`` lanes: run, stop, notice, chats,
+        message, the messages of each chat, the value of each lane, and where they part. Lanes out
+        of sight are told that they are empty, since a gr.HTML that is told gr.skip() before it was
+        ever in sight loses its props."""
+        away = total - len(self.messages)
+        message = gr.skip() if self.message is None else self.message
+        return [*self.buttons, self.notice, self.chats, message, *self.messages, *[[]] * away,
+                *self.values, *[idle()] * away, self.parting]
+
+
+def still_chats(count: int, total: int, update: list[Any]) -> list[Any]:
+    """An update of ``total`` lanes that changes nothing of the ``count`` that are in sight."""
+    *before, parting = update
+    first = len(before) - 2 * total
+    away = {start + n for start in (first, first + total) for n in range(count, total)}
+    return [value if n in away else gr.skip() for n, value in enumerate(update)]
 
 
 @dataclass
@@ -145,8 +164,8 @@ def play_chats(
     problems = [one.problem for one in asked.values()]
     if all(problem is not None for problem in problems):
         last = shown(resting(), sentence(problems[0] or ""), message)
-        said = [chat.messages() for chat in chats.lanes[: lanes.count]]
-        yield Shown(last.buttons, last.notice, chats, message, said, last.values, last.parting)
+        yield Shown(last.buttons, last.notice, chats, message, chats.messages(lanes.count),
+                    last.values, last.parting)
         return
     yield shown(resting(), "", None)
 
@@ -155,6 +174,5 @@ def _refused(
     lanes: ChatLanes, chats: Chats, problem: Problem | None, message: str | None
 ) -> Shown:
     """Nothing is run: the chats as they were, and why."""
-    said = [chat.messages() for chat in chats.lanes[: lanes.count]]
-    return Shown(resting(), sentence(problem) if problem else "", chats, message, said,
-                 [gr.skip()] * lanes.count)
+    return Shown(resting(), sentence(problem) if problem else "", chats, message,
+                 chats.messages(lanes.count), [gr.skip()] * lanes.count)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from playground.ui.transcript import Transcript
 
@@ -31,6 +32,10 @@ class Chats:
     def put(self, changed: Mapping[int, Transcript]) -> Chats:
         """These chats with some lanes changed."""
         return Chats(tuple(changed.get(n, chat) for n, chat in enumerate(self.lanes)))
+
+    def messages(self, count: int) -> list[list[dict[str, Any]]]:
+        """For the chat components of the first ``count`` lanes: what stands in each."""
+        return [chat.messages() for chat in self.lanes[:count]]
 
     def copied(self, lane: int, to: int) -> Chats:
         """A lane that comes beside another goes on from the same conversation."""

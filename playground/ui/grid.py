@@ -112,7 +112,7 @@ class _Parts:
     @property
     def outputs(self) -> list[Any]:
         """What they change."""
-        return [self.actions.run, self.actions.stop, self.actions.notice, self.board]
+        return [*self.actions.outputs, self.board]
 
 
 def build_grid(stage: Stage, settings: Settings, tab: gr.Tab) -> tuple[GridWork, gr.HTML]:

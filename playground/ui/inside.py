@@ -150,8 +150,7 @@ def _wire(
     go: dict[str, Any] = {
         **HEARD, **wide, "fn": _looker(stage, sections, seen),
         "inputs": [shown, *head.inputs, *controls],
-        "outputs": [head.actions.run, head.actions.stop, head.actions.notice,
-                    *(section.view for section in sections)],
+        "outputs": [*head.actions.outputs, *(section.view for section in sections)],
     }
     head.actions.run.click(**{**go, "fn": _looker(stage, sections, seen, anew=True)})
     gr.on([head.text.submit, head.model.input], **go)

@@ -134,7 +134,7 @@ def build_recipe(stage: Stage, settings: Settings) -> RecipeTab:
                 lane = token_stream(hint=AGAIN, view="tokens", name=TAB, branch=True)
 
     shown_parts = [sheet, pick, expected, lane]
-    outputs = [actions.run, actions.stop, actions.notice, *shown_parts]
+    outputs = [*actions.outputs, *shown_parts]
     tab = RecipeTab(given, opened, _opener(opened, settings), outputs, actions.notice,
                     (complete, tokens))
     given.submit(tab.open, given, outputs, queue=False, **actions.wide)

@@ -107,7 +107,7 @@ def build_tokens(stage: Stage, settings: Settings) -> TokensTab:
     tell_reasons(stage.engine, why_no_run, [(model, form.template)], [remark])
 
     show = _shower(desks, stage)
-    outputs = [actions.run, actions.stop, actions.notice, *lanes, *boxes, *strips, pace, tree,
+    outputs = [*actions.outputs, *lanes, *boxes, *strips, pace, tree,
                samples, parting.panel]
     inputs = {"text": text, "model": model, "template": form.template,
               "control_tokens": form.control_tokens, "settings": panel}
