@@ -71,7 +71,7 @@ def ended(branches: Branches, times: int = 200) -> Branches:
     """The page once all is quiet."""
     for _ in range(times):
         branches.pump()
-        if not branches.live:
+        if not branches.player.live:
             return branches
     raise AssertionError("it does not end")
 
@@ -110,7 +110,7 @@ def test_the_parent_goes_on_while_its_branch_begins() -> None:
         branches.pump()
     key = branches.tree.branches[0].key
     branches.branch({"key": key, "position": 1, "what": "take", "id": 4})
-    assert len(branches.writing) == 2
+    assert len(branches.player.writing) == 2
     assert engine.streams[0].asked == [], "nobody stopped it"
     ended(branches)
     assert len(answer_of(key)) == 6
@@ -225,7 +225,7 @@ def test_undo_of_a_branch_stops_it_and_the_lanes_are_as_before() -> None:
     branches.undo()
     assert branches.lanes.keys == (key, None, None, None)
     assert engine.streams[1].asked == [("stop", 0)]
-    assert not ended(branches).writing
+    assert not ended(branches).player.writing
 
 
 def test_a_new_run_begins_a_new_tree_and_undo_brings_the_former_back() -> None:
@@ -351,16 +351,17 @@ def test_a_speed_holds_for_what_runs_and_for_what_comes() -> None:
     _act(branches, {"do": "speed", "speed": 0})
     assert engine.streams[1].asked[-1] == ("pace", 0, 0, 0.0)
     _act(branches, {"do": "go"})
-    assert branches.pace.speed == FULL and engine.streams[1].asked[-1] == ("pace", 0, None, 0.0)
+    assert branches.player.pace.speed == FULL
+    assert engine.streams[1].asked[-1] == ("pace", 0, None, 0.0)
 
 
 def test_other_settings_reach_every_run_or_say_why_not() -> None:
     branches, engine, key = begun("a", "b")
     branches.branch({"key": key, "position": 1, "what": "take", "id": 8})
     warm = Decoding(do_sample=True)
-    assert branches.amend(warm) == []
+    assert branches.player.amend(warm) == []
     assert engine.streams[1].asked == [("amend", 0, warm)]
-    assert "cannot change" in branches.amend(Decoding(num_beams=3))[0]
+    assert "cannot change" in branches.player.amend(Decoding(num_beams=3))[0]
 
 
 def test_samples_are_drawn_in_one_batch_with_seeds_that_follow_each_other() -> None:
@@ -519,7 +520,7 @@ def test_frames_come_until_all_is_quiet() -> None:
     frames = list(one.show(lambda branches: branches.run(RUN)))
     assert [frame.live for frame in frames[-2:]] == [True, False] or not frames[-1].live
     assert told(frames[-1].lanes[0])["n"] == 2
-    assert not one.branches.live
+    assert not one.branches.player.live
 
 
 def test_the_first_frame_has_the_first_token_where_it_comes_soon(
@@ -546,7 +547,7 @@ def test_what_was_put_in_is_no_token_of_the_run_itself() -> None:
     begun = []
     for _ in range(3):
         branches.pump()
-        begun.append(branches.begun)
+        begun.append(branches.player.begun)
     assert begun == [False, False, True]
 
 

@@ -121,12 +121,12 @@ def test_branches_and_samples_are_kept_and_what_a_closed_page_leaves() -> None:
     keeper = Keeper()
     engine = FakeEngine(words("a", "b"), words("s"), words("t"), words(*"unread"))
     branches = Branches(engine, 24, "a-page", lambda run: "words")  # type: ignore[arg-type]
-    branches.begin = lambda: keeper.begin(OWNER, "tokens")
+    branches.player.begin = lambda: keeper.begin(OWNER, "tokens")
     branches.run(RUN)
-    while branches.live:
+    while branches.player.live:
         branches.pump()
     branches.draw(RUN, 2)
-    while branches.live:
+    while branches.player.live:
         branches.pump()
     branches.run(RUN)
     for _ in range(3):

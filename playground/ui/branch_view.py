@@ -7,7 +7,7 @@ A string stays the very same while nothing happens, which costs the browser noth
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,8 @@ from playground.core.remote import server_and_model
 from playground.core.samples import Span, merge
 from playground.core.trace import Trace
 from playground.errors import Problem
-from playground.ui.branches import OVER, Branches, Drawing
+from playground.ui.branches import Branches
+from playground.ui.drawing import Drawing
 from playground.ui.lane_report import Board
 from playground.ui.lanes import LANES
 from playground.ui.parting_words import numbers_of, plain, sentence_of
@@ -36,7 +37,7 @@ def strip_value(branches: Branches, lane: int) -> str:
     several = sum(one is not None for one in branches.lanes.keys) > 1
     value: dict[str, Any] = {"lane": lane, "key": key or "", "several": several}
     if branch is not None:
-        value |= {"about": _about(branches, branch, trace), "live": key in branches.writing}
+        value |= {"about": _about(branches, branch, trace), "live": key in branches.player.writing}
     if trace is not None and trace.refusal:
         value["problem"] = str(trace.refusal)
     if trace is None and key is not None:
@@ -110,14 +111,15 @@ def _parting(branches: Branches) -> str:
 
 def pace_value(branches: Branches) -> str:
     """Whether something runs, whether it is paused, and how fast it may go."""
-    return encode({"live": bool(branches.writing), "held": branches.pace.held,
-                   "speed": branches.pace.speed, "speeds": [words for _, words in SPEEDS],
-                   "why": _why_no_pace(branches)})
+    player = branches.player
+    return encode({"live": bool(player.writing), "held": player.pace.held,
+                   "speed": player.pace.speed, "speeds": [words for _, words in SPEEDS],
+                   "why": _why_no_pace(player.writing)})
 
 
-def _why_no_pace(branches: Branches) -> str:
+def _why_no_pace(keys: Set[str]) -> str:
     """Why nothing that is written now can be held back; empty where something can."""
-    writing = [trace for key in branches.writing if (trace := trace_of(key)) is not None]
+    writing = [trace for key in keys if (trace := trace_of(key)) is not None]
     servers = [server_and_model(trace.run.model.repo) for trace in writing]
     first = servers[0] if servers else None
     return only_here("pace", first[0]) if first and all(servers) else ""
@@ -171,7 +173,7 @@ def _span(branches: Branches, span: Span, total: int) -> dict[str, Any]:
 
 def _over(drawing: Drawing, samples: Sequence[int]) -> int:
     """How many of these samples write no more."""
-    return sum(drawing.feeds[n].trace.state in OVER for n in samples)
+    return sum(drawing.feeds[n].trace.is_over for n in samples)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +210,7 @@ def frame_of(branches: Branches, notice: str | Problem = "", former: Frame | Non
         former.tree if former else tree_value(branches),
         former.samples if former else samples_value(branches),
         parting,
-        branches.live,
+        branches.player.live,
     )
 
 

@@ -1,4 +1,4 @@
-"""The branches of one page: their runs, the lanes that show them, the tree; it knows no Gradio.
+"""The branches of one page: the lanes that show them, the tree, its samples; it knows no Gradio.
 
 Nothing here waits for a model. Whoever shows it calls ``pump`` every moment and reads what stands.
 """
@@ -10,44 +10,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from playground.core.branches import Branch, History, Tree
-from playground.core.compare import Comparison, compare, parted
-from playground.core.decoding import Decoding
-from playground.core.events import Failed, Step
+from playground.core.compare import Comparison, compare
+from playground.core.events import Step
 from playground.core.forking import forked, resumed
-from playground.core.run import LARGEST_SEED, Run
+from playground.core.run import Run
 from playground.core.trace import Trace
-from playground.core.visitor import Visitor
 from playground.engine.engine import Engine
-from playground.errors import InvalidInput, PlaygroundError
-from playground.ui.keeping import Keeping
+from playground.errors import InvalidInput
+from playground.ui.drawing import Drawing, drawing_of
 from playground.ui.lane_report import Board
 from playground.ui.lanes import LANES, Lanes
-from playground.ui.playing import Following, Pace, Playing, amend
+from playground.ui.playing import Player
 from playground.ui.token_feed import TokenFeed
-from playground.ui.token_store import Live, answer_of, trace_of
+from playground.ui.token_store import answer_of, trace_of
 
-OVER = ("finished", "failed")
 FROM_HERE = 20  # samples that a click on a token asks for
-
-
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """Samples of one prompt, or of how the run with the key ``origin`` goes on; how they were
-    drawn, in words."""
-
-    feeds: tuple[TokenFeed, ...]
-    words: str = ""
-    origin: str = ""
-
-    @property
-    def running(self) -> bool:
-        """Whether some of them still write."""
-        return any(feed.trace.state not in OVER for feed in self.feeds)
-
-
-def _has_begun(trace: Trace) -> bool:
-    """Whether a run has told a token of its own, and not only what was put in, or a beam step."""
-    return bool(trace.beams) or bool(trace.steps) and not trace.steps[-1].forced
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +45,14 @@ class Branches:
     def __init__(
         self, engine: Engine, most_samples: int, session: str, describe: Callable[[Run], str]
     ) -> None:
-        self._engine, self._session, self._describe = engine, session, describe
+        self._describe = describe
         self.most_samples = most_samples
-        self.begin: Callable[[], Keeping | None] = lambda: None  # who keeps what is run next
-        self.visitor = Visitor()  # and whose share of the machine it takes
-        self.lent: Callable[[], dict[str, Any]] = dict  # the page's own tokens for servers
+        self.player = Player(engine, session)
         self.history = History()
         self.lanes = Lanes()
         self.compared: tuple[str, ...] = ()
-        self.pace = Pace()
         self.drawing: Drawing | None = None
         self.feeds: dict[str, TokenFeed] = {}
-        self._playing: list[Playing | Following] = []
         self._lanes_before: tuple[Lanes, ...] = ()  # for each change that can be undone
         self._board: Board | None = None
 
@@ -89,17 +62,6 @@ class Branches:
         return self.history.tree
 
     @property
-    def live(self) -> bool:
-        """Whether anything may still happen."""
-        return bool(self._playing)
-
-    @property
-    def begun(self) -> bool:
-        """Whether every run that plays has told something that it chose, or is over."""
-        return all(one.over or _has_begun(feed.trace)
-                   for one in self._playing for feed in one.feeds)
-
-    @property
     def tokens(self) -> int:
         """How many tokens are held here, whatever the store has forgotten."""
         drawn = self.drawing.feeds if self.drawing else ()
@@ -107,19 +69,12 @@ class Branches:
         traces = [feed.trace for feed in feeds.values()]
         return sum(len(trace.beginning) + len(trace.steps) for trace in traces)
 
-    @property
-    def paced(self) -> list[Playing]:
-        """The streams that the reader can pause; samples go on freely."""
-        return [one for one in self._playing if isinstance(one, Playing) and one.paced]
-
     def pump(self) -> None:
         """What has happened since the last time, into the feeds."""
-        for one in tuple(self._playing):
-            over = one.over
-            one.pump()
-            if over:
-                self._playing.remove(one)
-        self._forget()
+        self.player.pump()
+        # Only what is shown or still writes is held here; the rest is in the bounded store.
+        needed = {*self.lanes.keys, *(feed.key for feed in self.player.feeds)}
+        self.feeds = {key: feed for key, feed in self.feeds.items() if key in needed}
 
     # Runs and branches
 
@@ -127,7 +82,7 @@ class Branches:
         """A run of its own, and with it a new tree; undo brings the former one back."""
         feed = TokenFeed(run, Branch("").title, self._describe(run))
         self._plant(Branch(feed.key), "the new run")
-        self._play([feed])
+        self._play(feed)
         self._show(feed.key, 0)
 
     def branch(self, wish: Mapping[str, Any], where: str = "") -> None:
@@ -155,8 +110,8 @@ class Branches:
         feed = TokenFeed(new.run, branch.title, self._describe(new.run),
                          stood=answer[: new.position])
         self._then(branch.title, self.tree.add(replace(branch, key=feed.key)))
-        self._play([feed])
-        self._show(feed.key, self.lanes.free(key, self.writing))
+        self._play(feed)
+        self._show(feed.key, self.lanes.free(key, self.player.writing))
 
     def _root(self, key: str, where: str) -> None:
         """A run that is not in the tree begins a new one."""
@@ -181,13 +136,15 @@ class Branches:
 
     def stop(self, key: object = None) -> None:
         """Stop the run of a key, or every run of this tab; what was written stays."""
-        for one in self._playing:
-            one.stop(key if isinstance(key, str) else None)
+        self.player.stop(key if isinstance(key, str) else None)
+
+    def _play(self, feed: TokenFeed) -> None:
+        self.feeds[feed.key] = feed
+        self.player.play([feed])
 
     def _plant(self, root: Branch, words: str) -> None:
         """A new tree in place of the one that is there, whose runs are stopped."""
-        for playing in self.paced:
-            playing.stop()
+        self.player.stop_paced()
         self._then(words if self.tree.branches else "the run", Tree().add(root))
         self.lanes, self.compared = Lanes(), ()
 
@@ -215,7 +172,7 @@ class Branches:
         if len(self.compared) == 2:
             for one, other in (self.compared, self.compared[::-1]):
                 if one not in self.lanes.keys:
-                    self._show(one, self.lanes.free(other, self.writing))
+                    self._show(one, self.lanes.free(other, self.player.writing))
 
     @property
     def parting(self) -> tuple[Trace, Trace, Comparison] | None:
@@ -233,7 +190,7 @@ class Branches:
         before = self._board
         if before is None or list(before.lanes) != shown:
             self._board = Board(shown, before.wanted if before else "")
-        self._board.running = self.live
+        self._board.running = self.player.live
         return self._board
 
     def refer(self, column: object) -> None:
@@ -249,13 +206,8 @@ class Branches:
         feed = TokenFeed.kept(key, branch.title, self._describe(trace.run))
         if feed is not None:
             self.feeds[key] = feed
-            if trace.state not in OVER:
-                self._playing.append(Following(feed))
-
-    @property
-    def writing(self) -> set[str]:
-        """The keys of what still writes and can be stopped here."""
-        return {feed.key for one in self.paced for _, feed in one.running()}
+            if not trace.is_over:
+                self.player.follow(feed)
 
     # The tree
 
@@ -290,7 +242,7 @@ class Branches:
 
     def _settle(self) -> None:
         """Lanes and runs follow the tree: what is not in it is stopped and not shown."""
-        for key in self.writing:
+        for key in self.player.writing:
             if self.tree.get(key) is None:
                 self.stop(key)
         self.compared = tuple(key for key in self.compared if self.tree.get(key))
@@ -313,97 +265,21 @@ class Branches:
     def draw(
         self, run: Run, count: object, stood: Sequence[Step] = (), origin: str = ""
     ) -> None:
-        """So many samples of a prompt in one batch, with seeds that follow each other.
-
-        Or of how an answer goes on: its tokens that ``stood`` in the run with the key ``origin``.
-        Settings that draw nothing draw at random here. Raises InvalidInput for a wrong count.
-        """
-        most = self.most_samples
-        if isinstance(count, bool) or not isinstance(count, int) or not 2 <= count <= most:
-            raise InvalidInput(
-                f"Samples are {count!r}; it must be a whole number from 2 to {most}.",
-                field="samples", given=count, allowed=f"a whole number from 2 to {most}",
-            )
-        words = []
-        branch = self.tree.get(origin)
-        if branch is not None:
-            words.append(f"After {len(stood)} tokens of “{branch.title}”.")
-        if not run.decoding.draws:
-            words.append(
-                f"{run.decoding.name.capitalize()} draws nothing, so these are drawn at random."
-            )
-            run = replace(run, decoding=replace(
-                run.decoding, do_sample=True, num_beams=1, num_beam_groups=1, penalty_alpha=0.0
-            ))
-        self.stop_drawing()
-        runs = [replace(run, seed=(run.seed + n) % (LARGEST_SEED + 1)) for n in range(count)]
-        feeds = [TokenFeed(one, f"Sample {n}", self._describe(one), stood=stood)
-                 for n, one in enumerate(runs, start=1)]
-        self.drawing = Drawing(tuple(feeds), " ".join(words), origin)
-        self._play(feeds, paced=False)
-
-    def stop_drawing(self) -> None:
-        """Stop the samples that still write."""
-        for one in self._playing:
-            if isinstance(one, Playing) and not one.paced:
-                one.stop()
+        """So many samples of a prompt in one batch, or of how the run with the key ``origin`` goes
+        on after the tokens that ``stood``. Raises InvalidInput for a wrong count."""
+        drawing = drawing_of(run, count, self.most_samples, self._describe, stood,
+                             self.tree.get(origin))
+        self.player.stop_samples()
+        self.drawing = drawing
+        self.player.play(drawing.feeds, paced=False)
 
     def open_sample(self, key: object) -> None:
-        """A sample is shown in a lane and becomes a branch: of the first run, where the prompt is
-        the same, and of nothing else."""
-        feeds = self.drawing.feeds if self.drawing else ()
-        for feed in feeds:
-            if feed.key == key and self.tree.get(key) is None:
-                self.feeds[feed.key] = feed
-                self._then(feed.title, self.tree.add(self._of_sample(feed)))
-            if feed.key == key:
-                self._show(feed.key, self.lanes.free("", self.writing))
-
-    def _of_sample(self, feed: TokenFeed) -> Branch:
-        origin = self.tree.get(self.drawing.origin if self.drawing else "")
-        for branch in (origin, *self.tree.branches) if origin else self.tree.branches:
-            trace = trace_of(branch.key)
-            above = branch is origin or branch.parent is None
-            if above and trace and _same_prompt(trace.run, feed.trace.run):
-                ids = [step.id for step in answer_of(branch.key)]
-                own = [step.id for step in answer_of(feed.key)]
-                place = parted(ids, own)
-                shared = min(len(ids), len(own)) if place is None else place
-                return Branch(feed.key, branch.key, shared, "sample", feed.title)
-        return Branch(feed.key, deed="sample", token=feed.title)
-
-    def amend(self, decoding: Decoding) -> list[str]:
-        """Other settings for the next token of every run; sentences for those that cannot."""
-        return amend(self.paced, decoding)
-
-    # Feeds and streams
-
-    def _play(self, feeds: Sequence[TokenFeed], paced: bool = True) -> None:
-        if paced:
-            self.feeds |= {feed.key: feed for feed in feeds}
-        try:
-            runs = [feed.trace.run for feed in feeds]
-            stream = self._engine.start(runs, visitor=self.visitor, **self.lent())
-        except PlaygroundError as error:
-            for feed in feeds:
-                feed.add(Failed(error.problem))
+        """A sample is shown in a lane and becomes a branch."""
+        drawing = self.drawing
+        feed = next((one for one in drawing.feeds if one.key == key), None) if drawing else None
+        if drawing is None or feed is None:
             return
-        keeping = self.begin()
-        for column, feed in enumerate(feeds):
-            feed.plays(Live(
-                self._engine, stream, column, self._session, keeping, self.visitor
-            ))
-        beside = bool(self.writing)
-        playing = Playing(stream, feeds, paced)
-        self._playing.append(playing)
-        if paced:
-            self.pace.begin(playing, beside)
-
-    def _forget(self) -> None:
-        """Only what is shown or still writes is held here; the rest is in the bounded store."""
-        needed = {*self.lanes.keys, *(feed.key for one in self._playing for feed in one.feeds)}
-        self.feeds = {key: feed for key, feed in self.feeds.items() if key in needed}
-
-
-def _same_prompt(a: Run, b: Run) -> bool:
-    return (a.model, a.prompt) == (b.model, b.prompt)
+        if self.tree.get(key) is None:
+            self.feeds[feed.key] = feed
+            self._then(feed.title, self.tree.add(drawing.branch(feed, self.tree)))
+        self._show(feed.key, self.lanes.free("", self.player.writing))

@@ -95,9 +95,9 @@ class Desk:
     def _await_first(self, mine: int) -> None:
         """Wait a moment for the first tokens: a frame without them would have the browser at work
         when they come, and a branch would be on the screen later."""
-        until = time.monotonic() + BEGIN_SECONDS
+        until, player = time.monotonic() + BEGIN_SECONDS, self.branches.player
         with self._changed:
-            while self._turn == mine and not self.branches.begun and time.monotonic() < until:
+            while self._turn == mine and not player.begun and time.monotonic() < until:
                 self._changed.wait(BEGIN_SECONDS / 15)
                 self.branches.pump()
 
@@ -120,7 +120,7 @@ class Desk:
 
     def _now(self) -> Frame:
         now = time.monotonic()
-        figures = now - self._figures_at >= QUIET_SECONDS or not self.branches.live
+        figures = now - self._figures_at >= QUIET_SECONDS or not self.branches.player.live
         self._frame = frame_of(self.branches, self._notice, None if figures else self._frame)
         if figures:
             self._figures_at = now
@@ -151,7 +151,7 @@ class Desks:
     def _leave(self) -> list[Desk]:
         """Take away the desks that are too many, or hold too much; never the latest."""
         *others, _ = self._desks
-        idle = {name: None for name in others if not self._desks[name].branches.live}
+        idle = {name: None for name in others if not self._desks[name].branches.player.live}
         held = sum(desk.branches.tokens for desk in self._desks.values())
         left = []
         for name in (*idle, *(name for name in others if name not in idle)):

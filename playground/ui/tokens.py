@@ -146,9 +146,9 @@ def _shower(desks: Desks, stage: Stage) -> Callable[[gr.Request, Act], Iterator[
         owner, visitor = stage.keeper.meet(request), stage.visitor(request)
 
         def owned(branches: Branches) -> str | None:
-            branches.begin = partial(stage.keeper.begin, owner, TAB)
-            branches.visitor = visitor
-            branches.lent = partial(stage.tokens.lent, session)
+            player = branches.player
+            player.begin = partial(stage.keeper.begin, owner, TAB)
+            player.visitor, player.lent = visitor, partial(stage.tokens.lent, session)
             return act(branches)
 
         for frame in desk.show(owned):
@@ -214,7 +214,7 @@ def _drawer(show: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[
 def _amender(show: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[list[Any]]]:
     def amend(request: gr.Request, settings: Any) -> Iterator[list[Any]]:
         def act(branches: Branches) -> str:
-            refused = branches.amend(read_form(settings).decoding)
+            refused = branches.player.amend(read_form(settings).decoding)
             return " ".join(dict.fromkeys(refused))
 
         yield from show(request, act)
@@ -259,7 +259,7 @@ def _referrer(show: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterato
 
 def _act(branches: Branches, wish: Mapping[str, Any]) -> None:
     """What a part of the page asks for. Raises InvalidInput for anything that none of them asks."""
-    key = wish.get("key")
+    key, player = wish.get("key"), branches.player
     match wish.get("do"):
         case "stop":
             branches.stop(key if isinstance(key, str) else "")
@@ -278,15 +278,15 @@ def _act(branches: Branches, wish: Mapping[str, Any]) -> None:
         case "sample":
             branches.open_sample(key)
         case "stop samples":
-            branches.stop_drawing()
+            player.stop_samples()
         case "pause":
-            branches.pace.pause(branches.paced)
+            player.pace.pause(player.paced)
         case "step":
-            branches.pace.step(branches.paced)
+            player.pace.step(player.paced)
         case "go":
-            branches.pace.go_on(branches.paced)
+            player.pace.go_on(player.paced)
         case "speed":
-            branches.pace.change(wish.get("speed"), branches.paced)
+            player.pace.change(wish.get("speed"), player.paced)
         case other:
             raise InvalidInput("The page asked for something that is not there.", field="do",
                                given=other)
