@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -12,33 +13,46 @@ from starlette.middleware import Middleware
 from playground.engine.engine import Engine
 from playground.settings import Settings
 from playground.ui.actions import QUIET
-from playground.ui.blind import WAY_IN, GridSource, build_blind
+from playground.ui.blind import WAY_IN, BlindTab, GridSource, build_blind
 from playground.ui.blind_grid import cells_of
 from playground.ui.chat import build_chat
-from playground.ui.complete import build_complete
+from playground.ui.complete import CompleteTab, build_complete
 from playground.ui.grid import build_grid, key_of
 from playground.ui.guard import Guard
 from playground.ui.header import header, shared_note
-from playground.ui.inside import build_inside
+from playground.ui.inside import InsideTab, build_inside
 from playground.ui.keeping import keeper_of
 from playground.ui.lane_play import describe
 from playground.ui.language import language_picker
 from playground.ui.logits_section import lead_to_complete
 from playground.ui.model_list import list_models
 from playground.ui.models import build_models
-from playground.ui.recipe import build_recipe
+from playground.ui.recipe import RecipeTab, build_recipe
 from playground.ui.records import build_records
 from playground.ui.score import build_score
 from playground.ui.strategies import build_strategies
 from playground.ui.streaming import SessionStreams, Stage
 from playground.ui.theme import KEYS, STYLES, theme
-from playground.ui.tokens import build_tokens
+from playground.ui.tokens import TokensTab, build_tokens
 from playground.ui.visitor import Visitors
 from playground.ui.visitor_tokens import token_boxes
 
 TITLE = "Token by Token"
 REFRESH_SECONDS = 3
 SPARE_THREADS = 64
+
+
+@dataclass(frozen=True)
+class _Tabs:
+    """The row of tabs, those of them that others lead to, and the list of models."""
+
+    row: gr.Tabs
+    complete: CompleteTab
+    tokens: TokensTab
+    inside: InsideTab
+    blind: BlindTab
+    recipe: RecipeTab
+    models: gr.HTML
 
 
 def build_page(
@@ -63,71 +77,83 @@ def build_page(
         if note := shared_note(settings):
             gr.HTML(note, elem_id="shared-note", padding=False)
         token_boxes(settings, stage.tokens)
-        with gr.Tabs() as tabs:
-            with gr.Tab("Chat", id="chat"):
-                build_chat(stage, settings)
-            with gr.Tab("Complete", id="complete"):
-                complete = build_complete(stage, settings)
-            with gr.Tab("Strategies", id="strategies"):
-                build_strategies(stage, settings)
-            with gr.Tab("Tokens", id="tokens"):
-                tokens = build_tokens(stage, settings)
-            with gr.Tab("Score", id="score") as score:
-                build_score(stage, settings, score)
-            with gr.Tab("Inside", id="inside"):
-                inside = build_inside(stage, settings)
-            with gr.Tab("Grid", id="grid") as grid:
-                work, board = build_grid(stage, settings, grid)
-            with gr.Tab("Blind", id="blind") as blind_tab:
-                cells = GridSource(board, key_of, cells_of(work))
-                blind = build_blind(stage, settings, blind_tab, cells)
-            with gr.Tab("Models", id="models"):
-                listing = build_models(engine, settings)
-            with gr.Tab("Recipe", id="recipe"):
-                recipe = build_recipe(stage, settings)
-            with gr.Tab("Records", id="records"):
-                build_records(keeper)
-        recipe.take_links(page, tabs, settings.address)
-        recipe.fill_complete(tabs, complete.text, complete.columns)
-        recipe.fill_tokens(tabs, tokens.asked)
-        logits = next(section for section in inside.sections if section.id == "logits")
-        lead_to_complete(logits.view, tabs, complete.text)
-        tokens.take_branches(_branching_lanes(page), tabs)
-        inside.take_tokens(_token_lanes(page), tabs)
-        blind.lead_here(_ways_to_blind(page), tabs)
-        shown = gr.State(("", ""))
-        clock = gr.Timer(REFRESH_SECONDS)
-
-        def refresh(request: gr.Request, before: tuple[str, str]) -> list[Any]:
-            """Only what has changed crosses the wire; a page that asks is one that is open."""
-            keeper.meet(request)
-            now = (header(engine, settings), list_models(engine, settings))
-            if now == before:
-                return [gr.skip(), gr.skip(), gr.skip()]
-            new = [n if n != b else gr.skip() for n, b in zip(now, before, strict=True)]
-            return [*new, now]
-
-        clock.tick(
-            refresh,
-            shown,
-            [top, listing, shown],
-            queue=False,
-            **QUIET,
-        )
-
-        def closed(request: gr.Request) -> None:
-            tokens.close(str(request.session_hash))
-            recipe.opened.close(str(request.session_hash))
-            blind.close(str(request.session_hash))
-            inside.close(str(request.session_hash))
-            stage.streams.close(str(request.session_hash))
-            stage.tokens.forget(str(request.session_hash))
-
-        page.unload(closed)
+        tabs = _build_tabs(stage, settings)
+        _lead(page, tabs, settings.address)
+        _keep_fresh(stage, settings, top, tabs.models)
+        page.unload(_closer(stage, tabs))
     for number, event in page.fns.items():
         if number not in public:
             event.api_visibility = "private"
     return page
+
+
+def _build_tabs(stage: Stage, settings: Settings) -> _Tabs:
+    with gr.Tabs() as row:
+        with gr.Tab("Chat", id="chat"):
+            build_chat(stage, settings)
+        with gr.Tab("Complete", id="complete"):
+            complete = build_complete(stage, settings)
+        with gr.Tab("Strategies", id="strategies"):
+            build_strategies(stage, settings)
+        with gr.Tab("Tokens", id="tokens"):
+            tokens = build_tokens(stage, settings)
+        with gr.Tab("Score", id="score") as score:
+            build_score(stage, settings, score)
+        with gr.Tab("Inside", id="inside"):
+            inside = build_inside(stage, settings)
+        with gr.Tab("Grid", id="grid") as grid:
+            work, board = build_grid(stage, settings, grid)
+        with gr.Tab("Blind", id="blind") as blind_tab:
+            cells = GridSource(board, key_of, cells_of(work))
+            blind = build_blind(stage, settings, blind_tab, cells)
+        with gr.Tab("Models", id="models"):
+            models = build_models(stage.engine, settings)
+        with gr.Tab("Recipe", id="recipe"):
+            recipe = build_recipe(stage, settings)
+        with gr.Tab("Records", id="records"):
+            build_records(stage.keeper)
+    return _Tabs(row, complete, tokens, inside, blind, recipe, models)
+
+
+def _lead(page: gr.Blocks, tabs: _Tabs, address: str) -> None:
+    """Let the page's address, and buttons and tokens of each tab, open other tabs."""
+    row, complete = tabs.row, tabs.complete
+    tabs.recipe.take_links(page, row, address)
+    tabs.recipe.fill_complete(row, complete.text, complete.columns)
+    tabs.recipe.fill_tokens(row, tabs.tokens.asked)
+    logits = next(section for section in tabs.inside.sections if section.id == "logits")
+    lead_to_complete(logits.view, row, complete.text)
+    tabs.tokens.take_branches(_branching_lanes(page), row)
+    tabs.inside.take_tokens(_token_lanes(page), row)
+    tabs.blind.lead_here(_ways_to_blind(page), row)
+
+
+def _keep_fresh(stage: Stage, settings: Settings, top: gr.HTML, models: gr.HTML) -> None:
+    """Tell the header and the list of models, every few seconds, what has changed."""
+    shown = gr.State(("", ""))
+
+    def refresh(request: gr.Request, before: tuple[str, str]) -> list[Any]:
+        """Only what has changed crosses the wire; a page that asks is one that is open."""
+        stage.keeper.meet(request)
+        now = (header(stage.engine, settings), list_models(stage.engine, settings))
+        if now == before:
+            return [gr.skip(), gr.skip(), gr.skip()]
+        new = [n if n != b else gr.skip() for n, b in zip(now, before, strict=True)]
+        return [*new, now]
+
+    gr.Timer(REFRESH_SECONDS).tick(refresh, shown, [top, models, shown], queue=False, **QUIET)
+
+
+def _closer(stage: Stage, tabs: _Tabs) -> Callable[[gr.Request], None]:
+    ends = (tabs.tokens.close, tabs.recipe.opened.close, tabs.blind.close, tabs.inside.close,
+            stage.streams.close, stage.tokens.forget)
+
+    def closed(request: gr.Request) -> None:
+        """A page was closed: nothing of it runs on, and nothing of it is held."""
+        for end in ends:
+            end(str(request.session_hash))
+
+    return closed
 
 
 def _token_lanes(page: gr.Blocks) -> list[gr.HTML]:
