@@ -45,6 +45,7 @@ from playground.ui.token_stream import idle, token_stream
 
 TAB = "score"
 MOST = 3
+ASKED = ("model", "template", "control_tokens", "given")  # of each column, in this order
 HINT = (
     "Each token of your text appears here, coloured by how likely the model found it after "
     "everything before it. Open one to see what it expected instead."
@@ -87,7 +88,7 @@ class Column:
 
     @property
     def inputs(self) -> tuple[gr.Dropdown, gr.Radio, gr.Checkbox, gr.Textbox]:
-        """What a handler takes of this column."""
+        """What a handler takes of this column: ASKED."""
         return self.model, self.form.template, self.form.control_tokens, self.given
 
 
@@ -145,12 +146,9 @@ def _wire(
     size, taken = tools
     boxes = [column.box for column in columns]
     form: list[Any] = [text, count, *boxes, *(part for c in columns for part in c.inputs)]
-    names = ("model", "template", "control_tokens", "given")
-    inputs = {
-        "text": text, "columns": count,
-        **{f"{name}_{n}": part for n, column in enumerate(columns, 1)
-           for name, part in zip(names, column.inputs, strict=True)},
-    }
+    own = {f"{name}_{n}": part for n, column in enumerate(columns, 1)
+           for name, part in zip(ASKED, column.inputs, strict=True)}
+    inputs = {"text": text, "columns": count, **own}
     outputs = [*(c.lane for c in columns), *(c.sheet for c in columns), difference]
     go = actions.wire(_runner(stage), inputs, outputs, stage.stopper(TAB), name="score",
                       enter=[text, *(column.given for column in columns)])
@@ -209,9 +207,8 @@ def _runner(stage: Stage) -> Callable[..., Iterator[list[Any]]]:
     ) -> Iterator[list[Any]]:
         """How likely a text is, token by token, under one to three models or after as many
         prompts; each column's tokens, its figures and the columns' differences are JSON."""
-        names = ("model", "template", "control_tokens", "given")
         lanes = [
-            _plan(text, *(values[f"{name}_{n}"] for name in names))
+            _plan(text, *(values[f"{name}_{n}"] for name in ASKED))
             for n in range(1, (columns or 1) + 1)  # null, which an API client may send, is one
         ]
         yield from stage.show(TAB, request, updates(request, lanes))
