@@ -26,7 +26,8 @@ from playground.errors import InvalidInput, Problem
 from playground.settings import Settings
 from playground.ui import ballots as ballots_module
 from playground.ui.ballots import Ballots
-from playground.ui.blind import EXAMPLES, WAY_IN, _one_axis
+from playground.ui.blind import WAY_IN, _one_axis
+from playground.ui.blind_examples import EXAMPLES
 from playground.ui.blind_export import csv_file, json_file, read_file
 from playground.ui.blind_grid import cells_of
 from playground.ui.blind_report import report
