@@ -56,7 +56,7 @@ class TokensTab:
 
     outputs: list[Any]
     notice: gr.HTML
-    show: Callable[[gr.Request, Act], Iterator[list[Any]]]
+    branch: Callable[[gr.Request, gr.EventData], Iterator[list[Any]]]
     close: Callable[[str], None]
     asked: tuple[Any, ...]
 
@@ -65,14 +65,9 @@ class TokensTab:
         lanes = [lane for lane in lanes if lane not in self.outputs]
         if not lanes:
             return
-
-        def branch(request: gr.Request, event: gr.EventData) -> Iterator[list[Any]]:
-            where = str(getattr(event.target, "props", {}).get("name", "")).capitalize()
-            yield from self.show(request, partial(_branch, wish=sent(event), where=where))
-
         # Two events: a gr.HTML that is told gr.skip() before it was ever in sight loses its props.
         for does in (
-            {"fn": branch, "outputs": self.outputs, "show_progress_on": self.notice, **HEARD},
+            {"fn": self.branch, "outputs": self.outputs, "show_progress_on": self.notice, **HEARD},
             {"fn": lambda: gr.Tabs(selected=TAB), "outputs": tabs, "queue": False, **QUIET},
         ):
             gr.on([event_of(lane, "branch") for lane in lanes], inputs=None, **does)
@@ -106,25 +101,25 @@ def build_tokens(stage: Stage, settings: Settings) -> TokensTab:
     tell_model(model, TAB)
     tell_reasons(stage.engine, why_no_run, [(model, form.template)], [remark])
 
-    show = _shower(desks, stage)
-    outputs = [*actions.outputs, *lanes, *boxes, *strips, pace, tree,
-               samples, parting.panel]
+    does = _Handlers(stage, desks)
+    outputs = [*actions.outputs, *lanes, *boxes, *strips, pace, tree, samples, parting.panel]
     inputs = {"text": text, "model": model, "template": form.template,
               "control_tokens": form.control_tokens, "settings": panel}
     # A second event of a part takes over from the first, so none may be held back.
     wide = {**HEARD, **actions.wide, "outputs": outputs}
-    go = {**wide, "fn": _runner(show), "inputs_kwargs": inputs}
+    go = {**wide, "fn": does.run, "inputs_kwargs": inputs}
     gr.on([actions.run.click, text.submit], api_name="tokens", **go)
     wire_examples(examples, [lambda e=example: e for example in EXAMPLES], text, QUIET, go)
-    actions.stop.click(_teller(show, lambda branches: branches.stop()), None, **wide)
+    actions.stop.click(does.stop, None, **wide)
 
-    gr.on([event_of(lane, "branch") for lane in lanes], _brancher(show), None, **wide)
+    gr.on([event_of(lane, "branch") for lane in lanes], does.branch, None, **wide)
     acts = [event_of(part, "act") for part in (pace, tree, samples, *strips)]
-    gr.on(acts, _actor(show), None, **wide)
-    parting.panel.refer(_referrer(show), None, **wide)
-    samples.draw(_drawer(show), inputs_kwargs=inputs, **wide)
-    pace.amend(_amender(show), panel, **wide)
-    return TokensTab(outputs, actions.notice, show, desks.close, tuple(inputs.values()))
+    gr.on(acts, does.act, None, **wide)
+    parting.panel.refer(does.refer, None, **wide)
+    samples.draw(does.draw, inputs_kwargs=inputs, **wide)
+    pace.amend(does.amend, panel, **wide)
+    return TokensTab(outputs, actions.notice, does.branch_of_another_tab, desks.close,
+                     tuple(inputs.values()))
 
 
 def _build_lanes(first: Frame) -> tuple[list[gr.Column], list[gr.HTML], list[gr.HTML]]:
@@ -138,11 +133,18 @@ def _build_lanes(first: Frame) -> tuple[list[gr.Column], list[gr.HTML], list[gr.
     return boxes, strips, lanes
 
 
-def _shower(desks: Desks, stage: Stage) -> Callable[[gr.Request, Act], Iterator[list[Any]]]:
-    def show(request: gr.Request, act: Act) -> Iterator[list[Any]]:
+@dataclass(frozen=True)
+class _Handlers:
+    """What the tab does: each does something with a page's branches, and shows them while anything
+    runs."""
+
+    stage: Stage
+    desks: Desks
+
+    def show(self, request: gr.Request, act: Act) -> Iterator[list[Any]]:
         """Do something with this page's branches, and show them while anything runs."""
-        session = str(request.session_hash)
-        desk = desks.of(session)
+        stage, session = self.stage, str(request.session_hash)
+        desk = self.desks.of(session)
         owner, visitor = stage.keeper.meet(request), stage.visitor(request)
 
         def owned(branches: Branches) -> str | None:
@@ -155,7 +157,67 @@ def _shower(desks: Desks, stage: Stage) -> Callable[[gr.Request, Act], Iterator[
             stage.streams.show(session, TAB, [k for k in desk.branches.lanes.keys if k])
             yield _updates(frame)
 
-    return show
+    def run(
+        self, request: gr.Request, text: Any, model: Any, template: Any, control_tokens: Any,
+        settings: Any,
+    ) -> Iterator[list[Any]]:
+        """One answer token by token; ``settings`` is a JSON object such as {"preset": "Top-p"}."""
+        prompt = partial(prompt_of, template, control_tokens, text)
+        yield from self.show(
+            request, lambda branches: branches.run(make_run(model, prompt, settings))
+        )
+
+    def draw(
+        self, request: gr.Request, event: gr.EventData, text: Any, model: Any, template: Any,
+        control_tokens: Any, settings: Any,
+    ) -> Iterator[list[Any]]:
+        """Samples of the prompt, as many as the browser says."""
+        prompt = partial(prompt_of, template, control_tokens, text)
+        count = sent(event).get("count")
+
+        def act(branches: Branches) -> None:
+            root = run_of(branches.tree.branches[0].key) if branches.tree.branches else None
+            if root is None or text:
+                branches.draw(make_run(model, prompt, settings), count)
+                return
+            # The tree came from another tab, and so does its prompt.
+            form = read_form(settings)
+            root = replace(root, decoding=form.decoding, seed=form.dice(), fork=None, draft=None)
+            branches.draw(root, count)
+
+        yield from self.show(request, act)
+
+    def amend(self, request: gr.Request, settings: Any) -> Iterator[list[Any]]:
+        """Other settings for what is being written."""
+
+        def act(branches: Branches) -> str:
+            refused = branches.player.amend(read_form(settings).decoding)
+            return " ".join(dict.fromkeys(refused))
+
+        yield from self.show(request, act)
+
+    def branch(self, request: gr.Request, event: gr.EventData) -> Iterator[list[Any]]:
+        """A candidate or a place of a lane, gone on with."""
+        yield from self.show(request, lambda branches: branches.branch(sent(event)))
+
+    def branch_of_another_tab(
+        self, request: gr.Request, event: gr.EventData
+    ) -> Iterator[list[Any]]:
+        """The same in a lane of another tab, whose run comes here with it."""
+        where = str(getattr(event.target, "props", {}).get("name", "")).capitalize()
+        yield from self.show(request, lambda branches: branches.branch(sent(event), where))
+
+    def stop(self, request: gr.Request) -> Iterator[list[Any]]:
+        """Everything stops; what was written stays."""
+        yield from self.show(request, lambda branches: branches.stop())
+
+    def act(self, request: gr.Request, event: gr.EventData) -> Iterator[list[Any]]:
+        """What the tree, the samples, the pace or the line above a lane asks for."""
+        yield from self.show(request, partial(_act, wish=sent(event)))
+
+    def refer(self, request: gr.Request, event: gr.EventData) -> Iterator[list[Any]]:
+        """Another lane to compare the others with."""
+        yield from self.show(request, lambda branches: branches.refer(sent(event).get("column")))
 
 
 def _updates(frame: Frame) -> list[Any]:
@@ -170,91 +232,6 @@ def _lane(shown: bool) -> list[str]:
     """The classes of a lane. One that is put away is there and not absent, since a lane that must
     be mounted first shows its branch 100 ms later; a column takes no "hidden" for that."""
     return ["lane-column", "branch-lane", *([] if shown else ["put-away"])]
-
-
-def _runner(show: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[list[Any]]]:
-    def run(
-        request: gr.Request, text: Any, model: Any, template: Any, control_tokens: Any,
-        settings: Any,
-    ) -> Iterator[list[Any]]:
-        """One answer token by token; ``settings`` is a JSON object such as {"preset": "Top-p"}."""
-        prompt = partial(prompt_of, template, control_tokens, text)
-
-        def act(branches: Branches) -> None:
-            branches.run(make_run(model, prompt, settings))
-
-        yield from show(request, act)
-
-    return run
-
-
-def _drawer(show: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[list[Any]]]:
-    def draw(
-        request: gr.Request, event: gr.EventData, text: Any, model: Any, template: Any,
-        control_tokens: Any, settings: Any,
-    ) -> Iterator[list[Any]]:
-        prompt = partial(prompt_of, template, control_tokens, text)
-        count = sent(event).get("count")
-
-        def act(branches: Branches) -> None:
-            root = run_of(branches.tree.branches[0].key) if branches.tree.branches else None
-            if root is None or text:
-                branches.draw(make_run(model, prompt, settings), count)
-                return
-            # The tree came from another tab, and so does its prompt.
-            form = read_form(settings)
-            root = replace(root, decoding=form.decoding, seed=form.dice(), fork=None, draft=None)
-            branches.draw(root, count)
-
-        yield from show(request, act)
-
-    return draw
-
-
-def _amender(show: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[list[Any]]]:
-    def amend(request: gr.Request, settings: Any) -> Iterator[list[Any]]:
-        def act(branches: Branches) -> str:
-            refused = branches.player.amend(read_form(settings).decoding)
-            return " ".join(dict.fromkeys(refused))
-
-        yield from show(request, act)
-
-    return amend
-
-
-def _brancher(show: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[list[Any]]]:
-    def branch(request: gr.Request, event: gr.EventData) -> Iterator[list[Any]]:
-        yield from show(request, partial(_branch, wish=sent(event)))
-
-    return branch
-
-
-def _branch(branches: Branches, wish: Mapping[str, Any], where: str = "") -> None:
-    branches.branch(wish, where)
-
-
-def _teller(
-    show: Callable[..., Iterator[list[Any]]], act: Act
-) -> Callable[[gr.Request], Iterator[list[Any]]]:
-    def tell(request: gr.Request) -> Iterator[list[Any]]:
-        yield from show(request, act)
-
-    return tell
-
-
-def _actor(show: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[list[Any]]]:
-    def act(request: gr.Request, event: gr.EventData) -> Iterator[list[Any]]:
-        yield from show(request, partial(_act, wish=sent(event)))
-
-    return act
-
-
-def _referrer(show: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[list[Any]]]:
-    def refer(request: gr.Request, event: gr.EventData) -> Iterator[list[Any]]:
-        column = sent(event).get("column")
-        yield from show(request, lambda branches: branches.refer(column))
-
-    return refer
 
 
 def _act(branches: Branches, wish: Mapping[str, Any]) -> None:
