@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -122,22 +123,27 @@ def play_chats(
     chat as it was.
     """
     asked: dict[int, _Asked] = {}
-    for lane, question in questions.items():
-        try:
+    try:
+        for n, question in questions.items():
             chat = question.earlier.asked(question.text)
-        except PlaygroundError as error:
-            yield _refused(lanes, chats, error.problem, message)
-            return
-        before = chats.lanes[lane]
-        asked[lane] = _Asked(before, chat, plan_lane("", lambda n=lane, c=chat: lanes.run(n, c)))
+            lane = plan_lane("", partial(lanes.run, n, chat))
+            asked[n] = _Asked(chats.lanes[n], chat, lane)
+    except PlaygroundError as error:
+        yield _refused(lanes, chats, error.problem, message)
+        return
     alike = {one.lane.problem for one in asked.values()}
     if not asked or (len(alike) == 1 and None not in alike):
         yield _refused(lanes, chats, alike.pop() if alike else None, message)
         return
-    box = "" if message is not None else None
-    feeds = [one.lane.feed for one in asked.values() if one.lane.feed is not None]
-    numbers = [n for n, one in asked.items() if one.lane.feed is not None]
-    waits = waiting_notice(lanes.stage.engine, [f.trace.run.model for f in feeds], numbers)
+    yield from _answers(lanes, chats, asked, message)
+
+
+def _answers(
+    lanes: ChatLanes, chats: Chats, asked: Mapping[int, _Asked], message: str | None
+) -> Iterator[Shown]:
+    """The answers as they are written, from the first moment to the last."""
+    feeds = {n: one.lane.feed for n, one in asked.items() if one.lane.feed is not None}
+    models = {n: feed.trace.run.model for n, feed in feeds.items()}
     board = lanes.board({n: one.lane for n, one in asked.items()})
 
     def shown(buttons: list[Any], notice: Any, box: str | None) -> Shown:
@@ -149,11 +155,12 @@ def play_chats(
         return Shown(buttons, notice, now, box, said, values, told)
 
     try:
-        yield shown(running(), waits, box)
+        waits = waiting_notice(lanes.stage.engine, models)
+        yield shown(running(), waits, "" if message is not None else None)
         at = time.monotonic()
-        for _ in lanes.stage.play(lanes.tab, lanes.request, feeds):
+        for _ in lanes.stage.play(lanes.tab, lanes.request, list(feeds.values())):
             late = time.monotonic() - at >= SECONDS_A_CHAT * len(asked)
-            if late and not all(feed.trace.is_over for feed in feeds):
+            if late and not all(feed.trace.is_over for feed in feeds.values()):
                 at = time.monotonic()
                 yield shown(running(), gr.skip(), None)
     finally:
@@ -164,8 +171,7 @@ def play_chats(
     problems = [one.problem for one in asked.values()]
     if all(problem is not None for problem in problems):
         last = shown(resting(), sentence(problems[0] or ""), message)
-        yield Shown(last.buttons, last.notice, chats, message, chats.messages(lanes.count),
-                    last.values, last.parting)
+        yield replace(last, chats=chats, messages=chats.messages(lanes.count))
         return
     yield shown(resting(), "", None)
 

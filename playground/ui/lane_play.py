@@ -74,16 +74,16 @@ def play_lanes(
     if refusal is not None:
         yield [*resting(), sentence(refusal), *[idle()] * total]
         return
-    feeds = [lane.feed for lane in lanes if lane.feed is not None]
+    feeds = {n: lane.feed for n, lane in enumerate(lanes) if lane.feed is not None}
     rest = [idle()] * (total - len(lanes))
     if feeds:
-        numbers = [number for number, lane in enumerate(lanes) if lane.feed is not None]
-        waits = waiting_notice(stage.engine, [feed.trace.run.model for feed in feeds], numbers)
+        models = {n: feed.trace.run.model for n, feed in feeds.items()}
+        waits = waiting_notice(stage.engine, models)
         shown = -math.inf
-        for _ in stage.play(tab, request, feeds):
+        for _ in stage.play(tab, request, list(feeds.values())):
             if time.monotonic() - shown < SECONDS_A_LANE * len(lanes):
                 continue
-            if all(feed.trace.is_over for feed in feeds):
+            if all(feed.trace.is_over for feed in feeds.values()):
                 continue  # that they ended is told together with the button
             shown = time.monotonic()
             yield [*running(), waits, *(lane.value for lane in lanes), *rest]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -44,11 +44,11 @@ def _listed(things: Sequence[Any]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def waiting_notice(engine: Engine, models: Sequence[ModelSpec], numbers: Sequence[int]) -> str:
-    """The sentence as a notice, for lanes that are about to run."""
-    if len(set(models)) < 2:
+def waiting_notice(engine: Engine, models: Mapping[int, ModelSpec]) -> str:
+    """The sentence as a notice, for lanes (from 0) that are about to run their models."""
+    if len(set(models.values())) < 2:
         return ""
-    words = words_of(engine.plan(models), numbers)
+    words = words_of(engine.plan(list(models.values())), list(models))
     return sentence(words, "wait") if words else ""
 
 
