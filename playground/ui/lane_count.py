@@ -70,7 +70,5 @@ class LaneButtons:
 
 def lane_buttons() -> LaneButtons:
     """Both of them, beside each other."""
-    return LaneButtons(*(
-        gr.Button(f"{does} lane", size="sm", elem_classes="tool", min_width=60)
-        for does in ("Add", "Remove")
-    ))
+    look: dict[str, Any] = {"size": "sm", "elem_classes": "tool", "min_width": 60}
+    return LaneButtons(gr.Button("Add lane", **look), gr.Button("Remove lane", **look))
