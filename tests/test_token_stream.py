@@ -109,7 +109,7 @@ def test_slices_join_to_the_whole_run(every: int) -> None:
         feed.add(step(n, f"word{n} "))
         if n % every == 0:
             page.take(feed.flush())
-    page.take(feed.final())
+    page.take(feed.flush())
     assert [row[1] for row in page.rows] == [f"word{n} " for n in range(1000)]
 
 
@@ -127,7 +127,7 @@ def test_one_lost_slice_costs_nothing() -> None:
 
 def test_a_page_that_saw_only_the_end_asks_for_the_rest() -> None:
     feed, page = feed_of(STARTED, *(step(n) for n in range(1300)), finished()), Page()
-    page.take(feed.final())
+    page.take(feed.flush())
     assert [row[0] for row in page.rows] == list(range(1300))
     assert page.asked == 3  # 500 + 500 + 300
 
@@ -144,22 +144,8 @@ def test_no_news_is_the_very_same_string() -> None:
     feed = feed_of(STARTED, step(0))
     first = feed.flush()
     assert feed.flush() is first
-    assert feed.final() is first
-    assert not feed.due()
     feed.add(step(1))
     assert feed.flush() != first
-
-
-def test_news_is_due_at_once_and_then_at_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    monkeypatch.setattr(token_feed.time, "monotonic", lambda: now)
-    feed = TokenFeed(RUN, flushes_per_second=10)
-    assert feed.due()
-    feed.flush()
-    feed.add(Queued(1))
-    assert not feed.due()
-    now += 0.11
-    assert feed.due()
 
 
 def test_nothing_in_a_value_can_be_a_tag() -> None:
@@ -275,7 +261,7 @@ def test_what_the_reader_put_there_is_no_figure_of_the_model() -> None:
 def test_a_failure_keeps_the_text_and_says_what_to_do() -> None:
     problem = Problem("OOM", "Memory ended in the middle.", advice="Ask for fewer tokens.")
     feed = feed_of(STARTED, step(0, "so far"), Failed(problem))
-    said = message(feed.final())
+    said = message(feed.flush())
     assert said["state"] == "failed"
     assert said["problem"] == "Memory ended in the middle. Ask for fewer tokens."
     assert said["rows"][0][1] == "so far"

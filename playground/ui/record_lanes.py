@@ -30,7 +30,7 @@ class RecordLane:
     @property
     def value(self) -> str:
         """What the page is told of it."""
-        return self.feed.final() if self.feed else self.text
+        return self.feed.flush() if self.feed else self.text
 
 
 def kept_lane(record: Record, trace: Trace, visitor: Visitor = Visitor()) -> RecordLane:

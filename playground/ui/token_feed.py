@@ -79,7 +79,7 @@ def idle(
 
 
 class TokenFeed:
-    """One run on its way to one lane: ``add`` every event, yield ``flush()`` when ``due()``.
+    """One run on its way to one lane: ``add`` every event, and yield ``flush()`` now and then.
 
     ``title`` names the lane and ``subtitle`` says what differs from its neighbours. ``trace`` is
     the run as it stands. A run with a fork tells only what comes after the tokens that stand
@@ -89,7 +89,7 @@ class TokenFeed:
 
     def __init__(
         self, run: Run, title: str = "", subtitle: str = "", *,
-        stood: Sequence[Step] = (), flushes_per_second: float = 15.0,
+        stood: Sequence[Step] = (),
         kept: tuple[str, Record] | None = None, owner: Visitor = Visitor(),
     ) -> None:
         self.title, self.subtitle = title, subtitle
@@ -98,8 +98,6 @@ class TokenFeed:
             self._record.trace = Trace(run, beginning=tuple(stood))
             self._record.tokens += [encode_step(step, stood=True) for step in stood]
         self.trace = self._record.trace or Trace(run)
-        self._pause = 1.0 / flushes_per_second
-        self._flushed_at = -math.inf
         self._news = True
         self._value = ""
         self._revision = 0
@@ -187,10 +185,6 @@ class TokenFeed:
         """Nobody reads the run on: what there is of it is kept."""
         self._record.keep()
 
-    def due(self) -> bool:
-        """Whether there is news and the page has had time to show the last."""
-        return self._news and time.monotonic() - self._flushed_at >= self._pause
-
     def flush(self) -> str:
         """The value to yield now. With no news it is the very same string, which costs nothing."""
         if self._news:
@@ -198,12 +192,7 @@ class TokenFeed:
             self._revision += 1
             KEPT.get(self.key)  # A run that still writes is the last to be forgotten.
             self._value = self._slice()
-        self._flushed_at = time.monotonic()
         return self._value
-
-    def final(self) -> str:
-        """The last value of the run; the same as ``flush()``, said for the reader of a handler."""
-        return self.flush()
 
     def _slice(self) -> str:
         tokens, trace = self._record.tokens, self.trace

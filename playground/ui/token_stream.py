@@ -8,21 +8,17 @@ A tab that streams two lanes, whole::
         lanes = [token_stream("Greedy", name="compare"), token_stream("Top-p", name="compare")]
     status, go = gr.HTML(), gr.Button("Run", variant="primary")
 
-    def answer(prompt):
+    def answer(request: gr.Request, prompt):
         runs = [Run(spec, Raw(prompt), PRESETS[n]) for n in ("Greedy", "Top-p")]
         feeds = [TokenFeed(run, name) for run, name in zip(runs, ("Greedy", "Top-p"))]
-        for column, event in engine.together(runs):
-            feeds[column].add(event)
-            if any(feed.due() for feed in feeds):
-                yield [feed.flush() for feed in feeds]
-        yield [feed.final() for feed in feeds]
+        for _ in stage.play("compare", request, feeds):
+            yield [feed.flush() for feed in feeds]
 
     go.click(answer, prompt, lanes, show_progress="hidden", show_progress_on=[status])
 
-``feed.due()`` keeps the page at 15 flushes a second. A lane without news gives the same string
-again, which costs the browser nothing. ``feed.trace`` is the run as it stands. ``idle(title,
-subtitle, hint)`` is the value that empties a lane. ``TokenFeed.of(trace)`` shows a kept run.
-``piece_view()`` shows a prompt's pieces; its value is ``pieces_value(pieces)``.
+A lane without news gives the same string again, which costs the browser nothing. ``feed.trace`` is
+the run as it stands. ``idle(title, subtitle, hint)`` is the value that empties a lane.
+``TokenFeed.of(trace)`` shows a kept run.
 """
 
 from __future__ import annotations
@@ -32,18 +28,14 @@ from typing import Literal
 
 import gradio as gr
 
-from playground.core.events import Piece
 from playground.ui.recipe_share import read_recipe
 from playground.ui.scripted import Bundle, scripted_view
 from playground.ui.token_feed import TokenFeed, idle
 from playground.ui.token_greedy import read_greedy
-from playground.ui.token_store import encode, encode_pieces, read_prompt, read_tokens
+from playground.ui.token_store import read_prompt, read_tokens
 from playground.ui.token_xray import read_xray
 
-__all__ = [
-    "TokenFeed", "expected_view", "idle", "piece_view", "pieces_value", "recipe_view",
-    "token_stream",
-]
+__all__ = ["TokenFeed", "expected_view", "idle", "recipe_view", "token_stream"]
 
 View = Literal["text", "tokens", "table"]
 BUNDLE = Bundle(
@@ -173,21 +165,6 @@ def token_stream(
     )
 
 
-def piece_view(
-    *,
-    hint: str = "The prompt appears here.",
-    height: int = 160,
-    visible: bool = True,
-    elem_id: str | None = None,
-    render: bool = True,
-) -> gr.HTML:
-    """A prompt, piece by piece, with control tokens marked. Its value is ``pieces_value(...)``."""
-    return scripted_view(
-        BUNDLE, value=pieces_value(()), visible=visible, elem_id=elem_id, render=render,
-        mode="pieces", hint=hint, height=height,
-    )
-
-
 def recipe_view(hint: str) -> gr.HTML:
     """A recipe as a sheet. Its value is a JSON object, see token_recipe.js; ``hint`` stands where
     there is none."""
@@ -199,8 +176,3 @@ def expected_view() -> gr.HTML:
     return scripted_view(
         BUNDLE, value="{}", mode="expected", hint="The recorded answer appears here.",
     )
-
-
-def pieces_value(pieces: Sequence[Piece], notices: Sequence[str] = ()) -> str:
-    """The value of a ``piece_view``: what the model sees, and what was noticed about it."""
-    return f'{{"notices":{encode(list(notices))},"pieces":{encode_pieces(pieces)}}}'

@@ -111,7 +111,7 @@ def shown(run: Run, events: Sequence[Event], title: str) -> str:
     feed.plays(Live(engine, engine, 0, ""))  # type: ignore[arg-type]
     for event in events:
         feed.add(event)
-    return feed.final()
+    return feed.flush()
 
 
 def build() -> gr.Blocks:

@@ -355,13 +355,7 @@ def test_the_prompt_is_shown_as_the_model_sees_it(page: Page) -> None:
     expect(lane.locator(".prompt .tok")).to_have_count(10)
     assert lane.locator(".prompt .special").all_text_contents() == ["<|im_start|>", "<|im_end|>"]
     expect(lane.locator(".notice")).to_have_text("The template has no system role.")
-
-
-def test_pieces_are_shown_with_their_ids(page: Page) -> None:
-    press(page, "pieces")
-    pieces = page.locator("#pieces-view")
-    expect(pieces.locator(".tok")).to_have_count(10)
-    pieces.locator("[data-i='0']").hover()
+    lane.locator(".prompt [data-i='0']").hover()
     expect(page.locator(".token-popover .note")).to_have_text("id 1, a control token")
 
 

@@ -29,8 +29,9 @@ from playground.core.events import (
 from playground.core.prompt import Raw
 from playground.core.run import Fork, ModelSpec, Run
 from playground.errors import Problem
+from playground.ui.streaming import FLUSH_SECONDS
 from playground.ui.theme import theme
-from playground.ui.token_stream import TokenFeed, piece_view, pieces_value, token_stream
+from playground.ui.token_stream import TokenFeed, token_stream
 
 RUN = Run(ModelSpec("builtin/tiny-base"), Raw("The capital of France is"), PRESETS["Top-p"])
 SEARCH = Run(RUN.model, RUN.prompt, PRESETS["Beam search"])
@@ -183,8 +184,8 @@ def breaking() -> Iterator[Event]:
 def paced(
     feeds: list[TokenFeed], stories: list[Iterator[Event]], pause: float
 ) -> Iterator[list[str]]:
-    """The loop of a tab: events in turn, values when they are due."""
-    live = list(zip(feeds, stories, strict=True))
+    """The loop of a tab: events in turn, values 15 times a second."""
+    live, shown = list(zip(feeds, stories, strict=True)), -1.0
     while live:
         for feed, events in list(live):
             event = next(events, None)
@@ -192,10 +193,11 @@ def paced(
                 live.remove((feed, events))
             else:
                 feed.add(event)
-        if any(feed.due() for feed in feeds):
+        if time.monotonic() - shown >= FLUSH_SECONDS:
+            shown = time.monotonic()
             yield [feed.flush() for feed in feeds]
         time.sleep(pause)
-    yield [feed.final() for feed in feeds]
+    yield [feed.flush() for feed in feeds]
 
 
 def build() -> gr.Blocks:
@@ -223,7 +225,6 @@ def build() -> gr.Blocks:
                     "break",
                     "long",
                     "gap",
-                    "pieces",
                     "tricks",
                     "all",
                     "fork",
@@ -232,7 +233,7 @@ def build() -> gr.Blocks:
         said = gr.Textbox("", label="branch", elem_id="said")
         with gr.Tabs():
             with gr.Tab("First"):
-                shown = piece_view(elem_id="pieces-view")
+                gr.HTML("")
             with gr.Tab("Second", id="second"):
                 hidden = token_stream(
                     "Hidden", elem_id="hidden-lane", name="hidden", view="tokens", branch=True
@@ -268,14 +269,14 @@ def build() -> gr.Blocks:
 
         def gap() -> Iterator[str]:
             """Only every fourth slice reaches the page, and the last one always."""
-            feed = TokenFeed(RUN, "With gaps", "slices are lost on purpose", flushes_per_second=1e6)
+            feed = TokenFeed(RUN, "With gaps", "slices are lost on purpose")
             for n, event in enumerate(story(WORDS * 12)):
                 feed.add(event)
                 value = feed.flush()
                 if n % 40 == 3:
                     yield value
                     time.sleep(0.05)
-            yield feed.final()
+            yield feed.flush()
 
         def forked() -> Iterator[list[str]]:
             """The branch in the lane that can branch, and without what stood in another."""
@@ -300,7 +301,6 @@ def build() -> gr.Blocks:
         press("break", lambda: (yield from one(breaking(), 0.02)), lanes[0])
         press("long", lambda: (yield from one(story(WORDS * 174), 0.002)), lanes[0])
         press("gap", gap, [hidden])
-        press("pieces", lambda: pieces_value(PROMPT, ("The template has no system role.",)), shown)
         press("fork", forked, [hidden, lanes[0]])
         press("all", all_four, four)
         hidden.branch(branched, None, said)

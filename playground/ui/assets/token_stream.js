@@ -26,35 +26,13 @@ function mountLane(root, options) {
   return (value) => lane.take(value);
 }
 
-function mountPieces(root, { props }) {
-  const pieces = new Pieces();
-  const box = h('div', 'main');
-  const hint = h('p', 'hint', props.hint);
-  const notices = h('div', 'notices');
-  box.style.height = `${Number(props.height) || 160}px`;
-  root.classList.add('ts', 'only-pieces');
-  const count = h('div', 'stats');
-  box.append(hint, notices, pieces.root);
-  root.append(box, count);
-  return (value) => {
-    const message = JSON.parse(value || '{"pieces":[],"notices":[]}');
-    if (popover.lane === pieces) popover.close();
-    pieces.set(message.pieces);
-    notices.replaceChildren(...message.notices.map((words) => h('p', 'notice', words)));
-    hint.hidden = message.pieces.length > 0;
-    const special = message.pieces.filter(([, , is]) => is === 1).length;
-    const words = `${message.pieces.length} tokens` + (special ? `, ${special} of them control tokens` : '');
-    count.replaceChildren(h('div', '', message.pieces.length ? words : ''));
-  };
-}
-
 function mountParting(root, options) {
   const parting = new Parting(root, options);
   return (value) => parting.take(JSON.parse(value || '{}'));
 }
 
 const MOUNTS = {
-  lane: mountLane, pieces: mountPieces, parting: mountParting, recipe: mountRecipe, expected: mountExpected,
+  lane: mountLane, parting: mountParting, recipe: mountRecipe, expected: mountExpected,
 };
 
 window.tokenStream = {
