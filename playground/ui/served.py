@@ -18,7 +18,7 @@ from playground.core.remote import server_and_model
 from playground.core.run import ModelSpec, Run
 from playground.engine.engine import Engine
 from playground.errors import PlaygroundError
-from playground.ui.actions import sentence
+from playground.ui.actions import QUIET, sentence
 from playground.ui.controls import read_model
 from playground.ui.lane_form import CHAT, RAW
 from playground.ui.token_store import encode
@@ -150,8 +150,7 @@ def tell_reasons(
     cannot do; where that is so of every one of the first ``count``, ``run`` is grey. What
     changes the count goes on with ``then(**...)`` of what this returns."""
     outputs = [*remarks, run] if run else [*remarks]
-    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "concurrency_limit": None,
-                             "show_progress_on": remarks[0], "api_visibility": "private"}
+    quiet = {**QUIET, "queue": False, "concurrency_limit": None, "show_progress_on": remarks[0]}
 
     async def judge(shown: int | None, *values: Any) -> list[Any]:
         asked = [reason_of(engine, why, *pair) for pair in zip(*[iter(values)] * 2, strict=True)]
