@@ -565,3 +565,12 @@ def test_what_tabs_showed_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [streams.shown(session) for session in "abc"] == [
         [("chat", ("a",))], [], [("chat", ("c",))],
     ]
+
+
+def test_an_address_that_names_no_tab_opens_none() -> None:
+    """What stands behind the # of an address may be anything."""
+    go = next(f.fn for f in page(FakeEngine()).fns.values()
+              if getattr(f.fn, "__module__", "") == "playground.ui.tab_history")
+    for sent in (None, "grid", {}, {"tab": "nowhere"}, {"tab": ["grid"]}, {"tab": None}):
+        assert go(SimpleNamespace(_data=sent)) == gr.skip()
+    assert go(SimpleNamespace(_data={"tab": "grid"})).selected == "grid"

@@ -32,6 +32,7 @@ from playground.ui.records import build_records
 from playground.ui.score import build_score
 from playground.ui.strategies import build_strategies
 from playground.ui.streaming import SessionStreams, Stage
+from playground.ui.tab_history import keep_tab_in_address
 from playground.ui.theme import KEYS, STYLES, theme
 from playground.ui.tokens import TokensTab, build_tokens
 from playground.ui.visitor import Visitors
@@ -118,6 +119,7 @@ def _build_tabs(stage: Stage, settings: Settings) -> _Tabs:
 def _lead(page: gr.Blocks, tabs: _Tabs, address: str) -> None:
     """Let the page's address, and buttons and tokens of each tab, open other tabs."""
     row, complete = tabs.row, tabs.complete
+    keep_tab_in_address(row)
     tabs.recipe.take_links(page, row, address)
     tabs.recipe.fill_complete(row, complete.text, complete.columns)
     tabs.recipe.fill_tokens(row, tabs.tokens.asked)

@@ -30,13 +30,14 @@ HINT = (
 AGAIN = "“Run again and verify” writes its tokens here."
 
 # What stands behind the # of this page's address, when it is opened and when it is changed.
+# Back to a link that is open already is no new one: an entry of the page's own history has a tab.
 ON_LOAD = """
 () => {
   window.recipeAddress = ADDRESS;
   if (!window.recipeListens) {
     window.recipeListens = true;
     addEventListener('hashchange', () => {
-      if (location.hash.startsWith('#recipe=')) location.reload();
+      if (location.hash.startsWith('#recipe=') && !history.state?.tab) location.reload();
     });
   }
   return location.hash.startsWith('#recipe=') ? location.hash : '';
