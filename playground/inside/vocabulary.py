@@ -204,7 +204,7 @@ def _pattern(pattern: str, match_case: bool) -> Callable[[str], bool]:
     except re2.error as fault:
         words = fault.args[0].decode(errors="replace") if fault.args else ""
         raise InvalidInput(
-            f"This is no pattern that can be searched for ({words[:80]}).", field="pattern",
+            f"The pattern cannot be read: {words[:80]}.", field="pattern",
             given=pattern[:80], allowed="RE2 syntax: no look-around, no backreference",
             advice="Look-around and backreferences are not there; \\p{Han} and ^ | [a-z]+ are.",
         ) from None

@@ -129,8 +129,17 @@ function focusAttention(view, place, move) {
     token.title = n > place && view.found.causal ? 'Comes later: it cannot be looked at' : `position ${n + 1}: ${percent(weight)}`;
   });
   if (move) view.tokens[place].focus({ preventScroll: true });
+  bringIntoSight(view.tokens[place]);
   fillLooked(view, place);
   drawAttention(view);
+}
+
+// Scrolls the box that a token stands in, and never the page.
+function bringIntoSight(token) {
+  const box = token.parentNode;
+  const [outer, inner] = [box, token].map((one) => one.getBoundingClientRect());
+  if (inner.top >= outer.top && inner.bottom <= outer.bottom) return;
+  box.scrollTop += inner.top - outer.top - (outer.height - inner.height) / 2;
 }
 
 const strongest = (view, place) => view.found.pieces

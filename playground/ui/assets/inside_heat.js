@@ -31,6 +31,7 @@ function heat(field, kept = {}) {
   wide.append(sheet);
   box.append(wide, line);
   let size = null;
+  let seen = false;
   const top = field.head ?? HEAT_HEAD;
   box.style.setProperty('--head', `${top}px`);
 
@@ -68,6 +69,9 @@ function heat(field, kept = {}) {
     paint(canvas, field, size, getComputedStyle(box).getPropertyValue('--heat').trim());
     const [row, column] = kept.at ?? field.first ?? [0, 0];
     choose(clamp(row, field.rows.length), clamp(column, field.columns.length));
+    // What is told is in sight, from where a reader may scroll away.
+    if (!seen) wide.scrollLeft = column * x - (wide.clientWidth - names.offsetWidth) / 2;
+    seen = true;
   };
   const watch = new ResizeObserver(() => requestAnimationFrame(draw));
   watch.observe(box);

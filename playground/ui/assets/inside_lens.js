@@ -72,10 +72,8 @@ function lensTools(view) {
       h('span', '', `positions ${found.first + 1}–${last} of ${found.count}`),
       go('later ›', 'The positions behind these', last < found.count ? last : null),
     );
-  } else {
-    places.append(h('span', '', `${found.count} position${found.count === 1 ? '' : 's'}`));
+    tools.append(places);
   }
-  tools.append(places);
   return tools;
 }
 
@@ -200,7 +198,8 @@ function lensVerdict(view) {
     const best = Math.min(...ranks);
     const places = ranks.flatMap((rank, row) => (rank === best ? [layerName(found, row)] : []));
     line.append(best === 1 ? ` is first after ${places.join(', ')}, but not at the end: rank ${ranks.at(-1)} there, `
-      : ` is never first: its best rank is ${best}, after ${places[0]}, and ${ranks.at(-1)} at the end, `);
+      : best === ranks.at(-1) ? ` is never first: its best rank is ${best}, at the end, `
+        : ` is never first: its best rank is ${best}, after ${places[0]}, and ${ranks.at(-1)} at the end, `);
   } else if (found.layers[came] === 0) {
     line.append(' is first from the embeddings on, ');
   } else if (found.layers[came] === last) {
@@ -261,9 +260,9 @@ function lensBar(share) {
 function lensFoot(found) {
   const foot = h('div', 'foot');
   foot.append(...found.notices.map((words) => said(words)));
-  const end = found.end ? `its own end (${found.end}, then the head)` : 'its head alone, as no norm stands before it';
+  const end = found.end ? `${found.end}, then the head` : 'the head alone, as no norm stands before it';
   foot.append(said(
-    `Each layer’s state is put through the model’s end: ${end}. The last layer is what the model says. `
+    `Each layer’s state is put through the model’s own end: ${end}. The last layer is what the model says. `
     + (found.masked ? 'An encoder guesses the token of each place itself; a line under it: that stands there.'
       : 'A line under a token: the text really goes on so.'),
   ));

@@ -8,6 +8,8 @@ INSIDE.logits = (root, found, ways) => {
   root.append(...new Predictions(found, ways).parts());
 };
 
+const MOST_GUESSES = 5;  // in a row; the place beside the list shows all that were asked for
+
 class Predictions {
   constructor(found, { tell, kept }) {
     Object.assign(this, { found, tell, kept });
@@ -22,6 +24,8 @@ class Predictions {
     this.list.setAttribute('role', 'listbox');
     this.list.setAttribute('aria-label', masked ? 'Places of the text' : 'Tokens of the text');
     this.list.addEventListener('keydown', (event) => this.key(event));
+    const most = Math.min(MOST_GUESSES, this.found.places[0]?.choices.length ?? 1);
+    this.list.style.setProperty('--guesses', most);
     this.list.append(this.heads(), ...this.found.places.map((place, i) => this.row(place, i)));
     this.place = h('section', 'place');
     this.place.setAttribute('aria-live', 'polite');
@@ -51,7 +55,7 @@ class Predictions {
     token.append(quoted(place.piece, { special: place.special }));
     if (place.id === this.found.mask) token.append(h('em', '', 'masked'));
     const guesses = h('span', 'guesses');
-    for (const [id, text, logprob] of place.choices.slice(0, 4)) {
+    for (const [id, text, logprob] of place.choices.slice(0, MOST_GUESSES)) {
       const guess = h('span', place.actual?.[0] === id ? 'guess hit' : 'guess');
       const bar = h('i', 'bar');
       bar.style.setProperty('--share', probabilityOf(logprob));
