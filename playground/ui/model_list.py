@@ -84,9 +84,8 @@ def _row(status: ModelStatus, may_manage: bool) -> str:
     return (
         f'<tr><th scope="row">{name}<small><bdi>{escape(spec.repo)}</bdi></small></th>'
         f'<td><span class="state {escape(status.state)}">{escape(_state(status))}</span></td>'
-        f"<td>{escape(_memory(status))}</td>"
-        f"<td>{escape(f'{card.device} · {card.dtype}') if card else '–'}</td>"
-        f"<td>{f'{card.context:,}' if card else '–'}</td>"
+        f"{_cell(_memory(status))}{_cell(f'{card.device} · {card.dtype}' if card else '')}"
+        f"{_cell(f'{card.context:,}' if card else '')}"
         f"<td>{escape(_about(status))}</td>"
         f'<td class="wishes">{_buttons(status, may_manage)}</td></tr>'
     )
@@ -106,13 +105,18 @@ def _served_row(status: ModelStatus) -> str:
     small = f"<bdi>{escape(spec.repo)}</bdi>" if known else "a server whose models are not known"
     return (
         f'<tr><th scope="row">{name}<small>{small}</small></th>'
-        f'<td><span class="state {escape(status.state)}">{escape(said)}</span></td><td>–</td>'
-        f"<td>{escape(f'remote · {offers.server}' if offers and offers.server else 'remote')}</td>"
-        f"<td>{f'{offers.context:,}' if offers and offers.context else '–'}</td>"
+        f'<td><span class="state {escape(status.state)}">{escape(said)}</span></td>{_cell("")}'
+        f"{_cell(f'remote · {offers.server}' if offers and offers.server else 'remote')}"
+        f"{_cell(f'{offers.context:,}' if offers and offers.context else '')}"
         f"<td>{_served_about(status)}</td>"
         f'<td class="wishes"><button type="button" data-wish="load" data-model="{key}" '
         f'aria-label="Ask {escape(status.server, quote=True)} again">Ask again</button></td></tr>'
     )
+
+
+def _cell(words: str) -> str:
+    """A cell of the table; what is not known is a dash, and left out where rows are cards."""
+    return f"<td>{escape(words)}</td>" if words else '<td class="none">–</td>'
 
 
 def _served_about(status: ModelStatus) -> str:
@@ -157,7 +161,7 @@ def _memory(status: ModelStatus) -> str:
         return f"{size(status.parked)} in host memory"
     if status.card:
         return f"{size(status.card.bytes)} of weights"
-    return f"freed {status.freed}" if status.freed else "–"
+    return f"freed {status.freed}" if status.freed else ""
 
 
 def _about(status: ModelStatus) -> str:

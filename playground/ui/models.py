@@ -55,6 +55,7 @@ def build_models(engine: Engine, settings: Settings) -> gr.HTML:
             "",
             label="Adapter",
             info="A LoRA adapter: Hub id or folder.",
+            placeholder="none",
             visible=settings.any_model,
             min_width=140,
         )
@@ -82,6 +83,8 @@ def build_models(engine: Engine, settings: Settings) -> gr.HTML:
     swap.click(desk.swap, chosen, both, **HEARD)
     gr.on([ask.click, model.input, dtype.input, quantization.input],
           desk.fit, chosen, fit, **{**HEARD, "trigger_mode": "always_last"})
+    # What loading comes to is said once: it was counted before whether the model fits.
+    gr.on([load.click, swap.click], lambda: "", None, fit, queue=False, **QUIET)
     listing.wish(desk.wish, None, both, **HEARD)
     return listing
 
