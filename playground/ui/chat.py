@@ -97,7 +97,7 @@ def _build_lanes(total: int) -> tuple[list[gr.Column], list[gr.HTML]]:
                     "Answer",
                     view="tokens",
                     name="chat",
-                    height=240,
+                    height=320,
                     open_prompt=True,
                     branch=True,
                     hint="After a message: every id the model was given, control tokens marked, "

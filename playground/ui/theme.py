@@ -34,6 +34,17 @@ KEYS = """
       if (run) { event.preventDefault(); run.click(); }
     }
   });
+  // The arrow keys walk along a row of tabs.
+  document.addEventListener("keydown", (event) => {
+    const tab = event.target.closest?.('[role="tab"]');
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!tab || !step) return;
+    event.preventDefault();
+    const row = [...tab.parentNode.querySelectorAll('[role="tab"]')];
+    const next = row.at((row.indexOf(tab) + step) % row.length);
+    next.focus();
+    next.click();
+  });
   // Gradio's Textbox tells of keys only, and of nothing that is deleted, pasted or composed.
   let typed = null;
   document.addEventListener("keypress", (event) => {
@@ -91,6 +102,17 @@ def theme() -> gr.themes.Base:
         button_primary_text_color="white",
         input_background_fill="white",
         input_background_fill_dark="*neutral_950",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
+        checkbox_label_background_fill="transparent",
+        checkbox_label_background_fill_dark="transparent",
+        checkbox_label_background_fill_hover="*neutral_100",
+        checkbox_label_background_fill_hover_dark="*neutral_800",
+        checkbox_label_background_fill_selected="*neutral_100",
+        checkbox_label_background_fill_selected_dark="*neutral_800",
+        checkbox_label_border_width="1px",
+        checkbox_label_border_width_dark="1px",
+        checkbox_label_shadow="none",
         slider_color="*primary_700",
         slider_color_dark="*primary_400",
     )
