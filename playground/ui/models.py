@@ -13,7 +13,7 @@ from playground.core.run import ModelSpec
 from playground.engine.engine import Engine
 from playground.errors import InvalidInput, PlaygroundError
 from playground.settings import Settings
-from playground.ui.actions import HEARD, sentence
+from playground.ui.actions import HEARD, QUIET, sentence
 from playground.ui.controls import model_picker, read_model
 from playground.ui.model_list import catalog_table, facts, key_of, list_models, progress
 from playground.ui.scripted import sent
