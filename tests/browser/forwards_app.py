@@ -118,7 +118,7 @@ def build() -> gr.Blocks:
     """The page."""
     with gr.Blocks(title="Forwards") as demo:
         lanes = [
-            token_stream(elem_id=name, name=name, view="tokens", height=120)
+            token_stream(elem_id=name, name=name, view="tokens", height=220)
             for name in ("search", "lookup", "slow", "long")
         ]
         demo.load(
