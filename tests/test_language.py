@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+from playground.core.decoding import KNOBS
 from playground.ui.language import words_in
 from tests.sentences import WORDS, templates
 
@@ -19,6 +20,16 @@ def test_every_sentence_of_the_page_and_of_errors_is_translated() -> None:
     missing = {text: where for text, where in templates().items()
                if text not in known and text not in same}
     assert not missing, json.dumps(missing, ensure_ascii=False, indent=1)
+
+
+def test_what_a_run_is_called_is_translated() -> None:
+    """Its settings stand in Records as parts of one line, and were found there in English once
+    other journeys had left runs behind."""
+    known = json.loads(WORDS.read_text("utf-8"))
+    parts = {f"{knob.short} {{}}" for knob in KNOBS.values()}
+    parts |= {"sampling", "greedy", "begun", "no KV cache", "{} banned", "{} biased", "{} beams",
+              "beam search", "beam sampling", "diverse beam search", "contrastive search"}
+    assert parts <= set(known), parts - set(known)
 
 
 def test_every_word_of_the_dictionary_has_its_holes() -> None:
