@@ -214,6 +214,25 @@ def test_steps_that_are_not_to_be_believed_are_given_up(
     assert trace.ids == expected.ids and not steps.usable
 
 
+def test_no_memory_for_buffers_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They were made outside of what is tried, so the longest run was ended for want of them."""
+    model = tiny_model("llama")
+    run = Run(model.spec, Ids(PROMPT), SAMPLED, 7)
+    (expected,) = decode(model, [run])
+    tried = 0
+
+    def none_left(*_: Any) -> None:
+        nonlocal tried
+        tried += 1
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(captured.FixedLayer, "__init__", none_left)
+    loop, steps = loop_of(model)
+    (trace,) = decode(model, [run], loop=loop)
+    assert trace.problem is None and trace.ids == expected.ids
+    assert tried > 1 and steps.usable, "it is tried again when there may be memory"
+
+
 def test_off_a_cuda_device_nobody_pays_for_them() -> None:
     loop = DecodeLoop(replace(tiny_model("llama"), lm=tiny_model("llama").lm.cpu()))
     assert loop._captured is None

@@ -192,16 +192,16 @@ class CapturedStep:
         ``lengths`` are the tokens of each row with it. ``plainly`` reads them as they are read
         elsewhere; it does so where this cannot, or not yet.
         """
-        recording = self._recording(cache, lengths) if self.usable else None
-        if recording is None:
-            return plainly()
+        recording, told = None, None
         try:
-            told = recording.step(newest, cache, lengths, self._graphs)
+            if self.usable and (recording := self._recording(cache, lengths)):
+                told = recording.step(newest, cache, lengths, self._graphs)
         except (RuntimeError, ValueError, TypeError, NotImplementedError, AttributeError) as fault:
             if isinstance(fault, torch.OutOfMemoryError):
                 self._let_go()
             else:
                 self._give_up(type(fault).__name__)
+        if recording is None or told is None:
             return plainly()
         if not recording.proven:
             expected = plainly()
